@@ -1,0 +1,31 @@
+"""The errors that carry one clear sentence for the person at the microscope."""
+
+from __future__ import annotations
+
+
+class StemlearnError(Exception):
+    """Something that the user can put right; the message is one full sentence for them."""
+
+
+class SettingsError(StemlearnError, ValueError):
+    """A setting is out of range, unknown or of the wrong type."""
+
+
+class MicrographError(StemlearnError, ValueError):
+    """An image cannot be used as a micrograph (shape, values, pixel size)."""
+
+
+class SitesError(StemlearnError, ValueError):
+    """A site table lacks columns, holds wrong values or does not fit its micrograph."""
+
+
+class FormatError(StemlearnError, OSError):
+    """A file cannot be read or written."""
+
+
+class ModelError(StemlearnError, ValueError):
+    """A model is unknown, broken, or does not fit what is asked of it."""
+
+
+class JobError(StemlearnError, RuntimeError):
+    """A job cannot be started, resumed or read."""

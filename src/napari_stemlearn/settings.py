@@ -1,0 +1,250 @@
+"""The settings model of a step: its form in the dock, its YAML file and flags, and the record kept with every product."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from napari_stemlearn.distributions import Distribution, draw
+from napari_stemlearn.errors import SettingsError
+
+
+def quantity(
+    default: Any,
+    unit: str,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    advanced: bool = False,
+) -> Any:
+    """Declare a settings field with a unit and bounds; works for plain numbers and for `Drawn` ones.
+
+    Parameters
+    ----------
+    default
+        Default value.
+    unit
+        Unit as shown to the user ("angstrom", "mrad", "1" for none).
+    description
+        One sentence for the tool tip and the reference.
+    minimum, maximum
+        Inclusive bounds of the value, or of what a distribution may draw.
+    advanced
+        The form folds the field away under "More".
+    """
+    extra = {"unit": unit, "minimum": minimum, "maximum": maximum, "advanced": advanced}
+    return Field(default, description=description, json_schema_extra=extra, validate_default=True)
+
+
+def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Inclusive bounds that `quantity` put on a field."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return extra.get("minimum"), extra.get("maximum")  # type: ignore[return-value]
+
+
+def unit_of(field: FieldInfo) -> str:
+    """Unit that `quantity` put on a field, or an empty text."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    unit = extra.get("unit", "")
+    return "" if unit in (None, "1") else str(unit)
+
+
+def is_advanced(field: FieldInfo) -> bool:
+    """Whether the form folds the field away."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return bool(extra.get("advanced"))
+
+
+def range_text(minimum: float | None, maximum: float | None, unit: str) -> str:
+    """Words for an allowed range."""
+    suffix = f" {unit}" if unit else ""
+    if minimum is not None and maximum is not None:
+        return f"{minimum:g} to {maximum:g}{suffix}"
+    if minimum is not None:
+        return f"at least {minimum:g}{suffix}"
+    if maximum is not None:
+        return f"at most {maximum:g}{suffix}"
+    return f"any number{suffix}"
+
+
+class Settings(BaseModel):
+    """Base of every settings model: unknown fields are refused, bounds checked, presets named."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}}
+
+    def model_post_init(self, _context: Any) -> None:
+        """Check bounds of numbers and of what distributions may draw."""
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            minimum, maximum = bounds_of(field)
+            if minimum is None and maximum is None:
+                continue
+            for low, high in _extents(value):
+                below = minimum is not None and low < minimum
+                above = maximum is not None and high > maximum
+                if isinstance(value, Distribution) and value.kind == "normal":
+                    # a normal distribution has no ends: its draws are put on the bound, only its mean must lie inside
+                    below = minimum is not None and value.values[0] < minimum
+                    above = maximum is not None and value.values[0] > maximum
+                if below or above or not np.isfinite([low, high]).all():
+                    allowed = range_text(minimum, maximum, unit_of(field))
+                    raise ValueError(f"{name} is {value}; allowed: {allowed}")
+
+    @classmethod
+    def preset(cls, name: str = "default", **changes: Any) -> Self:
+        """Build a named preset, with changes.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such preset or a change is not allowed.
+        """
+        if name not in cls.presets:
+            raise SettingsError(f"{cls.__name__} has no preset '{name}'; choose one of {', '.join(cls.presets)}.")
+        return cls.checked({**cls.presets[name], **changes})
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> Self:
+        """Build from plain values, with one sentence instead of a validation report.
+
+        Raises
+        ------
+        SettingsError
+            Names the field, what is wrong and what is allowed.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            raise SettingsError(explain(error)) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a YAML file of settings.
+
+        Raises
+        ------
+        SettingsError
+            If the file is missing, is no mapping, or holds a value that is not allowed.
+        """
+        return cls.checked(read_yaml(path))
+
+    def save(self, path: str | Path) -> None:
+        """Write as YAML."""
+        Path(path).write_text(yaml.safe_dump(self.record(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def record(self) -> dict[str, Any]:
+        """Plain values, for YAML, JSON and provenance."""
+        return self.model_dump(mode="json")
+
+    def changed(self, **changes: Any) -> Self:
+        """Copy with changed fields, checked again; dots reach into nested settings (``changed(**{"train.steps": 5})``)."""
+        values = self.record()
+        for key, value in changes.items():
+            set_path(values, key, value)
+        return type(self).checked(values)
+
+    def drawn(self, rng: np.random.Generator) -> dict[str, float]:
+        """Draw every field that is a number or a distribution, in the order of declaration, inside its bounds."""
+        values = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Distribution) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+                values[name] = draw(value, rng, *bounds_of(field))
+        return values
+
+
+def _extents(value: Any) -> list[tuple[float, float]]:
+    """Lowest and highest of a number, a distribution, or each entry of a mapping or sequence of numbers."""
+    if isinstance(value, Distribution):
+        return [value.extent()]
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return []
+    if isinstance(value, (int, float)):
+        return [(float(value), float(value))]
+    if isinstance(value, dict):
+        return [pair for entry in value.values() for pair in _extents(entry)]
+    if isinstance(value, (list, tuple)):
+        return [pair for entry in value for pair in _extents(entry)]
+    return []
+
+
+def explain(error: ValidationError) -> str:
+    """Turn a pydantic report into one sentence about its first fault."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("float", "Distribution"))
+    kind = first["type"]
+    if kind == "extra_forbidden":
+        return f"There is no setting '{place}'."
+    if kind == "missing":
+        return f"The setting '{place}' is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"Setting {place + ': ' if place else ''}{message}."
+    return f"Setting {place} is {first['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing or does not hold a mapping.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"The settings file {path} does not exist.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(
+            f"The settings file {path} cannot be read as YAML: {str(error).splitlines()[0]}."
+        ) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"The settings file {path} holds a {type(values).__name__}, not 'name: value' lines.")
+    return values
+
+
+def set_path(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set ``a.b.c`` in nested mappings."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        below = values.get(parent)
+        if not isinstance(below, dict):
+            below = {}
+            values[parent] = below
+        values = below
+    values[last] = value
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Turn ``["dose=1e4", "scan.shear=0.01"]`` into nested values; each value is read as YAML.
+
+    Raises
+    ------
+    SettingsError
+        If an entry has no ``=``.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key.strip():
+            raise SettingsError(f"'{assignment}' is not of the form name=value.")
+        value = yaml.safe_load(text)
+        if isinstance(value, str):
+            # YAML 1.1 reads 1e4 as text
+            with contextlib.suppress(ValueError):
+                value = float(value)
+        set_path(values, key.strip(), value)
+    return values

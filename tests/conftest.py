@@ -1,0 +1,15 @@
+"""Shared by all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+# a canvas on Mesa crashes when triton comes second, so triton comes first where a torch build brings it
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+sys.path.insert(0, str(Path(__file__).parent))

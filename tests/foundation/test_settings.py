@@ -1,0 +1,82 @@
+"""Settings say what is wrong in one sentence and survive their own record."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_stemlearn.distributions import Distribution, Drawn, draw
+from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.settings import Settings, parse_assignments, quantity
+
+
+class Probe(Settings):
+    presets = {"default": {}, "sharp": {"source_fwhm": 0.5}}
+
+    source_fwhm: Drawn = quantity("uniform(0.8, 1.2)", "angstrom", "Source size.", minimum=0, maximum=10)
+    repeats: int = quantity(3, "1", "How often.", minimum=1)
+
+
+def test_record_round_trip(tmp_path):
+    settings = Probe(source_fwhm="normal(1, 0.1)")
+    settings.save(tmp_path / "probe.yaml")
+    assert Probe.load(tmp_path / "probe.yaml") == settings
+    assert settings.record() == {"source_fwhm": "normal(1, 0.1)", "repeats": 3}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"source_fwhm": 20}, "source_fwhm is 20.0; allowed: 0 to 10 angstrom"),
+        ({"source_fwhm": "uniform(1, 20)"}, "allowed: 0 to 10 angstrom"),
+        ({"source_fwhm": "normal(-1, 2)"}, "allowed: 0 to 10 angstrom"),
+        ({"source_fwhm": float("nan")}, "source_fwhm is nan"),
+        ({"fwhm": 1}, "There is no setting 'fwhm'"),
+        ({"repeats": "many"}, "repeats is 'many'"),
+        ({"repeats": 0}, "allowed: at least 1"),
+    ],
+)
+def test_refusals_are_one_sentence(values, words):
+    with pytest.raises(SettingsError) as caught:
+        Probe.checked(values)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_preset_and_changes():
+    assert Probe.preset("sharp").source_fwhm == 0.5
+    assert Probe.preset("sharp", repeats=7).changed(source_fwhm=2).record() == {"source_fwhm": 2.0, "repeats": 7}
+    with pytest.raises(SettingsError, match="no preset 'blunt'; choose one of default, sharp"):
+        Probe.preset("blunt")
+
+
+def test_draws_stay_in_bounds_and_repeat():
+    wild = Probe(source_fwhm="normal(0.1, 5)")
+    drawn = [wild.drawn(np.random.default_rng(seed))["source_fwhm"] for seed in range(200)]
+    assert min(drawn) == 0.0
+    assert max(drawn) == 10.0
+    assert drawn == [wild.drawn(np.random.default_rng(seed))["source_fwhm"] for seed in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [("uniform(2, 3)", 2, 3), ("log_uniform(10, 1000)", 10, 1000), ("choice(4, 5)", 4, 5)],
+)
+def test_distribution_extents(text, low, high):
+    distribution = Distribution(
+        kind=text.split("(")[0], values=tuple(float(v) for v in text[:-1].split("(")[1].split(","))
+    )
+    drawn = [draw(distribution, np.random.default_rng(seed)) for seed in range(100)]
+    assert low <= min(drawn) <= max(drawn) <= high
+    assert len(set(drawn)) > 1
+    assert str(distribution) == text
+
+
+def test_assignments():
+    assert parse_assignments(["dose=1e4", "scan.shear=0.01", "name=abc"]) == {
+        "dose": 10000.0,
+        "scan": {"shear": 0.01},
+        "name": "abc",
+    }
+    with pytest.raises(SettingsError, match="not of the form"):
+        parse_assignments(["dose"])
