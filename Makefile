@@ -1,0 +1,50 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+# a screen where there is none
+SCREEN := $(if $(DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
+
+.PHONY: help setup demo demo-train test tests lint format docs pictures models benchmarks clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## virtual environment, system packages, the package itself
+	@tools/setup.sh
+
+demo: setup ## from acquired images to found and scored defects, with the shipped model
+	$(SCREEN) $(PYTHON) demo/demo.py --out demo-output
+
+demo-train: setup ## the whole way with small presets: simulate, train, find, score
+	$(SCREEN) $(PYTHON) demo/demo_train.py --out demo-output/train
+
+test: setup lint tests ## everything that must be green
+
+tests: setup
+	$(PYTHON) -m pytest
+
+lint: setup ## ruff, mypy, import-linter
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+docs: setup ## the documentation as web pages in site/
+	.venv/bin/mkdocs build --strict
+
+pictures: setup ## the pictures of the documentation, from the real docks
+	$(SCREEN) $(PYTHON) docs/make_pictures.py
+
+models: setup ## train the shipped models again (hours on a CPU, minutes on a GPU)
+	$(PYTHON) -m napari_stemlearn.learning tmd-defects --out runs/tmd-defects
+	$(PYTHON) -m napari_stemlearn.learning columns --out runs/columns
+
+benchmarks: setup ## the figures of docs/benchmarks.md
+	$(PYTHON) benchmarks/run_all.py
+
+clean:
+	rm -rf .venv site demo-output .pytest_cache .mypy_cache .ruff_cache
