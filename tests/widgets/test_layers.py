@@ -1,0 +1,183 @@
+"""Layers keep pixel size, units, axis labels and classes, whatever the source looks like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_stemlearn.errors import MicrographError, SitesError
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import make_sites
+from napari_stemlearn.widgets.class_colours import KNOWN, PALETTE, colours_of
+from napari_stemlearn.widgets.layers import (
+    about,
+    add_image,
+    add_sites,
+    image_layers,
+    micrograph_from_layer,
+    our_layers,
+    pixel_size_of,
+    set_pixel_size,
+    sites_from_layer,
+    source_of,
+    update_sites,
+)
+
+
+@pytest.fixture
+def viewer():
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "expected"),
+    [(0.2, "angstrom", 0.2), (0.02, "nm", 0.2), (2e-5, "um", 0.2), (20.0, "pm", 0.2), (2e-5, "µm", 0.2)],
+)
+def test_pixel_size_comes_from_scale_and_units(viewer, scale, unit, expected):
+    layer = viewer.add_image(noise(8, 9), scale=(scale, scale), units=(unit, unit))
+    assert micrograph_from_layer(layer).pixel_size == pytest.approx(expected, rel=1e-9)
+
+
+def test_pixel_units_give_no_pixel_size_until_it_is_written(viewer):
+    layer = viewer.add_image(noise(3, 8, 9), scale=(1, 2, 2), translate=(0, 4, 6))
+    assert micrograph_from_layer(layer).pixel_size is None
+    set_pixel_size(layer, 0.25)
+    assert micrograph_from_layer(layer).pixel_size == pytest.approx(0.25)
+    assert [str(unit) for unit in layer.units] == ["pixel", "angstrom", "angstrom"]
+    assert layer.axis_labels == ("frame", "y", "x")
+    np.testing.assert_allclose(layer.translate, (0, 0.5, 0.75))
+    with pytest.raises(MicrographError, match=r"0\.001"):
+        set_pixel_size(layer, 0)
+
+
+def test_images_that_are_no_micrographs_are_refused(viewer):
+    colour = viewer.add_image(noise(8, 9, 3), rgb=True)
+    with pytest.raises(MicrographError, match="colour"):
+        micrograph_from_layer(colour)
+    oblong = viewer.add_image(noise(8, 9), scale=(0.2, 0.3), units=("angstrom", "angstrom"))
+    with pytest.raises(MicrographError, match="square"):
+        micrograph_from_layer(oblong)
+    four = viewer.add_image(noise(2, 3, 8, 9))
+    with pytest.raises(MicrographError, match="4 axes"):
+        micrograph_from_layer(four)
+    single = viewer.add_image(noise(1, 3, 8, 9))
+    assert micrograph_from_layer(single).data.shape == (3, 8, 9)
+    assert image_layers(viewer) == [oblong, four, single]
+
+
+@pytest.mark.parametrize("shape", [(12, 15), (4, 12, 15), (1, 4, 12, 15)])
+@pytest.mark.parametrize("unit", ["angstrom", "nm", "pixel"])
+@pytest.mark.parametrize("rotate", [0, 30])
+def test_sites_lie_on_the_pixels_of_their_source(viewer, shape, unit, rotate):
+    n = len(shape)
+    units = ("pixel",) * (n - 2) + (unit, unit)
+    scale = (1.0,) * (n - 2) + (0.04, 0.04)
+    source = viewer.add_image(
+        noise(*shape), scale=scale, units=units, translate=(0,) * (n - 2) + (3, 5), rotate=rotate if n == 2 else 0
+    )
+    frames = [0, 2, 3] if n > 2 else [0, 0, 0]
+    sites = make_sites([1, 2.5, 3], [4, 5.25, 6], ["vacancy1", "W", "W"], pixel_size=0.4, frame=frames, score=0.5)
+    layer = add_sites(viewer, sites, kind="predicted", source_layer=source)
+    assert layer.ndim == n
+    for name in ("scale", "translate"):
+        np.testing.assert_allclose(getattr(layer, name), getattr(source, name))
+    assert layer.units == source.units
+    assert layer.axis_labels == source.axis_labels
+    assert viewer.layers.extent.units is not None
+    np.testing.assert_allclose(
+        layer.data_to_world(layer.data[1]), source.data_to_world([*([0] * (n - 3)), *frames[1:2] * (n > 2), 2.5, 5.25])
+    )
+    back = sites_from_layer(layer, source)
+    np.testing.assert_allclose(back[["frame", "y", "x"]], sites[["frame", "y", "x"]], atol=1e-9)
+    assert list(back["class"]) == ["vacancy1", "W", "W"]
+    assert set(back["origin"]) == {"truth"}
+    assert back["score"].tolist() == [0.5] * 3
+    assert source_of(viewer, layer) is source
+
+
+def test_points_of_others_are_converted_to_the_pixels_of_the_image(viewer):
+    image = viewer.add_image(noise(50, 60), scale=(0.2, 0.2), units=("angstrom",) * 2, translate=(1, 2))
+    points = viewer.add_points([[0.5, 0.9]], units=("nm", "nm"), features={"species": ["Se2"]})
+    table = sites_from_layer(points, image)
+    np.testing.assert_allclose(table[["y", "x"]], [[20, 35]])
+    np.testing.assert_allclose(table[["y_angstrom", "x_angstrom"]], [[4, 7]])
+    assert table["class"].tolist() == ["Se2"]
+    assert table["origin"].tolist() == ["hand"]
+    plain = viewer.add_points([[10, 10]])
+    with pytest.raises(SitesError, match="units of length"):
+        sites_from_layer(plain, image)
+    stack = viewer.add_image(noise(3, 50, 60))
+    with pytest.raises(SitesError, match="no frame axis"):
+        sites_from_layer(plain, stack)
+
+
+def test_a_new_point_does_not_copy_the_last_row(viewer):
+    sites = make_sites([1, 2], [3, 4], ["vacancy1", "W"], pixel_size=0.2, score=0.9, origin="predicted")
+    layer = add_sites(viewer, sites, kind="hand", pixel_size=0.2)
+    layer.add([[5, 5]])
+    last = layer.features.iloc[-1]
+    assert last["origin"] == "hand"
+    assert np.isnan(last["score"])
+
+
+def test_an_empty_table_makes_a_layer_that_can_be_filled(viewer):
+    source = viewer.add_image(noise(3, 20, 20), scale=(1, 0.2, 0.2), units=("pixel", "angstrom", "angstrom"))
+    empty = make_sites([], [], "", pixel_size=0.2)
+    layer = add_sites(viewer, empty, kind="hand", source_layer=source)
+    assert layer.ndim == 3
+    assert len(sites_from_layer(layer, source)) == 0
+    update_sites(layer, make_sites([1, 2], [3, 4], ["vacancy1", "W"], pixel_size=0.2, frame=[0, 1]))
+    assert len(layer.data) == 2
+    assert not np.allclose(layer.border_color[0], layer.border_color[1])
+    update_sites(layer, empty)
+    assert len(layer.data) == 0
+    layer.add([[1, 5, 5]])
+    assert sites_from_layer(layer, source)["frame"].tolist() == [1]
+
+
+def test_our_layers_are_known_by_metadata_not_by_name(viewer):
+    viewer.add_points(np.zeros((1, 2)), name="predicted")
+    ours = add_sites(viewer, make_sites([1], [1], "W", pixel_size=0.2), kind="predicted", pixel_size=0.2, name="mine")
+    ours.name = "renamed"
+    image = add_image(viewer, Micrograph(noise(2, 8, 8), 0.2, "sim"), kind="simulated")
+    assert our_layers(viewer, "predicted") == [ours]
+    assert our_layers(viewer) == [ours, image]
+    assert about(image)["kind"] == "simulated"
+    assert [str(unit) for unit in image.units] == ["pixel", "angstrom", "angstrom"]
+    assert image.axis_labels == ("frame", "y", "x")
+    assert pixel_size_of(image) == pytest.approx(0.2)
+
+
+def test_a_map_shares_the_pixels_of_its_image(viewer):
+    source = viewer.add_image(
+        noise(1, 8, 8),
+        scale=(1, 0.02, 0.02),
+        translate=(0, 1, 1),
+        units=("pixel", "nm", "nm"),
+        axis_labels=("t", "y", "x"),
+    )
+    layer = add_image(viewer, Micrograph(noise(8, 8), 0.2, "p(vacancy1)"), kind="map", source_layer=source)
+    np.testing.assert_allclose(layer.extent.world, source.extent.world)
+    assert layer.units == source.units
+    assert layer.axis_labels == source.axis_labels
+
+
+def test_matches_differ_in_colour_and_symbol(viewer):
+    table = make_sites([1, 2, 3], [1, 2, 3], "vacancy1", pixel_size=0.2, extra={"match": ["tp", "fp", "fn"]})
+    layer = add_sites(viewer, table, kind="matches", pixel_size=0.2)
+    assert len({tuple(colour) for colour in layer.border_color}) == 3
+    assert len({str(symbol) for symbol in layer.symbol}) == 3
+
+
+def test_colours_are_stable_and_distinct():
+    assert colours_of(["vacancy1"])["vacancy1"] == KNOWN["vacancy1"]
+    assert colours_of(["V_Se"])["V_Se"] == KNOWN["vacancy1"]
+    assert colours_of(["W", "Se2", "Se"]) == {**colours_of(["Se", "W", "Se2"])}
+    many = colours_of([f"class{number}" for number in range(len(PALETTE))])
+    assert len(set(many.values())) == len(PALETTE)
