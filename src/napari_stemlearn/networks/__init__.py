@@ -1,1 +1,1 @@
-"""TBD."""
+"""Neural networks as plain modules: tensors in, tensors out, nothing else of this package inside."""

@@ -1,0 +1,100 @@
+"""Models are listed, loaded and saved; what does not fit is refused with a sentence."""
+
+import json
+
+import pytest
+import torch
+
+from napari_stemlearn.errors import ModelError, SettingsError
+from napari_stemlearn.models.card import ModelCard
+from napari_stemlearn.models.store import list_models, load_model, save_model
+from napari_stemlearn.networks.residual_unet import ResidualUNet
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path))
+    network = ResidualUNet(1, 2, width=4, levels=2)
+    card = ModelCard(
+        name="tiny", classes=("vacancy1", "vacancy2"), pixel_size=0.2, network=network.record(),
+        thresholds={"vacancy1": 0.4}, exclusive=[("vacancy1", "vacancy2")],
+        scores=[{"measured_on": "simulations", "class": "vacancy1", "f1": 0.9}],
+    )  # fmt: skip
+    save_model(tmp_path / "tiny", network, card)
+    return tmp_path / "tiny", network
+
+
+def _edit(folder, **changes):
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, **changes}))
+
+
+def test_a_saved_model_predicts_the_same(saved):
+    folder, network = saved
+    for name in ("tiny", folder, folder / "card.json"):
+        model = load_model(name, "cpu")
+        image = torch.randn(1, 1, 16, 16)
+        torch.testing.assert_close(model.network(image), network.eval()(image))
+    assert not model.network.training
+    assert model.card.threshold("vacancy1") == 0.4
+    assert model.card.threshold("vacancy2") == 0.5
+    assert model.card.scores[0].site_class == "vacancy1"
+    assert [path.name for path in sorted(folder.iterdir())] == ["card.json", "weights.safetensors"]
+
+
+def test_models_are_listed_and_a_broken_card_is_named(saved):
+    folder, _ = saved
+    entry = next(entry for entry in list_models() if entry.name == "tiny")
+    assert (entry.origin, entry.folder) == ("user", folder)
+    _edit(folder, pixel_size=-1)
+    with pytest.warns(UserWarning, match="pixel_size"):
+        assert "tiny" not in [entry.name for entry in list_models()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"network": {"kind": "residual_unet", "out_channels": 2, "width": 5, "levels": 2}}, "does not fit"),
+        ({"network": {"kind": "residual_unet", "out_channels": 2, "width": 4, "levels": 3}}, "does not fit"),
+        ({"network": {"kind": "oracle", "out_channels": 2}}, "no network 'oracle'"),
+        ({"classes": ["vacancy1"]}, "2 outputs for 1 classes|which is none of"),
+        ({"thresholds": {"adatom": 0.3}}, "adatom"),
+        ({"weights_sha256": "0" * 64}, "not the file"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(saved, changes, said):
+    _edit(saved[0], **changes)
+    with pytest.raises(ModelError, match=said):
+        load_model(saved[0], "cpu")
+
+
+def test_missing_and_broken_files_are_named(saved):
+    folder, _ = saved
+    (folder / "weights.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(folder, "cpu")
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match="has no weights"):
+        load_model(folder, "cpu")
+    with pytest.raises(ModelError, match=r"no model 'unknown'.*tiny"):
+        load_model("unknown", "cpu")
+
+
+def test_an_absent_device_is_refused(saved):
+    with pytest.raises(SettingsError, match="no device"):
+        load_model(saved[0], "cuda:7")
+
+
+def test_a_card_of_another_network_is_not_saved(saved, tmp_path):
+    folder, _ = saved
+    card = load_model(folder, "cpu").card
+    with pytest.raises(ModelError, match="another network"):
+        save_model(tmp_path / "other", ResidualUNet(1, 2, width=8, levels=2), card)
+
+
+def test_a_folder_that_cannot_be_written_is_named(saved, tmp_path):
+    folder, network = saved
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match="cannot be written"):
+        save_model(tmp_path / "file" / "model", network, load_model(folder, "cpu").card)
