@@ -1,1 +1,1 @@
-"""TBD."""
+"""The docks: one a step of the work; the only place that knows Qt and napari."""

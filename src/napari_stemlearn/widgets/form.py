@@ -1,0 +1,659 @@
+"""Turn any settings model into a form: the same fields, bounds, units and sentences as on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.settings import Settings, bounds_of, explain, is_advanced, range_text, unit_of
+from napari_stemlearn.widgets.editors import CalmComboBox, Editor, bare, field_label, leaf_editor
+from napari_stemlearn.widgets.section import Section
+from napari_stemlearn.widgets.words import dim_of, red_of, unit_symbol
+
+Place = tuple[str | int, ...]
+
+
+def _is_settings(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
+
+
+def _members(annotation: Any) -> list[type[Settings]] | None:
+    """The models of a union of settings models, or None."""
+    members = get_args(annotation) if get_origin(annotation) is Union else ()
+    return list(members) if members and all(_is_settings(member) for member in members) else None
+
+
+def _entry_model(annotation: Any) -> type[Settings] | None:
+    """The settings model that a list or tuple holds, or None."""
+    if get_origin(annotation) in (list, tuple):
+        entry = bare(get_args(annotation)[0])[0]
+        return entry if _is_settings(entry) else None
+    return None
+
+
+class ErrorLabel(QLabel):
+    """A red sentence that takes no room while there is none."""
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setWordWrap(True)
+        self.hide()
+
+    def say(self, sentence: str | None) -> None:
+        """Show a sentence, or nothing."""
+        if sentence:
+            self.setStyleSheet(f"color: {red_of(self)};")
+        self.setText(sentence or "")
+        self.setVisible(bool(sentence))
+
+
+class FieldRows(QWidget):
+    """Label, editor and unit of some fields of a model, one row each."""
+
+    def __init__(self, owner: ModelEditor, names: list[str], parent: QWidget | None = None):
+        super().__init__(parent)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        grid.setColumnMinimumWidth(0, 120)
+        self.errors: dict[str, ErrorLabel] = {}
+        for row, name in enumerate(names):
+            field = owner.model.model_fields[name]
+            editor = leaf_editor(field)
+            label = QLabel(field_label(name, field))
+            label.setWordWrap(True)
+            label.setMinimumWidth(90)
+            label.setMaximumWidth(170)
+            tip = _tip(name, owner.model)
+            for widget in (label, editor):
+                widget.setToolTip(tip)
+            grid.addWidget(label, 2 * row, 0)
+            unit = unit_symbol(unit_of(field))
+            grid.addWidget(editor, 2 * row, 1, 1, 1 if unit else 2)
+            if unit:
+                grid.addWidget(QLabel(unit), 2 * row, 2)
+            error = ErrorLabel()
+            grid.addWidget(error, 2 * row + 1, 0, 1, 3)
+            self.errors[name] = error
+            editor.changed.connect(owner.changed)
+            owner.editors[name] = editor
+
+
+def _tip(name: str, model: type[Settings]) -> str:
+    """Tool tip: what the field is, what is allowed, its name for scripts."""
+    field = model.model_fields[name]
+    minimum, maximum = bounds_of(field)
+    unit = unit_of(field)
+    lines = [field.description or ""]
+    if minimum is not None or maximum is not None:
+        lines.append(f"Allowed: {range_text(minimum, maximum, unit)}.")
+    lines.append(f"Name in files: {name}")
+    return "\n".join(line for line in lines if line)
+
+
+class ModelEditor(Editor):
+    """All fields of one settings model; nested models in sections that are built when opened.
+
+    Parameters
+    ----------
+    model
+        The settings model.
+    hidden
+        Fields that are not shown; they keep the value they were given. Dots reach into nested models.
+    with_presets
+        Show a chooser of the model's presets where it has more than one.
+    """
+
+    def __init__(
+        self,
+        model: type[Settings],
+        *,
+        hidden: tuple[str, ...] = (),
+        with_presets: bool = True,
+        parent: QWidget | None = None,
+    ):
+        super().__init__(parent)
+        self.model = model
+        self.editors: dict[str, Editor] = {}
+        self.sections: dict[str, Section] = {}
+        self._values: dict[str, Any] = {}
+        self._hidden = hidden
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+        self.error = ErrorLabel()
+        self._layout.addWidget(self.error)
+        self._rows: list[FieldRows] = []
+        self.more: Section | None = None
+        self._preset: CalmComboBox | None = None
+        if with_presets and len(model.presets) > 1:
+            self._add_presets()
+        shown = [name for name in model.model_fields if name not in hidden]
+        simple = [name for name in shown if not self._is_nested(name)]
+        plain = [name for name in simple if not is_advanced(model.model_fields[name])]
+        folded = [name for name in simple if name not in plain]
+        nested = [name for name in shown if name not in simple]
+        late = [name for name in nested if is_advanced(model.model_fields[name])]
+        if plain:
+            self._add_rows(self, plain)
+        for name in nested:
+            if name not in late:
+                self._layout.addWidget(self._section(name))
+        if folded or late:
+            self.more = Section("More", lambda: self._make_more(folded, late))
+            self._layout.addWidget(self.more)
+        self._unbuilt = set(folded) | set(late)
+
+    # -- making
+
+    def _is_nested(self, name: str) -> bool:
+        annotation = bare(self.model.model_fields[name].annotation)[0]
+        return _is_settings(annotation) or _members(annotation) is not None or _entry_model(annotation) is not None
+
+    def _add_rows(self, where: QWidget, names: list[str]) -> FieldRows:
+        rows = FieldRows(self, names)
+        layout = where.layout()
+        assert layout is not None
+        layout.addWidget(rows)
+        self._rows.append(rows)
+        return rows
+
+    def _make_more(self, folded: list[str], late: list[str]) -> QWidget:
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        if folded:
+            self._add_rows(content, folded)
+            for name in folded:
+                self.editors[name].set_raw(self._values.get(name))
+        for name in late:
+            layout.addWidget(self._section(name))
+        self._unbuilt = set()
+        return content
+
+    def _section(self, name: str) -> Section:
+        field = self.model.model_fields[name]
+        section = Section(field_label(name, field), lambda: self._make_nested(name))
+        section.header.setToolTip(field.description or "")
+        self.sections[name] = section
+        return section
+
+    def _make_nested(self, name: str) -> QWidget:
+        annotation, optional = bare(self.model.model_fields[name].annotation)
+        hidden = tuple(entry.removeprefix(f"{name}.") for entry in self._hidden if entry.startswith(f"{name}."))
+        editor: Editor
+        members = _members(annotation)
+        entry = _entry_model(annotation)
+        if members is not None:
+            editor = UnionEditor(members, hidden=hidden)
+        elif entry is not None:
+            editor = ListEditor(entry)
+        else:
+            editor = ModelEditor(annotation, hidden=hidden)
+        if optional:
+            editor = OptionalEditor(editor)
+        editor.set_raw(self._values.get(name))
+        editor.changed.connect(self.changed)
+        self.editors[name] = editor
+        return editor
+
+    def _add_presets(self) -> None:
+        self._preset = CalmComboBox()
+        self._preset.addItems(list(self.model.presets))
+        self._preset.setPlaceholderText("changed")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Preset"))
+        row.addWidget(self._preset, 1)
+        self._layout.addLayout(row)
+        self._preset.textActivated.connect(self._use_preset)
+
+    def _use_preset(self, name: str) -> None:
+        self.set_raw(self.model.preset(name).record())
+        self.changed.emit()
+
+    # -- values
+
+    def raw(self) -> dict[str, Any]:
+        return {**self._values, **{name: editor.raw() for name, editor in self.editors.items()}}
+
+    def set_raw(self, value: Any) -> None:
+        self._values = dict(value or {})
+        for name, editor in self.editors.items():
+            editor.set_raw(self._values.get(name))
+        self.refresh_preset()
+
+    def refresh_preset(self) -> None:
+        """Let the nested preset choosers tell which preset the values are."""
+        if self._preset is not None:
+            with contextlib.suppress(SettingsError):
+                self._preset.setCurrentIndex(matching_preset(self.model, self.model.checked(self.raw())))
+        for editor in self.editors.values():
+            for below in (editor, getattr(editor, "editor", None), getattr(editor, "current", None)):
+                if isinstance(below, ModelEditor):
+                    below.refresh_preset()
+
+    # -- problems
+
+    def show_problems(self, problems: list[tuple[Place, str]]) -> None:
+        """Write each sentence beneath its field; an empty list clears them all."""
+        own: list[str] = []
+        at: dict[str, list[tuple[Place, str]]] = {}
+        for place, sentence in problems:
+            head = str(place[0]) if place else sentence.split(" ", 1)[0].split(".")[0].strip(":'")
+            if head in self.model.model_fields and head not in self._hidden:
+                at.setdefault(head, []).append((place[1:], sentence))
+            else:
+                own.append(f"{head}: {sentence}" if place else sentence)
+        if self._unbuilt & set(at) and self.more is not None:
+            self.more.built()
+        for name in at:
+            if name in self.sections:
+                self.sections[name].built()
+        self.error.say(" ".join(own))
+        shown = {name: error for rows in self._rows for name, error in rows.errors.items()}
+        for name, label in shown.items():
+            label.say(" ".join(sentence for _place, sentence in at.get(name, [])))
+            self.editors[name].mark(name in at, red_of(self))
+        for name, section in self.sections.items():
+            section.mark(name in at)
+            editor = self.editors.get(name)
+            if editor is not None:
+                show_in(editor, at.get(name, []))
+        if self.more is not None:
+            inside = set(self.model.model_fields) - self._plain_names()
+            self.more.mark(bool(inside & set(at)))
+
+    def _plain_names(self) -> set[str]:
+        return {name for name, field in self.model.model_fields.items() if not is_advanced(field)}
+
+
+class OptionalEditor(Editor):
+    """A nested model that may be left out: a tick box switches it on."""
+
+    def __init__(self, editor: Editor):
+        super().__init__()
+        self.editor = editor
+        self._filled = False
+        self.box = QCheckBox("use")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.box)
+        layout.addWidget(editor)
+        self.box.toggled.connect(editor.setVisible)
+        self.box.clicked.connect(self._switched)
+        editor.changed.connect(self.changed)
+
+    def _switched(self, on: bool) -> None:
+        if on and isinstance(self.editor, ModelEditor) and not self._filled:
+            self.editor.set_raw(self.editor.model.preset().record())
+            self._filled = True
+        self.changed.emit()
+
+    def raw(self) -> Any:
+        return self.editor.raw() if self.box.isChecked() else None
+
+    def set_raw(self, value: Any) -> None:
+        self.box.setChecked(value is not None)
+        self.editor.setVisible(value is not None)
+        if value is not None:
+            self.editor.set_raw(value)
+            self._filled = True
+
+
+class UnionEditor(Editor):
+    """One of several models; a combo box chooses which."""
+
+    def __init__(self, members: list[type[Settings]], *, hidden: tuple[str, ...] = ()):
+        super().__init__()
+        self.members = members
+        self._hidden = hidden
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self.box = CalmComboBox()
+        for member in members:
+            self.box.addItem(_model_name(member))
+        self._layout.addWidget(self.box)
+        self.current: ModelEditor | None = None
+        self.box.activated.connect(self._choose)
+
+    def _show(self, member: type[Settings]) -> ModelEditor:
+        if self.current is None or self.current.model is not member:
+            if self.current is not None:
+                self._layout.removeWidget(self.current)
+                self.current.deleteLater()
+            tags = tuple(name for name in member.model_fields if _tag_of(member, name) is not None)
+            self.current = ModelEditor(member, hidden=self._hidden + tags)
+            self.current.changed.connect(self.changed)
+            self._layout.addWidget(self.current)
+        return self.current
+
+    def _choose(self, index: int) -> None:
+        member = self.members[index]
+        self._show(member).set_raw(member.preset().record())
+        self.changed.emit()
+
+    def raw(self) -> Any:
+        return self.current.raw() if self.current is not None else None
+
+    def set_raw(self, value: Any) -> None:
+        index = self._index_of(value or {})
+        self.box.setCurrentIndex(index)
+        member = self.members[index]
+        self._show(member).set_raw(value if value else member.preset().record())
+
+    def _index_of(self, value: dict[str, Any]) -> int:
+        for index, member in enumerate(self.members):
+            tags = {name: _tag_of(member, name) for name in member.model_fields if _tag_of(member, name) is not None}
+            if tags and all(value.get(name) == tag for name, tag in tags.items()):
+                return index
+        for index, member in enumerate(self.members):
+            with contextlib.suppress(SettingsError):
+                member.checked(value)
+                return index
+        return 0
+
+
+def _tag_of(model: type[Settings], name: str) -> Any:
+    """The single value of a Literal field that tells the members of a union apart, or None."""
+    annotation = bare(model.model_fields[name].annotation)[0]
+    values = get_args(annotation)
+    return values[0] if len(values) == 1 and isinstance(values[0], str) else None
+
+
+def _model_name(model: type[Settings]) -> str:
+    """Name of a model in a chooser: its class name in words, without "Settings"."""
+    name = model.__name__.removesuffix("Settings")
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
+    return words[:1].upper() + words[1:]
+
+
+class ListEditor(Editor):
+    """Any number of entries of one model, each in a frame that can be removed."""
+
+    def __init__(self, model: type[Settings]):
+        super().__init__()
+        self.model = model
+        self.entries: list[ModelEditor] = []
+        self._frames: list[QFrame] = []
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+        self.add_button = QPushButton("Add")
+        self._layout.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignLeft)
+        self.add_button.clicked.connect(self._add)
+
+    def _add(self) -> None:
+        self._append(self.model.preset().record())
+        self.changed.emit()
+
+    def _append(self, value: Any) -> None:
+        frame = QFrame()
+        frame.setFrameShape(QFrame.Shape.StyledPanel)
+        layout = QHBoxLayout(frame)
+        layout.setContentsMargins(6, 4, 4, 4)
+        entry = ModelEditor(self.model)
+        entry.set_raw(value)
+        entry.changed.connect(self.changed)
+        remove = QToolButton()
+        remove.setText("✕")
+        remove.setToolTip("Remove this entry")
+        remove.clicked.connect(lambda: self._remove(frame))
+        layout.addWidget(entry, 1)
+        layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignTop)
+        self.entries.append(entry)
+        self._frames.append(frame)
+        self._layout.insertWidget(self._layout.count() - 1, frame)
+
+    def _remove(self, frame: QFrame) -> None:
+        self._drop(self._frames.index(frame))
+        self.changed.emit()
+
+    def _drop(self, index: int) -> None:
+        frame = self._frames.pop(index)
+        self.entries.pop(index)
+        self._layout.removeWidget(frame)
+        frame.hide()
+        frame.deleteLater()
+
+    def raw(self) -> Any:
+        return [entry.raw() for entry in self.entries]
+
+    def set_raw(self, value: Any) -> None:
+        values = list(value or [])
+        while len(self.entries) > len(values):
+            self._drop(len(self.entries) - 1)
+        for entry, below in zip(self.entries, values, strict=False):
+            entry.set_raw(below)
+        for below in values[len(self.entries) :]:
+            self._append(below)
+
+
+def show_in(editor: Editor, problems: list[tuple[Place, str]]) -> None:
+    """Pass problems on to a nested editor."""
+    if isinstance(editor, OptionalEditor):
+        editor = editor.editor
+    if isinstance(editor, UnionEditor):
+        if editor.current is not None:
+            names = {member.__name__ for member in editor.members}
+            tags = {_tag_of(member, name) for member in editor.members for name in member.model_fields}
+            skip = names | {str(tag) for tag in tags if tag}
+            editor.current.show_problems([(p[1:] if p and str(p[0]) in skip else p, s) for p, s in problems])
+    elif isinstance(editor, ListEditor):
+        for index, entry in enumerate(editor.entries):
+            entry.show_problems([(p[1:], s) for p, s in problems if not p or p[0] == index])
+    elif isinstance(editor, ModelEditor):
+        editor.show_problems(problems)
+
+
+def problems_of(error: ValidationError) -> list[tuple[Place, str]]:
+    """Where and what of each fault in a pydantic report, one sentence a field."""
+    found: dict[Place, tuple[bool, str]] = {}
+    for entry in error.errors():
+        place: Place = tuple(part for part in entry["loc"] if part not in ("float", "int", "str", "Distribution"))
+        if "Distribution" in entry["loc"]:
+            place = tuple(entry["loc"][: entry["loc"].index("Distribution")])
+        ours = entry["type"] == "value_error"
+        if place not in found or (ours and not found[place][0]):
+            found[place] = (ours, sentence_of(entry))
+    return [(place, sentence) for place, (_ours, sentence) in found.items()]
+
+
+def sentence_of(entry: ErrorDetails) -> str:
+    """One fault of a pydantic report in plain words."""
+    kind, given = entry["type"], entry.get("input")
+    if kind in ("float_parsing", "float_type", "int_parsing", "int_type"):
+        if given in ("", None):
+            return "A number is needed here."
+        return f"'{given}' is not a {'whole ' if kind.startswith('int') else ''}number."
+    if kind == "int_from_float":
+        return f"{given} is not a whole number."
+    if kind in ("missing", "model_type", "string_type"):
+        return "A value is needed here."
+    if kind == "extra_forbidden":
+        return "There is no such setting."
+    message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+    return f"{message[:1].upper() + message[1:] if kind != 'value_error' else message}."
+
+
+def matching_preset(model: type[Settings], settings: Settings) -> int:
+    """Index of the preset that the settings are, or -1."""
+    for index, name in enumerate(model.presets):
+        if model.preset(name) == settings:
+            return index
+    return -1
+
+
+class SettingsForm(QWidget):
+    """A form for a settings model.
+
+    Parameters
+    ----------
+    model
+        The settings model.
+    preset
+        Preset to start from.
+    hidden
+        Fields that the dock shows in its own way, or not at all; dots reach into nested models.
+    with_presets
+        Show the row with the preset chooser and its menu (load, save, reset).
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        model: type[Settings],
+        *,
+        preset: str = "default",
+        hidden: tuple[str, ...] = (),
+        with_presets: bool = True,
+        parent: QWidget | None = None,
+    ):
+        super().__init__(parent)
+        self.model = model
+        self._start = preset
+        self._problem: str | None = None
+        self._value: Settings = model.preset(preset)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        self.preset_box = CalmComboBox()
+        self.preset_box.addItems(list(model.presets))
+        self.preset_box.setPlaceholderText("changed")
+        self.preset_box.setToolTip("Named settings to start from")
+        self.menu_button = QToolButton()
+        self.menu_button.setText("⋯")
+        self.menu_button.setToolTip("Load, save or reset these settings")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        menu = QMenu(self.menu_button)
+        menu.addAction("Load settings…", self._ask_load)
+        menu.addAction("Save settings…", self._ask_save)
+        menu.addAction("Reset", self.reset)
+        self.menu_button.setMenu(menu)
+        if with_presets:
+            row = QHBoxLayout()
+            row.addWidget(QLabel("Preset"))
+            row.addWidget(self.preset_box, 1)
+            row.addWidget(self.menu_button)
+            layout.addLayout(row)
+        self.body = ModelEditor(model, hidden=hidden, with_presets=False)
+        layout.addWidget(self.body)
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.hide()
+        layout.addWidget(self.message)
+        self.set_value(self._value)
+        self.body.changed.connect(self._edited)
+        self.preset_box.textActivated.connect(self.set_preset)
+
+    @property
+    def problem(self) -> str | None:
+        """The sentence that says why the values cannot be used; None when they can."""
+        return self._problem
+
+    def value(self) -> Any:
+        """The settings.
+
+        Raises
+        ------
+        SettingsError
+            If a value is not allowed; the sentence is that of `problem`.
+        """
+        if self._problem is not None:
+            raise SettingsError(self._problem)
+        return self._value
+
+    def set_value(self, settings: Settings | dict[str, Any]) -> None:
+        """Show other settings, given as a model or as plain values (those may be wrong: then the form says so)."""
+        values = settings.record() if isinstance(settings, Settings) else settings
+        self.body.set_raw(values)
+        self._check()
+        self.changed.emit()
+
+    def set_preset(self, name: str) -> None:
+        """Show a named preset."""
+        self.set_value(self.model.preset(name))
+
+    def reset(self) -> None:
+        """Go back to the preset that the form started from."""
+        self.set_preset(self._start)
+
+    def load(self, path: str | Path) -> None:
+        """Show the settings of a YAML file; a file that cannot be used leaves the form and says why."""
+        try:
+            self.set_value(self.model.load(path))
+        except SettingsError as error:
+            self.say(str(error), bad=True)
+        else:
+            self.say(f"Loaded {Path(path).name}.")
+
+    def save(self, path: str | Path) -> None:
+        """Write the settings to a YAML file; says why where that fails."""
+        path = Path(path)
+        path = path if path.suffix else path.with_suffix(".yaml")
+        try:
+            self.value().save(path)
+        except (SettingsError, OSError) as error:
+            self.say(f"Not saved: {error}", bad=True)
+        else:
+            self.say(f"Saved {path.name}.")
+
+    def say(self, sentence: str, bad: bool = False) -> None:
+        """Show a sentence beneath the form."""
+        self.message.setStyleSheet(f"color: {red_of(self) if bad else dim_of(self)};")
+        self.message.setText(sentence)
+        self.message.setVisible(bool(sentence))
+
+    def _edited(self) -> None:
+        self.message.hide()
+        self._check()
+        self.changed.emit()
+
+    def _check(self) -> None:
+        try:
+            self._value = self.model.model_validate(self.body.raw())
+        except ValidationError as error:
+            self._problem = explain(error)
+            self.body.show_problems(problems_of(error))
+        else:
+            self._problem = None
+            self.body.show_problems([])
+            self.body.refresh_preset()
+            self.preset_box.setCurrentIndex(matching_preset(self.model, self._value))
+
+    def _ask_load(self) -> None:
+        self._ask(QFileDialog.AcceptMode.AcceptOpen, self.load)
+
+    def _ask_save(self) -> None:
+        self._ask(QFileDialog.AcceptMode.AcceptSave, self.save)
+
+    def _ask(self, mode: QFileDialog.AcceptMode, then: Any) -> None:
+        dialog = QFileDialog(self, "Settings", "", "Settings (*.yaml *.yml)")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setAcceptMode(mode)
+        dialog.setDefaultSuffix("yaml")
+        dialog.fileSelected.connect(then)
+        dialog.open()

@@ -1,0 +1,73 @@
+"""Words and colours that all docks share: field names as labels, units as symbols, a red that any theme can show."""
+
+from __future__ import annotations
+
+import re
+
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QWidget
+
+_UPPER = {"adf": "ADF", "haadf": "HAADF", "cif": "CIF", "fcn": "FCN", "gpu": "GPU", "cpu": "CPU", "f1": "F1", "z": "Z"}
+_ABERRATION = re.compile(r"^c\d\d[abxy]?$")
+_UNITS = (
+    ("angstrom", "Å"),
+    ("microseconds", "µs"),
+    ("microsecond", "µs"),
+    ("degrees", "°"),
+    ("degree", "°"),
+    ("deg", "°"),
+    ("electrons", "e⁻"),
+    ("electron", "e⁻"),
+    ("percent", "%"),
+    ("pixels", "px"),
+    ("pixel", "px"),
+)
+
+
+def label_of(name: str) -> str:
+    """Turn a field name into a label: ``source_fwhm`` becomes "Source fwhm", ``c10`` becomes "C10"."""
+    words = []
+    for word in name.split("_"):
+        if word in _UPPER:
+            words.append(_UPPER[word])
+        elif _ABERRATION.match(word):
+            words.append(word[0].upper() + word[1:])
+        else:
+            words.append(word)
+    text = " ".join(word for word in words if word)
+    return text[:1].upper() + text[1:]
+
+
+def unit_symbol(unit: str) -> str:
+    """Write a unit as a symbol: "angstrom" becomes "Å", "electrons/angstrom^2" becomes "e⁻/Å²"."""
+    for word, symbol in _UNITS:
+        unit = re.sub(rf"\b{word}\b", symbol, unit)
+    unit = re.sub(
+        r" per (square|cubic)?\s*", lambda found: "/" + ({"square": "²", "cubic": "³"}.get(found[1], "")), unit
+    )
+    unit = re.sub(r"/([²³])\s*([^\s/]+)", r"/\2\1", unit)
+    return unit.replace("^2", "²").replace("^3", "³").replace("**2", "²").replace("**3", "³")
+
+
+def number_text(value: object) -> str:
+    """Write a number without needless digits: 0.3 stays "0.3", 10000.0 becomes "10000", None becomes empty."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return str(value)
+
+
+def is_dark(widget: QWidget) -> bool:
+    """Whether the widget writes light text, as it does on a dark theme."""
+    return widget.palette().color(QPalette.ColorRole.WindowText).lightness() > 128
+
+
+def red_of(widget: QWidget) -> str:
+    """A red that can be read on the widget's theme."""
+    return "#ff7b72" if is_dark(widget) else "#b3261e"
+
+
+def dim_of(widget: QWidget) -> str:
+    """A quiet text colour on the widget's theme."""
+    return "#a0a4ab" if is_dark(widget) else "#5f6368"
