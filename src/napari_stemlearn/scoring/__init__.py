@@ -1,1 +1,33 @@
-"""TBD."""
+"""How well found sites agree with the truth: matching, precision, recall, position error, sweeps, confidence."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "assign": "assignment",
+    "Matches": "matching",
+    "match": "matching",
+    "default_tolerance": "matching",
+    "Scores": "scores",
+    "score": "scores",
+    "summarise": "scores",
+    "Sweep": "thresholds",
+    "sweep": "thresholds",
+    "Bootstrap": "bootstrapping",
+    "bootstrap": "bootstrapping",
+    "first_hit_counts": "legacy",
+    "nearest_neighbour_counts": "legacy",
+    "scores_figure": "figures",
+    "write_scores": "tables",
+    "scores_record": "tables",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

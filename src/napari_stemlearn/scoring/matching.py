@@ -1,0 +1,354 @@
+"""Which found site is which true one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from napari_stemlearn.errors import SitesError
+from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
+from napari_stemlearn.sites import inside
+
+TOLERANCE_ANGSTROM = 0.6
+"""Default upper bound of the tolerance in angstrom."""
+
+OUTCOMES = ("true positive", "false positive", "false negative", "ignored", "border")
+"""What can become of a site; found sites are never false negatives, true sites never false positives."""
+
+NOTHING = "nothing"
+"""Row and column of the confusion matrix for found sites without truth and true sites without find."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Found and true sites with what became of them.
+
+    Parameters
+    ----------
+    found, truth
+        The site tables with their classes mapped and two more columns: ``outcome`` (one of `OUTCOMES`) and ``partner``
+        (row position in the other table, -1 without).
+    pairs
+        One row a pair of the same class: ``found, truth`` (row positions), ``frame, class, score, dy_angstrom,
+        dx_angstrom`` (found minus true), ``distance_angstrom, counted`` (False where the true site lies in the border).
+    mistaken
+        Pairs of the rest of another class: ``found, truth, found_class, true_class, distance_angstrom``.
+    classes, frames
+        What was scored.
+    rule
+        Tolerance, pixel size, border, shape and class map, for the record.
+    """
+
+    found: pd.DataFrame
+    truth: pd.DataFrame
+    pairs: pd.DataFrame
+    mistaken: pd.DataFrame
+    classes: tuple[str, ...]
+    frames: tuple[int, ...]
+    rule: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def tolerance_angstrom(self) -> float:
+        """The tolerance that was used, in angstrom."""
+        return float(self.rule["tolerance_angstrom"])
+
+
+def default_tolerance(truth: pd.DataFrame, pixel_size: float) -> float:
+    """Tolerance in angstrom: half the median nearest-neighbour distance of the true sites, at most 0.6.
+
+    Parameters
+    ----------
+    truth
+        Site table; neighbours are sought in the same frame, among all classes.
+    pixel_size
+        In angstrom.
+    """
+    distances = []
+    for _, rows in truth.groupby("frame"):
+        points = rows[["y", "x"]].to_numpy(dtype=float) * pixel_size
+        if len(points) > 1:
+            nearest = cKDTree(points).query(points, k=2)[0][:, 1]
+            distances.append(nearest[nearest > 0])
+    every = np.concatenate(distances) if distances else np.empty(0)
+    return min(TOLERANCE_ANGSTROM, 0.5 * float(np.median(every))) if len(every) else TOLERANCE_ANGSTROM
+
+
+def match(
+    found: pd.DataFrame,
+    truth: pd.DataFrame,
+    tolerance_angstrom: float | None = None,
+    pixel_size: float | None = None,
+    border: float = 0.0,
+    class_map: Mapping[str, str] | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    truth_class_map: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
+    frames: Sequence[int] | None = None,
+) -> Matches:
+    """Match found sites one to one with true sites, per frame and class, as well as any assignment can.
+
+    The number of pairs within the tolerance comes first, the sum of their squared distances second.
+
+    Parameters
+    ----------
+    found, truth
+        Site tables in pixels of the same micrograph.
+    tolerance_angstrom
+        Largest distance of a pair; None takes `default_tolerance`.
+    pixel_size
+        In angstrom; None derives it from the angstrom columns of `truth` or `found`.
+    border
+        Sites within this many pixels of the frame's edge are left out on both sides. A pair across the line is no
+        error: it counts where its true site is inside and is left out where its true site is in the border.
+    class_map, truth_class_map
+        New names for found and for true classes; several may become one.
+    shape
+        Shape (y, x) of a frame in pixels; needed with a border.
+    ignore
+        True classes that are undecided: found sites left over that match one of them count neither way.
+    classes
+        Classes to score, in this order; None scores every class of both tables but the ignored.
+    frames
+        Frames to score; None scores every frame that has a row in either table.
+
+    Raises
+    ------
+    SitesError
+        If a table lacks columns, the pixel size is not known, or the tolerance, border or shape make no sense.
+    """
+    return prepare(
+        found,
+        truth,
+        tolerance_angstrom,
+        pixel_size,
+        border,
+        class_map,
+        shape=shape,
+        truth_class_map=truth_class_map,
+        ignore=ignore,
+        classes=classes,
+        frames=frames,
+    ).matches()
+
+
+def prepare(
+    found: pd.DataFrame,
+    truth: pd.DataFrame,
+    tolerance_angstrom: float | None = None,
+    pixel_size: float | None = None,
+    border: float = 0.0,
+    class_map: Mapping[str, str] | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    truth_class_map: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
+    frames: Sequence[int] | None = None,
+) -> Matcher:
+    """Check the tables and find their candidate pairs; parameters and errors as of `match`."""
+    for name, table in (("The found table", found), ("The truth table", truth)):
+        missing = [column for column in ("frame", "y", "x", "class") if column not in table.columns]
+        if missing:
+            raise SitesError(f"{name} lacks the column {missing[0]}.")
+    scale = pixel_size if pixel_size is not None else _pixel_size_of(truth, found)
+    if not np.isfinite(scale) or scale <= 0:
+        raise SitesError(f"The pixel size is {scale}; it must be a positive number in angstrom.")
+    if border < 0:
+        raise SitesError(f"The border is {border} px; it must be 0 or more.")
+    if border > 0 and shape is None:
+        raise SitesError("A border was asked for without the shape of the frame; give shape=(y, x) in pixels.")
+    found = _renamed(found, class_map)
+    truth = _renamed(truth, truth_class_map)
+    if frames is not None:
+        found = found[found["frame"].isin(list(frames))].reset_index(drop=True)
+        truth = truth[truth["frame"].isin(list(frames))].reset_index(drop=True)
+        frame_list = tuple(sorted({int(frame) for frame in frames}))
+    else:
+        frame_list = tuple(int(frame) for frame in np.union1d(found["frame"], truth["frame"]))
+    if classes is None:
+        chosen = tuple(sorted((set(truth["class"]) | set(found["class"])) - set(ignore), key=str))
+    else:
+        chosen = tuple(dict.fromkeys(classes))
+    tolerance = default_tolerance(truth, scale) if tolerance_angstrom is None else float(tolerance_angstrom)
+    if not np.isfinite(tolerance) or tolerance <= 0:
+        raise SitesError(f"The tolerance is {tolerance} angstrom; it must be a positive number.")
+    undecided = truth["class"].isin(list(ignore)).to_numpy(dtype=bool)
+    found = found[found["class"].isin(chosen)].reset_index(drop=True)
+    truth = truth[truth["class"].isin(chosen).to_numpy(dtype=bool) | undecided].reset_index(drop=True)
+    rule = {
+        "tolerance_angstrom": tolerance,
+        "pixel_size": float(scale),
+        "border": float(border),
+        "shape": None if shape is None else [int(shape[0]), int(shape[1])],
+        "class_map": dict(class_map or {}),
+        "truth_class_map": dict(truth_class_map or {}),
+        "ignore": list(ignore),
+        "classes": list(chosen),
+        "frames": list(frame_list),
+    }
+    return Matcher(found, truth, tolerance, float(scale), border, shape, tuple(ignore), chosen, frame_list, rule)
+
+
+class Matcher:
+    """The candidate pairs of two checked tables, found once, so that many thresholds can be matched quickly."""
+
+    def __init__(
+        self,
+        found: pd.DataFrame,
+        truth: pd.DataFrame,
+        tolerance: float,
+        pixel_size: float,
+        border: float,
+        shape: tuple[int, int] | None,
+        ignore: tuple[str, ...],
+        classes: tuple[str, ...],
+        frames: tuple[int, ...],
+        rule: dict[str, Any],
+    ) -> None:
+        self.found, self.truth = found, truth
+        self.classes, self.frames, self.rule = classes, frames, rule
+        self.tolerance = tolerance
+        self.found_points = found[["y", "x"]].to_numpy(dtype=float) * pixel_size
+        self.truth_points = truth[["y", "x"]].to_numpy(dtype=float) * pixel_size
+        self.found_class = found["class"].to_numpy(dtype=object)
+        self.truth_class = truth["class"].to_numpy(dtype=object)
+        self.found_frame = found["frame"].to_numpy(dtype=np.int64)
+        self.truth_frame = truth["frame"].to_numpy(dtype=np.int64)
+        self.undecided = np.isin(self.truth_class.astype(str), list(ignore)) if ignore else np.zeros(len(truth), bool)
+        if shape is not None and border > 0:
+            self.found_inside = inside(found, shape, border).to_numpy(dtype=bool)
+            self.truth_inside = inside(truth, shape, border).to_numpy(dtype=bool)
+        else:
+            self.found_inside = np.ones(len(found), bool)
+            self.truth_inside = np.ones(len(truth), bool)
+        self.groups: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Pairs, Pairs]] = []
+        for frame in frames:
+            here_found, here_truth = self.found_frame == frame, self.truth_frame == frame
+            undecided = np.flatnonzero(here_truth & self.undecided)
+            for name in classes:
+                of_found = np.flatnonzero(here_found & (self.found_class == name))
+                of_truth = np.flatnonzero(here_truth & (self.truth_class == name) & ~self.undecided)
+                edges = candidate_pairs(self.found_points[of_found], self.truth_points[of_truth], tolerance)
+                doubtful = candidate_pairs(self.found_points[of_found], self.truth_points[undecided], tolerance)
+                self.groups.append((name, of_found, of_truth, undecided, edges, doubtful))
+
+    def outcomes(
+        self, kept: NDArray[np.bool_] | None = None, only: str | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+        """Partner of each found site (-1 none), whether it matches an undecided site, and the distance of its pair.
+
+        Parameters
+        ----------
+        kept
+            Mask of the found sites that take part; None for all.
+        only
+            Match this class alone; None for all.
+        """
+        partner = np.full(len(self.found), -1, dtype=np.int64)
+        doubtful = np.zeros(len(self.found), dtype=bool)
+        distance = np.full(len(self.found), np.nan)
+        for name, of_found, of_truth, undecided, edges, doubtful_edges in self.groups:
+            if only is not None and name != only:
+                continue
+            first, second, length = edges
+            if kept is not None:
+                use = kept[of_found[first]]
+                first, second, length = first[use], second[use], length[use]
+            row, column, value = assign_edges(first, second, length, len(of_found), len(of_truth))
+            partner[of_found[row]] = of_truth[column]
+            distance[of_found[row]] = value
+            first, second, length = doubtful_edges
+            if len(first):
+                use = partner[of_found[first]] < 0
+                if kept is not None:
+                    use &= kept[of_found[first]]
+                row, _, _ = assign_edges(first[use], second[use], length[use], len(of_found), len(undecided))
+                doubtful[of_found[row]] = True
+        return partner, doubtful, distance
+
+    def matches(self) -> Matches:
+        """Match everything and find which classes were mistaken for which."""
+        partner, doubtful, distance = self.outcomes()
+        paired = np.flatnonzero(partner >= 0)
+        found_of = np.full(len(self.truth), -1, dtype=np.int64)
+        found_of[partner[paired]] = paired
+        counted = self.truth_inside[partner[paired]]
+        outcome_found = np.full(len(self.found), "false positive", dtype=object)
+        outcome_found[~self.found_inside] = "border"
+        outcome_found[doubtful] = "ignored"
+        outcome_found[paired] = np.where(counted, "true positive", "border")
+        outcome_truth = np.full(len(self.truth), "false negative", dtype=object)
+        outcome_truth[partner[paired]] = "true positive"
+        outcome_truth[~self.truth_inside] = "border"
+        outcome_truth[self.undecided] = "ignored"
+        offset = self.found_points[paired] - self.truth_points[partner[paired]]
+        scores = (
+            self.found["score"].to_numpy(dtype=float) if "score" in self.found else np.full(len(self.found), np.nan)
+        )
+        pairs = pd.DataFrame(
+            {
+                "found": paired,
+                "truth": partner[paired],
+                "frame": self.found_frame[paired],
+                "class": self.found_class[paired],
+                "score": scores[paired],
+                "dy_angstrom": offset[:, 0],
+                "dx_angstrom": offset[:, 1],
+                "distance_angstrom": distance[paired],
+                "counted": counted,
+            }
+        )
+        return Matches(
+            found=self.found.assign(outcome=outcome_found, partner=partner),
+            truth=self.truth.assign(outcome=outcome_truth, partner=found_of),
+            pairs=pairs,
+            mistaken=self._mistaken(outcome_found == "false positive", outcome_truth == "false negative"),
+            classes=self.classes,
+            frames=self.frames,
+            rule=self.rule,
+        )
+
+    def _mistaken(self, spare_found: NDArray[np.bool_], spare_truth: NDArray[np.bool_]) -> pd.DataFrame:
+        """Second matching, without class, of what the first one left over."""
+        tables = []
+        for frame in self.frames:
+            of_found = np.flatnonzero(spare_found & (self.found_frame == frame))
+            of_truth = np.flatnonzero(spare_truth & (self.truth_frame == frame))
+            row, column, length = assign(self.found_points[of_found], self.truth_points[of_truth], self.tolerance)
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "found": of_found[row],
+                        "truth": of_truth[column],
+                        "found_class": self.found_class[of_found[row]],
+                        "true_class": self.truth_class[of_truth[column]],
+                        "distance_angstrom": length,
+                    }
+                )
+            )
+        if not tables:
+            return pd.DataFrame(columns=["found", "truth", "found_class", "true_class", "distance_angstrom"])
+        return pd.concat(tables, ignore_index=True)
+
+
+def _renamed(table: pd.DataFrame, class_map: Mapping[str, str] | None) -> pd.DataFrame:
+    renamed = table.reset_index(drop=True)
+    return renamed.assign(**{"class": renamed["class"].replace(dict(class_map))}) if class_map else renamed
+
+
+def _pixel_size_of(*tables: pd.DataFrame) -> float:
+    """Pixel size in angstrom from tables that hold positions in both units."""
+    for table in tables:
+        if "y_angstrom" in table.columns:
+            known = table[np.isfinite(table["y_angstrom"]) & (table["y"].abs() > 1)]
+            if len(known):
+                return float(np.median(known["y_angstrom"] / known["y"]))
+    raise SitesError("The pixel size of the site tables is not known; give it in angstrom.")

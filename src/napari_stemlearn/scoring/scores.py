@@ -1,0 +1,155 @@
+"""Precision, recall, F1 and position error from matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from napari_stemlearn.errors import SitesError
+from napari_stemlearn.scoring.matching import NOTHING, Matches, match
+
+ALL = "all"
+"""Name of the row that counts every class together."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What scoring says; numbers that are not defined (no found site, no true site) are NaN.
+
+    Parameters
+    ----------
+    table
+        One row a class and one for ``all``: ``class, n_truth, n_found, tp, fp, fn, precision, recall, f1,
+        rms_error_angstrom, mean_dy_angstrom, mean_dx_angstrom`` (found minus true).
+    per_frame
+        The same, one row a frame and class.
+    confusion
+        True class in rows, found class in columns; the last row and column are ``nothing``. Row sums are true,
+        column sums found sites that count; the diagonal holds the true positives.
+    matches
+        What was matched.
+    """
+
+    table: pd.DataFrame
+    per_frame: pd.DataFrame
+    confusion: pd.DataFrame
+    matches: Matches = field(repr=False)
+
+    def of(self, name: str = ALL) -> dict[str, Any]:
+        """One row of the table as plain values.
+
+        Raises
+        ------
+        SitesError
+            If the class was not scored.
+        """
+        rows = self.table[self.table["class"] == name]
+        if not len(rows):
+            raise SitesError(f"The class '{name}' was not scored; scored: {', '.join(self.table['class'])}.")
+        return dict(rows.iloc[0])
+
+
+def score(
+    found: pd.DataFrame,
+    truth: pd.DataFrame,
+    tolerance_angstrom: float | None = None,
+    pixel_size: float | None = None,
+    border: float = 0.0,
+    class_map: Mapping[str, str] | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    truth_class_map: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
+    frames: Sequence[int] | None = None,
+) -> Scores:
+    """Match found with true sites and count; parameters and errors as of `match`."""
+    return summarise(
+        match(
+            found,
+            truth,
+            tolerance_angstrom,
+            pixel_size,
+            border,
+            class_map,
+            shape=shape,
+            truth_class_map=truth_class_map,
+            ignore=ignore,
+            classes=classes,
+            frames=frames,
+        )
+    )
+
+
+def ratio(part: float, whole: float) -> float:
+    """A quotient that is NaN where nothing was there to be counted."""
+    return part / whole if whole else float("nan")
+
+
+def precision_recall_f1(tp: float, fp: float, fn: float) -> tuple[float, float, float]:
+    """Precision, recall and F1 of counts; NaN where not defined."""
+    return ratio(tp, tp + fp), ratio(tp, tp + fn), ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def summarise(matches: Matches) -> Scores:
+    """Count matches into scores, per class, per frame and class, and over everything."""
+    table = [_row(matches, name, None) for name in matches.classes]
+    table.append(_row(matches, None, None))
+    per_frame = [
+        {"frame": frame, **_row(matches, name, frame)} for frame in matches.frames for name in [*matches.classes, None]
+    ]
+    columns = list(table[0])
+    return Scores(
+        table=pd.DataFrame(table, columns=columns),
+        per_frame=pd.DataFrame(per_frame, columns=["frame", *columns]),
+        confusion=confusion(matches),
+        matches=matches,
+    )
+
+
+def _row(matches: Matches, name: str | None, frame: int | None) -> dict[str, Any]:
+    found, truth, pairs = matches.found, matches.truth, matches.pairs[matches.pairs["counted"].astype(bool)]
+    if name is not None:
+        found, truth, pairs = (table[table["class"] == name] for table in (found, truth, pairs))
+    if frame is not None:
+        found, truth, pairs = (table[table["frame"] == frame] for table in (found, truth, pairs))
+    tp = len(pairs)
+    fp = int((found["outcome"] == "false positive").sum())
+    fn = int((truth["outcome"] == "false negative").sum())
+    precision, recall, f1 = precision_recall_f1(tp, fp, fn)
+    squares = float((pairs["distance_angstrom"] ** 2).sum())
+    return {
+        "class": ALL if name is None else name,
+        "n_truth": tp + fn,
+        "n_found": tp + fp,
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "rms_error_angstrom": float(np.sqrt(ratio(squares, tp))),
+        "mean_dy_angstrom": ratio(float(pairs["dy_angstrom"].sum()), tp),
+        "mean_dx_angstrom": ratio(float(pairs["dx_angstrom"].sum()), tp),
+    }
+
+
+def confusion(matches: Matches) -> pd.DataFrame:
+    """Confusion matrix: true positives on the diagonal, the rest matched once more without class, then nothing."""
+    names = [*matches.classes, NOTHING]
+    counts = pd.DataFrame(0, index=pd.Index(names, name="true"), columns=pd.Index(names, name="found"), dtype=np.int64)
+    for true_class, found_class in zip(matches.mistaken["true_class"], matches.mistaken["found_class"], strict=True):
+        counts.loc[true_class, found_class] += 1
+    pairs = matches.pairs[matches.pairs["counted"].astype(bool)]
+    spare_found = matches.found[matches.found["outcome"] == "false positive"]["class"].value_counts()
+    spare_truth = matches.truth[matches.truth["outcome"] == "false negative"]["class"].value_counts()
+    for name in matches.classes:
+        counts.loc[name, NOTHING] = int(spare_truth.get(name, 0)) - int(counts.loc[name].sum())
+        counts.loc[NOTHING, name] = int(spare_found.get(name, 0)) - int(counts[name].sum())
+    for name in matches.classes:
+        counts.loc[name, name] += int((pairs["class"] == name).sum())
+    return counts
