@@ -1,0 +1,222 @@
+"""Jobs that run in this process: files, events, states, stop, resume, refusals."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from counting import KIND, CountingSettings
+
+from napari_stemlearn import jobs
+from napari_stemlearn.errors import JobError
+from napari_stemlearn.events import Checkpoint, Done, Failed, Log, Metric, Preview, Progress, Started
+from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.jobs.event_log import append_event
+from napari_stemlearn.jobs.execute import PREVIEWS_KEPT
+from napari_stemlearn.settings import Settings
+
+
+def test_a_run_folder_holds_everything(tmp_path: Path) -> None:
+    run = jobs.run_inline(KIND, CountingSettings(total=3), runs_folder=tmp_path / "runs", label="day a/1")
+    assert run.state is RunState.DONE
+    assert run.result == {"number": 3}
+    assert run.name.endswith("-counting-day_a_1")
+    record = yaml.safe_load((run.folder / "job.yaml").read_text())
+    assert record["settings"]["total"] == 3
+    assert record["seed"] == 7
+    assert {"python", "numpy", "torch"} <= set(record["versions"])
+    assert (run.folder / "result" / "count.txt").read_text() == "3"
+    assert run.settings == CountingSettings(total=3)
+    kinds = [type(event) for event in run.events()[0]]
+    assert kinds[0] is Started
+    assert kinds[-1] is Done
+    assert {Metric, Preview, Checkpoint, Log, Progress} <= set(kinds)
+    leftovers = [path.name for path in run.folder.rglob(".*")]
+    assert leftovers == []
+
+
+def test_previews_are_files_and_events_carry_no_array(tmp_path: Path) -> None:
+    run = jobs.run_inline(KIND, CountingSettings(total=PREVIEWS_KEPT + 5), runs_folder=tmp_path)
+    previews = [event for event in run.events()[0] if isinstance(event, Preview)]
+    assert len(previews) == PREVIEWS_KEPT + 5
+    assert previews[-1].array is None
+    assert previews[-1].pixel_size == 0.2
+    np.testing.assert_array_equal(run.load_preview(previews[-1]), np.full((4, 4), PREVIEWS_KEPT + 5))
+    assert run.load_preview(previews[0]) is None
+    assert len(list((run.folder / "previews").iterdir())) == PREVIEWS_KEPT
+
+
+def test_a_test_iterates_the_generator(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(total=2), runs_folder=tmp_path)
+    assert run.state is RunState.WAITING
+    states = [run.state for _ in run.execute()]
+    assert states[:-1] == [RunState.RUNNING] * (len(states) - 1)
+    assert states[-1] is RunState.DONE
+
+
+def test_stop_and_resume_give_the_same_numbers(tmp_path: Path) -> None:
+    whole = jobs.run_inline(KIND, CountingSettings(total=6), runs_folder=tmp_path)
+    run = jobs.create(KIND, CountingSettings(total=6), runs_folder=tmp_path)
+    for event in run.execute():
+        if isinstance(event, Metric) and event.step == 3:
+            run.stop()
+            assert run.state is RunState.STOPPING
+    assert run.state is RunState.STOPPED
+    assert run.result == {"number": 3}
+    resumed = list(run.execute(resume=True))
+    assert isinstance(resumed[0], Started)
+    assert resumed[0].resumed_at == 3
+    assert run.state is RunState.DONE
+    assert run.attempt == 2
+
+    def metrics(one: Run) -> list[tuple[int, float]]:
+        return [(event.step, event.values["square"]) for event in one.events()[0] if isinstance(event, Metric)]
+
+    assert metrics(run) == metrics(whole)
+
+
+def test_events_are_read_piece_by_piece_and_half_lines_wait(tmp_path: Path) -> None:
+    run = jobs.run_inline(KIND, CountingSettings(total=2), runs_folder=tmp_path)
+    everything, end = run.events()
+    assert run.events(end) == ([], end)
+    path = run.folder / "events.jsonl"
+    line = json.dumps(Log(message="späte Zeile").record()).encode() + b"\n"
+    with open(path, "ab") as stream:
+        stream.write(line[:20])
+    assert run.events(end) == ([], end)
+    with open(path, "ab") as stream:
+        stream.write(line[20:])
+    new, after = run.events(end)
+    assert [event.message for event in new] == ["späte Zeile"]
+    assert after == end + len(line)
+    assert len(run.events()[0]) == len(everything) + 1
+
+
+def test_a_damaged_line_is_said_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    run = jobs.run_inline(KIND, CountingSettings(total=1), runs_folder=tmp_path)
+    _, end = run.events()
+    with open(run.folder / "events.jsonl", "ab") as stream:
+        stream.write(b'{"kind": "metr')
+    append_event(run.folder / "events.jsonl", Done(stopped=True))
+    events, _ = run.events(end)
+    assert isinstance(events[0], Log)
+    assert events[0].level == "warning"
+    assert events[1] == Done(stopped=True, time=events[1].time)
+    assert run.state is RunState.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("error", "The job broke with ZeroDivisionError: division by zero."),
+        ("sentence", "The micrograph is made of cheese."),
+        ("memory", "The computer ran out of memory; choose a smaller batch, crop or field of view."),
+        ("torch", "The GPU ran out of memory; choose a smaller batch or crop, or another device."),
+        ("disk", "The disk that holds {folder} is full; free some space, then resume."),
+    ],
+)
+def test_failures_are_one_sentence_with_detail(tmp_path: Path, how: str, sentence: str) -> None:
+    events: list[object] = []
+    settings = CountingSettings(total=3, breaks_at=2, breaks_with=how)
+    run = jobs.run_inline(KIND, settings, runs_folder=tmp_path, on_event=events.append)
+    assert run.state is RunState.FAILED
+    assert run.failure is not None
+    assert run.failure.message == sentence.format(folder=run.folder)
+    assert "Traceback" in run.failure.detail
+    assert isinstance(events[-1], Failed)
+    assert run.result is None
+    assert not (run.folder / ".spare").exists()
+
+
+def test_a_folder_deleted_under_the_job_ends_it_and_stays_deleted(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(total=50), runs_folder=tmp_path)
+    import shutil
+
+    seen = 0
+    last = None
+    for event in run.execute():
+        last = event
+        seen += 1
+        if isinstance(event, Metric) and event.step == 2:
+            shutil.rmtree(run.folder)
+    assert isinstance(last, Failed)
+    assert last.message == f"The run folder {run.folder} was deleted while the job was running, so the job ended."
+    assert seen < 20
+    assert not run.folder.exists()
+    assert run.state is RunState.FAILED
+
+
+def test_leaving_the_generator_is_recorded(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(total=5), runs_folder=tmp_path)
+    events = run.execute()
+    next(events)
+    events.close()
+    assert run.state is RunState.FAILED
+    assert run.failure is not None
+    assert run.failure.message == "The program that watched the job left it before the end."
+
+
+def test_list_and_delete(tmp_path: Path) -> None:
+    assert jobs.list_runs(tmp_path / "nowhere") == []
+    runs = [jobs.run_inline(KIND, CountingSettings(total=1), runs_folder=tmp_path) for _ in range(3)]
+    (tmp_path / "not-a-run").mkdir()
+    assert len({run.name for run in runs}) == 3
+    assert set(jobs.list_runs(tmp_path)) == set(runs)
+    runs[0].delete()
+    assert set(jobs.list_runs(tmp_path)) == set(runs[1:])
+    with pytest.raises(JobError, match="is no run folder"):
+        Run(tmp_path / "not-a-run").delete()
+    assert (tmp_path / "not-a-run").exists()
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="There is no job kind 'bake'; choose one of train, simulate, find"):
+        jobs.create("bake", CountingSettings(), runs_folder=tmp_path)
+    with pytest.raises(JobError, match="cannot be imported"):
+        jobs.create("no_such_module:KIND", CountingSettings(), runs_folder=tmp_path)
+    with pytest.raises(JobError, match="A 'counting' job takes CountingSettings, not Settings"):
+        jobs.create(KIND, Settings(), runs_folder=tmp_path)
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    with pytest.raises(JobError, match="No run folder can be made in"):
+        jobs.create(KIND, CountingSettings(), runs_folder=blocker)
+    run = jobs.run_inline(KIND, CountingSettings(total=1), runs_folder=tmp_path)
+    for refused, words in [
+        (run.stop, "is not running: it is done"),
+        (run.kill, "is not running: it is done"),
+        (run.resume, "is done; there is nothing to resume"),
+        (run.start, "was started before and is done"),
+    ]:
+        with pytest.raises(JobError, match=words):
+            refused()
+    (run.folder / "job.yaml").write_text("kind: [unclosed")
+    with pytest.raises(JobError, match=r"job\.yaml is damaged"):
+        _ = run.job
+    assert jobs.list_runs(tmp_path) == [run]
+
+
+def test_an_inline_run_is_not_killed_or_deleted_while_it_works(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(total=5), runs_folder=tmp_path)
+    events = run.execute()
+    next(events)
+    with pytest.raises(JobError, match="runs inside another program"):
+        run.kill()
+    with pytest.raises(JobError, match="stop it before deleting it"):
+        run.delete()
+    with pytest.raises(JobError, match="cannot be resumed now"):
+        run.resume()
+    events.close()
+
+
+def test_importing_jobs_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, napari_stemlearn.jobs, napari_stemlearn.jobs.devices;"
+        "print([name for name in ('torch', 'abtem', 'hyperspy', 'matplotlib', 'napari', 'qtpy', 'pandas')"
+        " if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
