@@ -21,6 +21,11 @@ class LogSpectrum(nn.Module):
         Weight of the newest batch in the running statistics.
     """
 
+    window: Tensor
+    mean: Tensor
+    variance: Tensor
+    seen: Tensor
+
     def __init__(self, kind: str = "standard", size: tuple[int, int] = (256, 256), momentum: float = 0.05) -> None:
         super().__init__()
         if kind not in ("paper", "standard"):
