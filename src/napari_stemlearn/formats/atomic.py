@@ -1,0 +1,50 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_stemlearn.errors import FormatError, StemlearnError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it takes the place of `path` when the block ends well, else it is removed.
+
+    Raises
+    ------
+    FormatError
+        If the folder is missing or cannot be written, or the disk is full; an older file at `path` stays as it was.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FormatError(f"{path} cannot be written: it is a folder.")
+    if not path.parent.is_dir():
+        raise FormatError(f"{path} cannot be written: the folder {path.parent} does not exist.")
+    temporary = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
+    try:
+        yield temporary
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and not isinstance(error, StemlearnError):
+            raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
+        raise
+
+
+def reason(error: Exception) -> str:
+    """The cause of an error as a short clause without a full stop."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    lines = str(text).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(". ")

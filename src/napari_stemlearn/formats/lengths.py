@@ -1,0 +1,83 @@
+"""Units as microscope files write them: which are lengths, and how many angstrom they are."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+UnitKind = Literal["length", "reciprocal", "angle", "energy", "time", "none", "unknown"]
+
+ANGSTROM_PER: dict[str, float] = {
+    "å": 1.0,
+    "a": 1.0,
+    "ang": 1.0,
+    "angstrom": 1.0,
+    "angstroms": 1.0,
+    "ångström": 1.0,
+    "ångstrom": 1.0,
+    "pm": 1e-2,
+    "picometer": 1e-2,
+    "nm": 10.0,
+    "nanometer": 10.0,
+    "nanometers": 10.0,
+    "nanometre": 10.0,
+    "um": 1e4,
+    "µm": 1e4,
+    "micron": 1e4,
+    "microns": 1e4,
+    "micrometer": 1e4,
+    "micrometre": 1e4,
+    "mm": 1e7,
+    "millimeter": 1e7,
+    "cm": 1e8,
+    "centimeter": 1e8,
+    "m": 1e10,
+    "meter": 1e10,
+    "metre": 1e10,
+    "inch": 2.54e8,
+    "in": 2.54e8,
+}
+"""Angstrom in one unit of length; names in lower case."""
+
+_ANGLES = {"rad", "mrad", "urad", "µrad", "deg", "degree", "degrees", "°"}
+_ENERGIES = {"ev", "kev", "mev"}
+_TIMES = {"s", "sec", "ms", "us", "µs", "ns", "min", "h"}
+_NONE = {"", "none", "px", "pixel", "pixels", "pix", "1", "dimensionless", "<undefined>", "undefined", "null"}
+
+
+def plain_unit(unit: object) -> str:
+    """A unit in lower case without brackets, blanks and the spellings of particular programs."""
+    if unit is None:
+        return ""
+    text = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
+    text = text.strip().strip("\0").replace("\\u00B5", "µ").replace("\\u00C5", "å").replace("\u03bc", "µ")
+    # Berkeley EMD writes nanometres as [n_m]
+    return text.strip("[]() ").replace("_", "").replace("\u212b", "å").lower().replace("å\u0303", "å")
+
+
+def kind_of_unit(unit: object) -> UnitKind:
+    """What a unit measures."""
+    text = plain_unit(unit)
+    if text in _NONE:
+        return "none"
+    if text in ANGSTROM_PER:
+        return "length"
+    if text.startswith("1/") or "^-1" in text or text.endswith(("-1", "⁻¹")):
+        return "reciprocal"
+    if text in _ANGLES:
+        return "angle"
+    if text in _ENERGIES:
+        return "energy"
+    if text in _TIMES:
+        return "time"
+    return "unknown"
+
+
+def to_angstrom(value: float, unit: object) -> float:
+    """A length in angstrom.
+
+    Raises
+    ------
+    KeyError
+        If `unit` is no length (see `kind_of_unit`).
+    """
+    return float(value) * ANGSTROM_PER[plain_unit(unit)]
