@@ -37,6 +37,7 @@ class Probe(Settings):
 class Defect(Settings):
     kind: Literal["vacancy1", "vacancy2"] = Field("vacancy1", description="What is missing.")
     probability: Drawn = quantity(0.01, "1", "How likely.", minimum=0, maximum=1)
+    depth: float = quantity(0.0, "angstrom", "How deep.", minimum=0)
 
 
 class Simulated(Settings):
@@ -220,10 +221,17 @@ def test_list_of_models_grows_and_shrinks(qtbot, form):
     editor = form.body.editors["defects"]
     qtbot.mouseClick(editor.add_button, Qt.MouseButton.LeftButton)
     assert len(form.value().defects) == 2
-    type_into(qtbot, editor.entries[1].editors["probability"].line, "2")
-    assert "allowed: 0 to 1" in editor.entries[1]._rows[0].errors["probability"].text()
-    assert editor.entries[0]._rows[0].errors["probability"].isHidden()
-    editor._remove(editor._frames[1])
+    first, second = editor.entries
+    type_into(qtbot, second.leads["probability"].line, "2")
+    assert "allowed: 0 to 1" in second.error.text()
+    assert first.error.isHidden()
+    type_into(qtbot, second.leads["probability"].line, "0.5")
+    assert form.value().defects[1].probability == 0.5
+    assert not second.toggle.isChecked()
+    second.toggle.click()
+    type_into(qtbot, second.rest.editors["depth"].line, "-1")
+    assert "allowed: at least 0 angstrom" in second.rest._rows[0].errors["depth"].text()
+    editor.remove(second)
     assert form.problem is None
     assert len(form.value().defects) == 1
 
@@ -272,6 +280,7 @@ def test_arrow_keys_step_inside_the_bounds(qtbot, form):
 def test_words():
     assert label_of("convergence_semiangle") == "Convergence semiangle"
     assert label_of("c12a") == "C12a"
+    assert label_of("phi12") == "φ12"
     assert unit_symbol("electrons/angstrom^2") == "e⁻/Å²"
     assert unit_symbol("electrons per square angstrom") == "e⁻/Å²"
     assert unit_symbol("mrad") == "mrad"

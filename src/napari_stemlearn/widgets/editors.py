@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import types
 from enum import Enum
@@ -304,32 +305,59 @@ def choices_of(annotation: Any, field: FieldInfo) -> list[Any] | None:
     return list(choices) if isinstance(choices, list | tuple) else None
 
 
-def leaf_editor(field: FieldInfo) -> Editor:
-    """The editor of a field that is no settings model itself."""
+SPECIAL: dict[tuple[str, str], str] = {
+    ("StructureSettings", "crystal"): "napari_stemlearn.widgets.crystal_editor:CrystalEditor",
+    ("SimulateSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
+    ("SegmentationSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
+    ("FindSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
+}
+"""Editors made for one field, by the model's and the field's name; imported when they are needed."""
+
+
+def _numbers(annotation: Any) -> tuple[Any, ...]:
+    """The members of a fixed tuple of numbers; empty for all else."""
+    members = get_args(annotation) if get_origin(annotation) is tuple else ()
+    return members if members and all(member in (int, float) for member in members) else ()
+
+
+def editor_class(name: str, field: FieldInfo, model: type) -> type[Editor]:
+    """Which editor a field gets that is no settings model itself."""
     annotation, optional = bare(field.annotation)
-    bounds = bounds_of(field)
-    choices = choices_of(annotation, field)
-    if choices is not None:
-        return ChoiceEditor(choices, optional=optional)
+    special = SPECIAL.get((model.__name__, name))
+    if special is not None:
+        module, _, attribute = special.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if choices_of(annotation, field) is not None:
+        return ChoiceEditor
     if annotation is bool:
-        return ChoiceEditor([True, False], optional=True) if optional else BoolEditor()
-    if annotation is int:
-        return NumberEditor(whole=True, optional=optional, bounds=bounds)
-    if annotation is float:
-        return NumberEditor(optional=optional, bounds=bounds)
-    if is_drawn(annotation):
-        return NumberEditor(drawn=True, optional=optional, bounds=bounds)
+        return ChoiceEditor if optional else BoolEditor
+    if annotation in (int, float) or is_drawn(annotation):
+        return NumberEditor
     if annotation is Path:
-        return PathEditor(optional=optional)
+        return PathEditor
     if annotation is str:
-        return TextEditor(optional=optional)
-    if get_origin(annotation) is tuple:
-        members = get_args(annotation)
-        if Ellipsis not in members and all(member in (int, float) for member in members):
-            whole = all(member is int for member in members)
-            return NumbersEditor(len(members), whole=whole, optional=optional, bounds=bounds)
-    sequence = get_origin(annotation) in (list, tuple, set, frozenset)
-    return YamlEditor(sequence=sequence, optional=optional)
+        return TextEditor
+    return NumbersEditor if _numbers(annotation) else YamlEditor
+
+
+def leaf_editor(name: str, field: FieldInfo, model: type) -> Editor:
+    """Make the editor of a field that is no settings model itself."""
+    annotation, optional = bare(field.annotation)
+    cls = editor_class(name, field, model)
+    bounds = bounds_of(field)
+    if cls is ChoiceEditor:
+        return ChoiceEditor(choices_of(annotation, field) or [True, False], optional=optional)
+    if cls is NumberEditor:
+        return NumberEditor(whole=annotation is int, drawn=is_drawn(annotation), optional=optional, bounds=bounds)
+    if cls is NumbersEditor:
+        members = _numbers(annotation)
+        whole = all(member is int for member in members)
+        return NumbersEditor(len(members), whole=whole, optional=optional, bounds=bounds)
+    if cls is YamlEditor:
+        return YamlEditor(sequence=get_origin(annotation) in (list, tuple, set, frozenset), optional=optional)
+    if cls in (TextEditor, PathEditor):
+        return cls(optional=optional)  # type: ignore[call-arg]
+    return cls()
 
 
 def field_label(name: str, field: FieldInfo) -> str:

@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -25,7 +24,16 @@ from qtpy.QtWidgets import (
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.settings import Settings, bounds_of, explain, is_advanced, range_text, unit_of
-from napari_stemlearn.widgets.editors import CalmComboBox, Editor, bare, field_label, leaf_editor
+from napari_stemlearn.widgets.editors import (
+    CalmComboBox,
+    ChoiceEditor,
+    Editor,
+    NumberEditor,
+    bare,
+    editor_class,
+    field_label,
+    leaf_editor,
+)
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.words import dim_of, red_of, unit_symbol
 
@@ -48,6 +56,17 @@ def _entry_model(annotation: Any) -> type[Settings] | None:
         entry = bare(get_args(annotation)[0])[0]
         return entry if _is_settings(entry) else None
     return None
+
+
+def is_nested(annotation: Any) -> bool:
+    """Whether a field holds settings models of its own."""
+    annotation = bare(annotation)[0]
+    return _is_settings(annotation) or _members(annotation) is not None or _entry_model(annotation) is not None
+
+
+def _head(place: Place, sentence: str) -> str:
+    """The field that a problem is about: by its place, or by the first word of the sentence."""
+    return str(place[0]) if place else sentence.split(" ", 1)[0].split(".")[0].strip(":'")
 
 
 class ErrorLabel(QLabel):
@@ -80,7 +99,7 @@ class FieldRows(QWidget):
         self.errors: dict[str, ErrorLabel] = {}
         for row, name in enumerate(names):
             field = owner.model.model_fields[name]
-            editor = leaf_editor(field)
+            editor = leaf_editor(name, field, owner.model)
             label = QLabel(field_label(name, field))
             label.setWordWrap(True)
             label.setMinimumWidth(90)
@@ -150,7 +169,7 @@ class ModelEditor(Editor):
         if with_presets and len(model.presets) > 1:
             self._add_presets()
         shown = [name for name in model.model_fields if name not in hidden]
-        simple = [name for name in shown if not self._is_nested(name)]
+        simple = [name for name in shown if not is_nested(model.model_fields[name].annotation)]
         plain = [name for name in simple if not is_advanced(model.model_fields[name])]
         folded = [name for name in simple if name not in plain]
         nested = [name for name in shown if name not in simple]
@@ -166,10 +185,6 @@ class ModelEditor(Editor):
         self._unbuilt = set(folded) | set(late)
 
     # -- making
-
-    def _is_nested(self, name: str) -> bool:
-        annotation = bare(self.model.model_fields[name].annotation)[0]
-        return _is_settings(annotation) or _members(annotation) is not None or _entry_model(annotation) is not None
 
     def _add_rows(self, where: QWidget, names: list[str]) -> FieldRows:
         rows = FieldRows(self, names)
@@ -261,7 +276,7 @@ class ModelEditor(Editor):
         own: list[str] = []
         at: dict[str, list[tuple[Place, str]]] = {}
         for place, sentence in problems:
-            head = str(place[0]) if place else sentence.split(" ", 1)[0].split(".")[0].strip(":'")
+            head = _head(place, sentence)
             if head in self.model.model_fields and head not in self._hidden:
                 at.setdefault(head, []).append((place[1:], sentence))
             else:
@@ -389,14 +404,122 @@ def _model_name(model: type[Settings]) -> str:
     return words[:1].upper() + words[1:]
 
 
-class ListEditor(Editor):
-    """Any number of entries of one model, each in a frame that can be removed."""
+class EntryEditor(Editor):
+    """One entry of a list: its kind and its first number in one line, the rest folded away.
+
+    Parameters
+    ----------
+    model
+        The settings model of the entry.
+    """
+
+    removed = Signal()
 
     def __init__(self, model: type[Settings]):
         super().__init__()
         self.model = model
-        self.entries: list[ModelEditor] = []
-        self._frames: list[QFrame] = []
+        self.leads: dict[str, Editor] = {}
+        self._value: dict[str, Any] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        layout.addLayout(row)
+        for name in _leads(model):
+            field = model.model_fields[name]
+            editor = leaf_editor(name, field, model)
+            editor.setToolTip(_tip(name, model))
+            choice = isinstance(editor, ChoiceEditor)
+            if not choice:
+                label = QLabel(field_label(name, field).lower())
+                label.setToolTip(_tip(name, model))
+                row.addWidget(label)
+            row.addWidget(editor, 5 if choice else 4)
+            editor.changed.connect(self.changed)
+            self.leads[name] = editor
+        self.toggle = QToolButton()
+        self.toggle.setArrowType(Qt.ArrowType.RightArrow)
+        self.toggle.setCheckable(True)
+        self.toggle.setToolTip("Show the other settings of this entry")
+        self.toggle.toggled.connect(self._toggled)
+        remove = QToolButton()
+        remove.setText("✕")
+        remove.setToolTip("Remove this entry")
+        remove.clicked.connect(self.removed)
+        row.addWidget(self.toggle)
+        row.addWidget(remove)
+        self.error = ErrorLabel()
+        layout.addWidget(self.error)
+        self.rest: ModelEditor | None = None
+
+    def details(self) -> ModelEditor:
+        """The editor of the other fields, made if it was not yet."""
+        if self.rest is None:
+            self.rest = ModelEditor(self.model, hidden=tuple(self.leads))
+            self.rest.setContentsMargins(14, 0, 0, 6)
+            self.rest.set_raw(self._value)
+            self.rest.changed.connect(self.changed)
+            self.rest.setVisible(self.toggle.isChecked())
+            layout = self.layout()
+            assert layout is not None
+            layout.addWidget(self.rest)
+        return self.rest
+
+    def _toggled(self, opened: bool) -> None:
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
+        self.details().setVisible(opened)
+
+    def raw(self) -> Any:
+        rest = self.rest.raw() if self.rest is not None else self._value
+        return {**rest, **{name: editor.raw() for name, editor in self.leads.items()}}
+
+    def set_raw(self, value: Any) -> None:
+        self._value = dict(value)
+        for name, editor in self.leads.items():
+            editor.set_raw(self._value.get(name))
+        if self.rest is not None:
+            self.rest.set_raw(self._value)
+
+    def show_problems(self, problems: list[tuple[Place, str]]) -> None:
+        """Write sentences about the first line beneath it, the others beneath their fields."""
+        own: list[str] = []
+        below: list[tuple[Place, str]] = []
+        bad: set[str] = set()
+        for place, sentence in problems:
+            head = _head(place, sentence)
+            if head in self.leads or (not place and head not in self.model.model_fields):
+                own.append(sentence)
+                bad.add(head)
+            else:
+                below.append((place, sentence))
+        self.error.say(" ".join(own))
+        for name, editor in self.leads.items():
+            editor.mark(name in bad, red_of(self))
+        if below:
+            self.toggle.setChecked(True)
+        if self.rest is not None:
+            self.rest.show_problems(below)
+
+
+def _leads(model: type[Settings]) -> list[str]:
+    """The fields of an entry's first line: its first choice and its first number."""
+    leads = []
+    for kind in (ChoiceEditor, NumberEditor):
+        for name, field in model.model_fields.items():
+            if not is_advanced(field) and not is_nested(field.annotation) and editor_class(name, field, model) is kind:
+                leads.append(name)
+                break
+    return leads
+
+
+class ListEditor(Editor):
+    """Any number of entries of one model."""
+
+    def __init__(self, model: type[Settings]):
+        super().__init__()
+        self.model = model
+        self.entries: list[EntryEditor] = []
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(4)
@@ -409,33 +532,23 @@ class ListEditor(Editor):
         self.changed.emit()
 
     def _append(self, value: Any) -> None:
-        frame = QFrame()
-        frame.setFrameShape(QFrame.Shape.StyledPanel)
-        layout = QHBoxLayout(frame)
-        layout.setContentsMargins(6, 4, 4, 4)
-        entry = ModelEditor(self.model)
+        entry = EntryEditor(self.model)
         entry.set_raw(value)
         entry.changed.connect(self.changed)
-        remove = QToolButton()
-        remove.setText("✕")
-        remove.setToolTip("Remove this entry")
-        remove.clicked.connect(lambda: self._remove(frame))
-        layout.addWidget(entry, 1)
-        layout.addWidget(remove, 0, Qt.AlignmentFlag.AlignTop)
+        entry.removed.connect(lambda: self.remove(entry))
         self.entries.append(entry)
-        self._frames.append(frame)
-        self._layout.insertWidget(self._layout.count() - 1, frame)
+        self._layout.insertWidget(self._layout.count() - 1, entry)
 
-    def _remove(self, frame: QFrame) -> None:
-        self._drop(self._frames.index(frame))
+    def remove(self, entry: EntryEditor) -> None:
+        """Remove an entry, as its button does."""
+        self._drop(entry)
         self.changed.emit()
 
-    def _drop(self, index: int) -> None:
-        frame = self._frames.pop(index)
-        self.entries.pop(index)
-        self._layout.removeWidget(frame)
-        frame.hide()
-        frame.deleteLater()
+    def _drop(self, entry: EntryEditor) -> None:
+        self.entries.remove(entry)
+        self._layout.removeWidget(entry)
+        entry.hide()
+        entry.deleteLater()
 
     def raw(self) -> Any:
         return [entry.raw() for entry in self.entries]
@@ -443,7 +556,7 @@ class ListEditor(Editor):
     def set_raw(self, value: Any) -> None:
         values = list(value or [])
         while len(self.entries) > len(values):
-            self._drop(len(self.entries) - 1)
+            self._drop(self.entries[-1])
         for entry, below in zip(self.entries, values, strict=False):
             entry.set_raw(below)
         for below in values[len(self.entries) :]:

@@ -7,8 +7,19 @@ import re
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QWidget
 
-_UPPER = {"adf": "ADF", "haadf": "HAADF", "cif": "CIF", "fcn": "FCN", "gpu": "GPU", "cpu": "CPU", "f1": "F1", "z": "Z"}
+_UPPER = {
+    "adf": "ADF",
+    "haadf": "HAADF",
+    "cif": "CIF",
+    "fcn": "FCN",
+    "gpu": "GPU",
+    "cpu": "CPU",
+    "f1": "F1",
+    "z": "Z",
+    "fwhm": "FWHM",
+}
 _ABERRATION = re.compile(r"^c\d\d[abxy]?$")
+_AZIMUTH = re.compile(r"^phi(\d\d)$")
 _UNITS = (
     ("angstrom", "Å"),
     ("microseconds", "µs"),
@@ -32,10 +43,12 @@ def label_of(name: str) -> str:
             words.append(_UPPER[word])
         elif _ABERRATION.match(word):
             words.append(word[0].upper() + word[1:])
+        elif _AZIMUTH.match(word):
+            words.append("φ" + word[3:])
         else:
             words.append(word)
     text = " ".join(word for word in words if word)
-    return text[:1].upper() + text[1:]
+    return text if text.startswith("φ") else text[:1].upper() + text[1:]
 
 
 def unit_symbol(unit: str) -> str:

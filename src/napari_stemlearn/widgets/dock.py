@@ -1,0 +1,81 @@
+"""What all docks have in common: a page that scrolls, an opening sentence, and the viewer."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from napari_stemlearn.widgets.words import dim_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+class Dock(QWidget):
+    """A page for one step of the work.
+
+    Parameters
+    ----------
+    viewer
+        The viewer that the dock works on.
+    sentence
+        What this step is for.
+    """
+
+    def __init__(self, viewer: ViewerModel, sentence: str, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.viewer = viewer
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer.addWidget(self.scroll)
+        self.page = QWidget()
+        self.column = QVBoxLayout(self.page)
+        self.column.setContentsMargins(10, 8, 10, 10)
+        self.column.setSpacing(8)
+        self.scroll.setWidget(self.page)
+        self.intro = QLabel(sentence)
+        self.intro.setWordWrap(True)
+        self.column.addWidget(self.intro)
+        self.setMinimumWidth(320)
+        warm_up()
+
+    def sizeHint(self) -> QSize:
+        return QSize(400, 640)
+
+    def showEvent(self, event: object) -> None:
+        self.intro.setStyleSheet(f"color: {dim_of(self)};")
+        super().showEvent(event)
+
+
+def separator() -> QFrame:
+    """A thin line between the parts of a dock."""
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setStyleSheet("background-color: rgba(128, 128, 128, 90);")
+    return line
+
+
+def heading(text: str) -> QLabel:
+    """A title inside a dock."""
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: bold;")
+    return label
+
+
+_warm = False
+
+
+def warm_up() -> None:
+    """Load tables in a thread: the first layer of sites needs them and would let the window wait."""
+    global _warm
+    if not _warm:
+        _warm = True
+        threading.Thread(target=importlib.import_module, args=("pandas",), name="warm-up", daemon=True).start()

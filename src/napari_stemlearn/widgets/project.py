@@ -1,0 +1,168 @@
+"""The project folder that all docks share: where runs, models, labels and data sets go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+
+from napari_stemlearn.widgets.words import red_of
+
+VARIABLE = "STEMLEARN_PROJECT"
+"""Environment variable that names the project folder and goes before what was remembered."""
+
+KEY = "project_folder"
+
+
+def default_folder() -> Path:
+    """``stemlearn`` in the user's documents, or in the home folder where there are none."""
+    import platformdirs
+
+    documents = platformdirs.user_documents_path()
+    return (documents if documents.is_dir() else Path.home()) / "stemlearn"
+
+
+class Project(QObject):
+    """The project folder and the folders in it; none is made before something is written."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._store = QSettings("napari-stemlearn", "napari-stemlearn")
+
+    @property
+    def folder(self) -> Path:
+        """The project folder: by the environment, as remembered, or the default."""
+        chosen = os.environ.get(VARIABLE) or self._store.value(KEY, "", type=str)
+        return Path(chosen) if chosen else default_folder()
+
+    @property
+    def runs(self) -> Path:
+        """Run folders of all jobs."""
+        return self.folder / "runs"
+
+    @property
+    def models(self) -> Path:
+        """Models that were kept."""
+        return self.folder / "models"
+
+    @property
+    def labels(self) -> Path:
+        """Hand labels."""
+        return self.folder / "labels"
+
+    @property
+    def data_sets(self) -> Path:
+        """Simulated sets."""
+        return self.folder / "data_sets"
+
+    def set_folder(self, folder: str | Path) -> str | None:
+        """Choose another project folder and remember it; returns the sentence that says why it cannot be used."""
+        folder = Path(folder).expanduser().absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return f"The folder {folder} cannot be made: {error.strerror or error}."
+        if not os.access(folder, os.W_OK):
+            return f"Nothing can be written to {folder}."
+        self._store.setValue(KEY, str(folder))
+        self.changed.emit()
+        return None
+
+
+_shared: Project | None = None
+
+
+def shared_project() -> Project:
+    """The one project of this program."""
+    global _shared
+    if _shared is None:
+        _shared = Project()
+    return _shared
+
+
+class ElidedLabel(QLabel):
+    """A label that shortens its text in the middle instead of making the dock wider."""
+
+    def __init__(self, text: str = "", mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle):
+        super().__init__()
+        self._full = ""
+        self._mode = mode
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumWidth(40)
+        self.set_full_text(text)
+
+    def set_full_text(self, text: str, tip: str | None = None) -> None:
+        """Show a text, as much of it as fits; the tool tip has it all."""
+        self._full = text
+        self.setToolTip(text if tip is None else tip)
+        self._fit()
+
+    @property
+    def full_text(self) -> str:
+        """The text, not shortened."""
+        return self._full
+
+    def _fit(self) -> None:
+        self.setText(self.fontMetrics().elidedText(self._full, self._mode, max(self.width() - 2, 20)))
+
+    def resizeEvent(self, event: object) -> None:
+        self._fit()
+        super().resizeEvent(event)
+
+
+class ProjectRow(QWidget):
+    """One line that shows the project folder, with a menu to change or open it."""
+
+    def __init__(self, project: Project | None = None, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.project = project or shared_project()
+        self.label = ElidedLabel()
+        self.button = QToolButton()
+        self.button.setText("⋯")
+        self.button.setToolTip("Change or open the project folder")
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        menu = QMenu(self.button)
+        menu.addAction("Change the project folder…", self._ask)
+        menu.addAction("Open the folder", self._open)
+        self.button.setMenu(menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(QLabel("Project"))
+        layout.addWidget(self.label, 1)
+        layout.addWidget(self.button)
+        self.project.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the folder as it is now."""
+        folder = str(self.project.folder)
+        home = str(Path.home())
+        short = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
+        self.label.setStyleSheet("")
+        self.label.set_full_text(short, f"Runs, models and labels go to {folder}")
+
+    def choose(self, folder: str) -> None:
+        """Use another folder; says why where it cannot be used."""
+        problem = self.project.set_folder(folder)
+        if problem:
+            self.label.setStyleSheet(f"color: {red_of(self)};")
+            self.label.set_full_text(problem)
+
+    def _ask(self) -> None:
+        dialog = QFileDialog(self, "Project folder", str(self.project.folder))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.choose)
+        dialog.open()
+
+    def _open(self) -> None:
+        folder = self.project.folder
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
