@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 KEY = "napari_stemlearn"
 SCHEMA_VERSION = 1
-SITE_KINDS = ("truth", "predicted", "hand", "tp", "fp", "fn", "matches")
-SYMBOLS = {"tp": "disc", "fp": "x", "fn": "square"}
+SITE_KINDS = ("truth", "predicted", "hand", "tp", "fp", "fn", "matches", "marker")
+SYMBOLS = {"truth": "square", "predicted": "disc", "hand": "diamond", "tp": "disc", "fp": "x", "fn": "square"}
+UNREVIEWED_ALPHA = 0.55
+"""Opacity of hand labels that are promoted predictions nobody looked at."""
 SITE_DIAMETER = 1.6
 """Diameter of a drawn site in angstrom."""
 SITE_DIAMETER_PIXELS = 8.0
@@ -262,6 +264,23 @@ def add_image(
 # --- sites ------------------------------------------------------------------------------------------------------------
 
 
+def current_frame(viewer: ViewerModel, layer: Layer) -> int:
+    """Frame of a layer that the viewer shows; 0 for a single image."""
+    if layer.ndim < 3:
+        return 0
+    point = np.asarray(viewer.dims.point, dtype=float)[-layer.ndim :]
+    frame = round(float(layer.world_to_data(point)[-3]))
+    return int(np.clip(frame, 0, layer.data.shape[-3] - 1)) if hasattr(layer.data, "shape") else max(frame, 0)
+
+
+def go_to_frame(viewer: ViewerModel, layer: Layer, frame: int) -> None:
+    """Let the viewer show a frame of a layer."""
+    if layer.ndim >= 3:
+        place = np.zeros(layer.ndim)
+        place[-3] = frame
+        viewer.dims.set_point(viewer.dims.ndim - 3, float(layer.data_to_world(place)[-3]))
+
+
 def site_data(sites: pd.DataFrame, ndim: int) -> NDArray[np.float64]:
     """Coordinates (n, ndim) of a site table for a Points layer in pixels; axes before the frame are 0."""
     data = np.zeros((len(sites), ndim))
@@ -289,7 +308,10 @@ def site_colours(sites: pd.DataFrame, kind: str = "predicted") -> NDArray[np.flo
     unique = list(dict.fromkeys(names))
     lookup = dict.fromkeys(unique, KNOWN[kind]) if kind in ("tp", "fp", "fn") else colours_of(unique)
     codes = {name: transform_color(lookup[name])[0] for name in unique}
-    return np.stack([codes[name] for name in names])
+    colours = np.stack([codes[name] for name in names])
+    if kind == "hand":
+        colours[(sites["origin"] == "predicted").to_numpy(), 3] = UNREVIEWED_ALPHA
+    return colours
 
 
 def site_symbols(sites: pd.DataFrame, kind: str) -> str | NDArray[np.object_]:
@@ -417,6 +439,7 @@ def sites_from_layer(
     *,
     pixel_size: float | None = None,
     origin: str | None = None,
+    shown_only: bool = True,
 ) -> pd.DataFrame:
     """The site table that a Points layer shows.
 
@@ -431,6 +454,8 @@ def sites_from_layer(
         In angstrom; taken from the layers where not given.
     origin
         For points without one; by default ``hand`` for foreign layers, and what the layer is for ours.
+    shown_only
+        Leave out points that are hidden, such as candidates below their threshold.
 
     Raises
     ------
@@ -447,6 +472,9 @@ def sites_from_layer(
         kind = kind_of(layer)
         origin = kind if kind in ORIGINS else "hand"
     features = layer.features.reset_index(drop=True)
+    if shown_only and not np.all(layer.shown):
+        shown = np.asarray(layer.shown, dtype=bool)
+        data, features = data[shown], features[shown].reset_index(drop=True)
     if "class" not in features:
         other = next((name for name in ("species", "label", "Class") if name in features), None)
         features = features.assign(**{"class": features[other] if other else "atom"})

@@ -1,0 +1,220 @@
+"""Parts that docks share: a chooser of layers, the question for a pixel size, a button that says why it is off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.micrograph import check_pixel_size
+from napari_stemlearn.widgets.editors import CalmComboBox
+from napari_stemlearn.widgets.form import ErrorLabel
+from napari_stemlearn.widgets.layers import pixel_size_of, set_pixel_size
+from napari_stemlearn.widgets.words import dim_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+
+class LayerChooser(CalmComboBox):
+    """Choose one of some layers of a viewer; follows the layer list and its names.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers.
+    accepts
+        Gives the layers to choose from, in the order of the list.
+    none_text
+        First entry that stands for no layer; None for no such entry.
+    empty_text
+        Shown while there is nothing to choose.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        accepts: Callable[[ViewerModel], list[Any]],
+        *,
+        none_text: str | None = None,
+        empty_text: str = "",
+        parent: QWidget | None = None,
+    ):
+        super().__init__(parent)
+        self._viewer = viewer
+        self._accepts = accepts
+        self._none_text = none_text
+        self._layers: list[Layer | None] = []
+        self._last: Layer | None = None
+        self.setPlaceholderText(empty_text)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        events = viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            event.connect(self._on_list)
+        self.activated.connect(lambda _index: self._tell())
+        self.refresh()
+
+    def layer(self) -> Any:
+        """The chosen layer, or None."""
+        index = self.currentIndex()
+        return self._layers[index] if 0 <= index < len(self._layers) else None
+
+    def choose(self, layer: Layer | None) -> None:
+        """Choose a layer; nothing happens where it is not in the list."""
+        if layer in self._layers:
+            self.setCurrentIndex(self._layers.index(layer))
+            self._tell()
+
+    def refresh(self) -> None:
+        """Read the layer list again; the chosen layer stays chosen while it is there."""
+        now: list[Layer | None] = list(self._accepts(self._viewer))
+        present = self.layer()
+        if self._none_text is not None:
+            now = [None, *now]
+        self.blockSignals(True)
+        self.clear()
+        self._layers = now
+        for layer in now:
+            self.addItem(layer.name if layer is not None else str(self._none_text))
+            if layer is not None:
+                layer.events.name.connect(self._on_name)
+        if present in now:
+            self.setCurrentIndex(now.index(present))
+        else:
+            self.setCurrentIndex(0 if now else -1)
+        self.blockSignals(False)
+        self.setEnabled(bool(now))
+        self._tell()
+
+    def _tell(self) -> None:
+        layer = self.layer()
+        self.setToolTip(layer.name if layer is not None else "")
+        if layer is not self._last:
+            self._last = layer
+            self.chosen.emit(layer)
+
+    def _on_list(self, _event: Any = None) -> None:
+        if isalive(self):
+            self.refresh()
+
+    def _on_name(self, _event: Any = None) -> None:
+        if isalive(self):
+            for index, layer in enumerate(self._layers):
+                if layer is not None:
+                    self.setItemText(index, layer.name)
+
+
+class PixelSizeRow(QWidget):
+    """Asks once for the pixel size of a layer that has none, and writes it on the layer; hidden otherwise."""
+
+    given = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._layer: Layer | None = None
+        self.question = QLabel("This image has no pixel size. How wide is a pixel?")
+        self.question.setWordWrap(True)
+        self.line = QLineEdit()
+        self.line.setPlaceholderText("0.2")
+        self.line.setMaximumWidth(90)
+        self.button = QPushButton("Use")
+        self.error = ErrorLabel()
+        row = QHBoxLayout()
+        row.addWidget(self.line)
+        row.addWidget(QLabel("Å"))
+        row.addWidget(self.button)
+        row.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.question)
+        layout.addLayout(row)
+        layout.addWidget(self.error)
+        self.button.clicked.connect(self.write)
+        self.line.returnPressed.connect(self.write)
+        self.hide()
+
+    def ask_for(self, layer: Layer | None) -> None:
+        """Show the question where the layer needs it."""
+        self._layer = layer
+        missing = False
+        self.error.say(None)
+        if layer is not None:
+            try:
+                missing = pixel_size_of(layer) is None
+            except MicrographError as error:
+                self.error.say(str(error))
+        for part in (self.question, self.line, self.button):
+            part.setEnabled(missing)
+        self.setVisible(missing)
+
+    def write(self) -> None:
+        """Write the number in the line on the layer."""
+        if self._layer is None:
+            return
+        text = self.line.text().strip().replace(",", ".") or "nothing"
+        try:
+            value = check_pixel_size(float(text), self._layer.name)
+        except MicrographError as error:
+            self.error.say(str(error))
+        except ValueError:
+            self.error.say(f"'{text}' is no number; give the pixel size in angstrom, for example 0.2.")
+        else:
+            set_pixel_size(self._layer, value)
+            self.line.clear()
+            self.ask_for(self._layer)
+            self.given.emit()
+
+
+class ReasonedButton(QWidget):
+    """A button, and while it is off, the reason beneath it."""
+
+    clicked = Signal()
+
+    def __init__(self, text: str, *, main: bool = False, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.button = QPushButton(text)
+        if main:
+            self.button.setMinimumHeight(32)
+            self.button.setStyleSheet("font-weight: bold;")
+        self.reason = QLabel()
+        self.reason.setWordWrap(True)
+        self.reason.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.button)
+        layout.addWidget(self.reason)
+        self.button.clicked.connect(self.clicked)
+
+    def allow(self, reason: str | None) -> None:
+        """Switch the button on, or off with the reason."""
+        self.button.setEnabled(not reason)
+        self.button.setToolTip(reason or "")
+        self.reason.setText(reason or "")
+        self.reason.setStyleSheet(f"color: {dim_of(self)};")
+        self.reason.setVisible(bool(reason))
+
+
+class Sentences(QLabel):
+    """A few sentences in quiet text; no room is taken while there are none."""
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.hide()
+
+    def say(self, *sentences: str | None) -> None:
+        """Show sentences, one a line; those that are empty are left out."""
+        lines = [sentence for sentence in sentences if sentence]
+        self.setStyleSheet(f"color: {dim_of(self)};")
+        self.setText("\n".join(lines))
+        self.setVisible(bool(lines))

@@ -1,0 +1,150 @@
+"""Hand labels on disk: one folder an image, one site table a set, with what was refused and finished beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from napari_stemlearn.errors import FormatError, SitesError
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import empty_sites, make_sites
+from napari_stemlearn.widgets.labelling import LabelState
+
+REVIEW_VERSION = 1
+SAMPLES = 65536
+"""Pixels of a frame that enter its fingerprint."""
+
+
+@dataclass(frozen=True)
+class SavedSet:
+    """A set of labels on disk."""
+
+    name: str
+    path: Path
+    n_sites: int
+
+
+@dataclass(frozen=True)
+class LoadedSet:
+    """What a set held when it was read."""
+
+    state: LabelState
+    classes: list[str]
+
+
+def fingerprint(micrograph: Micrograph) -> str:
+    """Ten letters that tell images apart, from shape, type and a sample of the values; the same under any file name."""
+    digest = hashlib.sha256(f"{tuple(micrograph.data.shape)} {np.dtype(micrograph.data.dtype).str}".encode())
+    for index in np.unique(np.linspace(0, micrograph.n_frames - 1, 6).astype(int)):
+        frame = micrograph.frame(int(index))
+        step = max(1, int(np.sqrt(frame.size / SAMPLES)))
+        digest.update(np.ascontiguousarray(frame[::step, ::step]).tobytes())
+    return digest.hexdigest()[:10]
+
+
+def folder_for(labels: Path, micrograph: Micrograph) -> Path:
+    """Folder of an image's labels; one made under another name of the same image is found again."""
+    mark = fingerprint(micrograph)
+    known = sorted(labels.glob(f"*-{mark}")) if labels.is_dir() else []
+    return known[0] if known else labels / f"{slug(micrograph.name)}-{mark}"
+
+
+def slug(name: str) -> str:
+    """A name that any file system takes."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._")[:60] or "image"
+
+
+def review_path(path: Path) -> Path:
+    """Where refused predictions, finished frames and classes of a set lie."""
+    return path.with_name(f"{path.stem}.review.json")
+
+
+def saved_sets(folder: Path) -> list[SavedSet]:
+    """Sets in an image's folder, by name; what is wrong with a table is said when it is opened."""
+    found = []
+    for path in sorted(folder.glob("*.csv")) if folder.is_dir() else []:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            lines = sum(1 for line in stream if line.strip())
+        found.append(SavedSet(path.stem, path, max(lines - 1, 0)))
+    return found
+
+
+def free_name(folder: Path, wanted: str, taken: set[str]) -> str:
+    """A set name that is neither on disk nor taken: ``labels``, ``labels 2``, …"""
+    taken = taken | {entry.name for entry in saved_sets(folder)}
+    number, name = 1, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted} {number}"
+    return name
+
+
+def save_set(
+    path: Path, state: LabelState, *, pixel_size: float | None, classes: list[str], image_name: str = ""
+) -> Path:
+    """Write a set, each of its files whole or not at all.
+
+    Raises
+    ------
+    FormatError
+        If the folder cannot be made or written.
+    """
+    from napari_stemlearn.formats import write_sites
+    from napari_stemlearn.formats.atomic import reason, replacing
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {path.parent} cannot be made: {reason(error)}.") from error
+    columns = ["frame", "y", "x", "class", "score"]
+    rejected = state.rejected[columns].astype({"frame": int}).to_dict("records")
+    for row in rejected:
+        row["score"] = None if pd.isna(row["score"]) else float(row["score"])
+    review = {"version": REVIEW_VERSION, "classes": classes, "done": sorted(state.done), "rejected": rejected}
+    with replacing(review_path(path)) as temporary:
+        temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
+    return write_sites(
+        path,
+        state.sites,
+        pixel_size=pixel_size,
+        classes=classes,
+        provenance={"kind": "hand labels", "image": image_name, "frames_done": sorted(state.done)},
+    )
+
+
+def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
+    """Read a set that was saved.
+
+    Raises
+    ------
+    FormatError, SitesError
+        If one of its files is missing or damaged.
+    """
+    from napari_stemlearn.formats import read_sites
+
+    sites = read_sites(path, pixel_size=pixel_size)
+    beside = review_path(path)
+    if not beside.is_file():
+        return LoadedSet(LabelState(sites, empty_sites()), list(dict.fromkeys(sites["class"])))
+    try:
+        review = json.loads(beside.read_text(encoding="utf-8"))
+        rows = pd.DataFrame(review["rejected"], columns=["frame", "y", "x", "class", "score"])
+        rejected = make_sites(
+            rows["y"].to_numpy(dtype=float),
+            rows["x"].to_numpy(dtype=float),
+            rows["class"].to_numpy(dtype=object),
+            pixel_size=pixel_size,
+            frame=rows["frame"].to_numpy(dtype=np.int64),
+            score=rows["score"].to_numpy(dtype=float),
+            origin="predicted",
+        )
+        state = LabelState(sites, rejected, frozenset(int(frame) for frame in review["done"]))
+        return LoadedSet(state, [str(name) for name in review["classes"]])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SitesError(f"{beside.name} beside {path.name} is damaged; mend or delete it ({error}).") from error
