@@ -1,0 +1,272 @@
+"""A set of simulated micrographs on disk, each with the truth about all its sites."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.distributions import Distribution
+from napari_stemlearn.errors import FormatError, SettingsError
+from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
+from napari_stemlearn.settings import read_yaml
+
+if TYPE_CHECKING:
+    from napari_stemlearn.imaging.labelled import LabelledMicrograph
+
+RIM = 6.0
+"""Angstrom of specimen beyond the scanned area, from which atoms still shine in."""
+
+PREVIEW = 512
+"""Largest side of a preview in pixels."""
+
+SETTINGS, INDEX, TABLE = "settings.yaml", "images.jsonl", "images.csv"
+
+
+def simulate_data_set(
+    settings: SimulateSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Simulate a set into ``folder/result``: the work of a job; see `write_data_set`.
+
+    A set that was begun is gone on with whether or not `resume` is given.
+    """
+    yield from write_data_set(settings, Path(folder) / "result", should_stop=should_stop)
+
+
+def write_data_set(
+    settings: SimulateSettings, folder: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Simulate labelled micrographs and write them; images that are there already stay.
+
+    The folder gets for each image ``00007.tif`` and ``00007_sites.csv`` (all columns and all defects; ``kind`` tells
+    which) with its sidecar, ``images.csv`` with one row an image (file, seeds, counts, every drawn parameter), and
+    ``settings.yaml``. Image 7 is the same whatever the number of images and the order in which they are made.
+
+    Parameters
+    ----------
+    settings
+        What to simulate.
+    folder
+        Made where missing.
+    should_stop
+        Asked before each image.
+
+    Yields
+    ------
+    Event
+        The last is a `Done` with ``folder``, ``images``, ``columns`` and ``defects``.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds a set made with other settings, or the settings contradict each other.
+    FormatError
+        If the folder cannot be written or the disk is full.
+    """
+    from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
+
+    device = choose_device(settings.device)
+    _begin(settings, folder)
+    rows = _read_index(folder)
+    yield Started(
+        device=str(device),
+        device_name=device_name(device),
+        memory_free_gb=memory_free_gb(device),
+        total=settings.number,
+        resumed_at=len(rows),
+    )
+    if rows:
+        yield Log(message=f"{len(rows)} images are there already and stay.")
+    stopped = False
+    for index in range(settings.number):
+        if index not in rows:
+            if should_stop():
+                stopped = True
+                break
+            labelled, seeds = simulate_one(settings, index, device=str(device))
+            rows[index] = _write_one(folder, index, labelled, seeds)
+            yield preview("image", _small(labelled.micrograph.frame(0)), index, settings.imaging.pixel_size)
+        yield Progress(done=index + 1, total=settings.number, stage="images")
+    kept = [rows[index] for index in sorted(rows)]
+    _write_table(folder, kept)
+    counts = {name: sum(row[f"n_{name}"] for row in kept) for name in ("columns", "defects")}
+    yield Done(result={"folder": str(folder), "images": len(kept), **counts}, stopped=stopped)
+
+
+def simulate_one(
+    settings: SimulateSettings, index: int, *, device: str = "cpu"
+) -> tuple[LabelledMicrograph, dict[str, int]]:
+    """Simulate image number `index` of a set, without writing it.
+
+    Returns
+    -------
+    labelled : LabelledMicrograph
+        The image with its truth.
+    seeds : dict
+        Seeds of the specimen and of the image, both drawn from the set's seed and `index`.
+    """
+    from napari_stemlearn.imaging.simulate import simulate
+    from napari_stemlearn.structures.build import build
+
+    state = np.random.SeedSequence((settings.seed, index)).generate_state(2)
+    seeds = {"structure_seed": int(state[0]), "imaging_seed": int(state[1])}
+    imaging = settings.imaging
+    field_of_view = tuple(side * imaging.pixel_size for side in imaging.shape)
+    margin = max(settings.structure.margin, needed_margin(settings))
+    structure = settings.structure.changed(field_of_view=field_of_view, margin=margin)
+    specimen = build(structure, seeds["structure_seed"])
+    labelled = simulate(specimen, imaging, seeds["imaging_seed"], device)
+    drawn = {"structure": dict(specimen.drawn), **labelled.drawn}
+    provenance = {**labelled.micrograph.provenance, **seeds, "drawn": drawn}
+    return replace(labelled, micrograph=replace(labelled.micrograph, provenance=provenance), drawn=drawn), seeds
+
+
+def needed_margin(settings: SimulateSettings) -> float:
+    """Angstrom of specimen needed round the field of view, so that no distorted scan leaves it."""
+    scan, shape = settings.imaging.scan, settings.imaging.shape
+    height = shape[0] * settings.imaging.pixel_size
+
+    def most(value: float | Distribution, around: float = 0.0) -> float:
+        low, high = value.extent() if isinstance(value, Distribution) else (value, value)
+        return max(abs(low - around), abs(high - around))
+
+    # random parts are normal with the given root mean square; the bow is 2.24 of it at the frame's edge
+    random = 7.0 * most(scan.drift_change) + 4.0 * most(scan.wobble)
+    y = 0.5 * most(scan.drift_y) + 0.5 * height * most(scan.scale_y, 1.0) + 4.0 * most(scan.line_jitter_y)
+    x = 0.5 * most(scan.drift_x) + 0.5 * height * most(scan.shear) + 4.0 * most(scan.line_jitter_x)
+    x += most(scan.hum) + most(scan.flyback)
+    return RIM + random + max(y, x)
+
+
+def all_sites(labelled: LabelledMicrograph) -> pd.DataFrame:
+    """Columns and defects of a simulated micrograph in one table; ``kind`` is ``column`` or ``defect``."""
+    from napari_stemlearn.sites import COLUMNS
+
+    extra = ("sublattice", "n_atoms", "removed", "added")
+    parts = []
+    for kind, table in (("column", labelled.columns), ("defect", labelled.defects)):
+        have = [name for name in (*COLUMNS, *extra) if name in table]
+        parts.append(table[have].assign(kind=kind))
+    joined = pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+    for name in ("removed", "added"):
+        if name in joined:
+            joined[name] = joined[name].fillna("")
+    return joined
+
+
+def _begin(settings: SimulateSettings, folder: Path) -> None:
+    """Make the folder, or check that the set in it was made with the same settings (its number may grow)."""
+    path = folder / SETTINGS
+    record = settings.record()
+    if path.exists():
+        before = read_yaml(path)
+        for name in sorted({*before, *record} - {"number", "device"}):
+            if before.get(name) != record.get(name):
+                raise SettingsError(
+                    f"{folder} holds a set that was made with other settings ('{name}' differs); choose another folder."
+                )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and any(folder.iterdir()):
+            raise SettingsError(f"{folder} holds other files; choose a new or empty folder.")
+        part = folder / f".{SETTINGS}"
+        settings.save(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+
+
+def _write_one(folder: Path, index: int, labelled: LabelledMicrograph, seeds: dict[str, int]) -> dict[str, Any]:
+    """Write truth, image and index row, in this order: an image in the index is complete."""
+    from napari_stemlearn.formats import write_sites, write_tiff
+
+    name = f"{index:05d}"
+    micrograph = replace(labelled.micrograph, name=name)
+    sites = all_sites(labelled)
+    write_sites(
+        folder / f"{name}_sites.csv",
+        sites,
+        micrograph=micrograph,
+        provenance={"synthetic": True, "image": f"{name}.tif"},
+    )
+    write_tiff(folder / f"{name}.tif", micrograph)
+    classes = {f"n_{key}": int(count) for key, count in labelled.defects["class"].value_counts().sort_index().items()}
+    row: dict[str, Any] = {
+        "index": index,
+        "image": f"{name}.tif",
+        "sites": f"{name}_sites.csv",
+        **seeds,
+        "pixel_size_angstrom": micrograph.pixel_size,
+        "n_columns": len(labelled.columns),
+        "n_defects": len(labelled.defects),
+        **classes,
+        **_flat(labelled.drawn),
+    }
+    try:
+        with open(folder / INDEX, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+    except OSError as error:
+        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+    return row
+
+
+def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
+    """Rows of the images that are complete; a half-written last line is dropped for good, its image is made again."""
+    path = folder / INDEX
+    if not path.exists():
+        return {}
+    rows: dict[int, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if all((folder / row[name]).exists() for name in ("image", "sites")):
+            rows[int(row["index"])] = row
+    part = folder / f".{INDEX}"
+    part.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
+    os.replace(part, path)
+    return rows
+
+
+def _write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
+    table = pd.DataFrame(rows)
+    for name in table.columns:
+        if str(name).startswith("n_"):
+            table[name] = table[name].fillna(0).astype(int)
+    part = folder / f".{TABLE}"
+    try:
+        table.to_csv(part, index=False)
+        os.replace(part, folder / TABLE)
+    except OSError as error:
+        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _small(frame: NDArray[Any]) -> NDArray[Any]:
+    """The middle of an image, small enough for a preview."""
+    height, width = (min(side, PREVIEW) for side in frame.shape)
+    top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
+    return frame[top : top + height, left : left + width]
