@@ -1,0 +1,301 @@
+"""Go through predictions one by one: accept, reject, or promote them all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.sites import empty_sites, make_sites
+from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
+from napari_stemlearn.widgets.class_colours import colour_of
+from napari_stemlearn.widgets.editors import CalmComboBox
+from napari_stemlearn.widgets.label_session import LabelSession
+from napari_stemlearn.widgets.labelling import ORDERS
+from napari_stemlearn.widgets.layers import (
+    about,
+    add_sites,
+    angstrom_per_unit,
+    go_to_frame,
+    our_layers,
+    sites_from_layer,
+    update_sites,
+)
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+SCREEN_PIXELS_PER_ANGSTROM = 14.0
+"""Closest zoom out at which a single column can be judged."""
+SCREEN_PIXELS_PER_PIXEL = 4.0
+"""The same where the pixel size is not known."""
+LATE_MS = 250
+"""After a change of the labels the list is made anew once, so that quick clicking stays quick."""
+
+
+class ReviewPanel(QWidget):
+    """Predictions that nobody judged yet, and what to do with them.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers and camera.
+    new_set
+        Makes a new set of labels for the same image and returns its session; predictions are promoted into it.
+    """
+
+    def __init__(self, viewer: ViewerModel, new_set: Callable[[], LabelSession | None], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.viewer = viewer
+        self._new_set = new_set
+        self.session: LabelSession | None = None
+        self.queue: pd.DataFrame = empty_sites()
+        self.place = -1
+        self._marker: Any = None
+        self.source = LayerChooser(viewer, self._sources, empty_text="no predictions of this image")
+        self.order = CalmComboBox()
+        self.order.addItems([name[0].upper() + name[1:] for name in ORDERS])
+        self.hidden_too = QCheckBox("also those below their threshold")
+        self.hidden_too.setToolTip(
+            "Candidates that the thresholds of the search hide: where something may have been missed"
+        )
+        self.previous_button = QPushButton("◀  P")
+        self.next_button = QPushButton("N  ▶")
+        self.where = QLabel()
+        self.where.setWordWrap(True)
+        self.accept_button = QPushButton("Accept  A")
+        self.reject_button = QPushButton("Reject  X")
+        self.promote_button = ReasonedButton("Promote all to labels")
+        self.into_new = QCheckBox("into a new set")
+        self.into_new.setToolTip("Off: only places without a label are added to this set. Nothing is ever overwritten.")
+        self.words = Sentences()
+        grid = QGridLayout()
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(QLabel("Predictions"), 0, 0)
+        grid.addWidget(self.source, 0, 1)
+        grid.addWidget(QLabel("Order"), 1, 0)
+        grid.addWidget(self.order, 1, 1)
+        step = QHBoxLayout()
+        step.addWidget(self.previous_button)
+        step.addWidget(self.next_button)
+        judge = QHBoxLayout()
+        judge.addWidget(self.accept_button)
+        judge.addWidget(self.reject_button)
+        promote = QHBoxLayout()
+        promote.addWidget(self.promote_button, 1)
+        promote.addWidget(self.into_new)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(grid)
+        layout.addWidget(self.hidden_too)
+        layout.addWidget(self.where)
+        layout.addLayout(step)
+        layout.addLayout(judge)
+        layout.addLayout(promote)
+        layout.addWidget(self.words)
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(LATE_MS)
+        self._late.timeout.connect(self._follow)
+        self.source.chosen.connect(lambda _layer: self.restart())
+        self.order.activated.connect(lambda _index: self.restart())
+        self.hidden_too.clicked.connect(lambda _on: self.restart())
+        self.next_button.clicked.connect(lambda: self.step(1))
+        self.previous_button.clicked.connect(lambda: self.step(-1))
+        self.accept_button.clicked.connect(self.accept)
+        self.reject_button.clicked.connect(self.reject)
+        self.promote_button.clicked.connect(self.promote)
+        self.refresh()
+
+    # -- what there is
+
+    def _sources(self, viewer: ViewerModel) -> list[Any]:
+        if self.session is None:
+            return []
+        image = self.session.image
+        layers = our_layers(viewer, "predicted")
+        mark = str(image.unique_id)
+        mine = [layer for layer in layers if about(layer).get("source_id") == mark]
+        return mine + [layer for layer in layers if layer not in mine and about(layer).get("source_id") is None]
+
+    def use(self, session: LabelSession | None) -> None:
+        """Review for this session."""
+        self.session = session
+        self.source.refresh()
+        self.restart()
+
+    def predictions(self, *, shown_only: bool = True) -> pd.DataFrame:
+        """Site table of the chosen predictions; empty where there are none."""
+        layer = self.source.layer()
+        if layer is None or self.session is None:
+            return empty_sites()
+        try:
+            table = sites_from_layer(layer, self.session.image, origin="predicted", shown_only=shown_only)
+        except StemlearnError as error:
+            self.words.say(str(error))
+            return empty_sites()
+        return table.assign(origin="predicted")
+
+    def restart(self) -> None:
+        """Make the list of what is to be judged anew."""
+        self.place = -1
+        self.queue = self._open()
+        self._hide_marker()
+        self.refresh()
+
+    def labels_changed(self) -> None:
+        """Make the list anew soon; what is in view stays in view while it is open."""
+        self._late.start()
+
+    def _follow(self) -> None:
+        site = self.current
+        self.queue = self._open()
+        if site is not None:
+            there = np.flatnonzero(self.queue.index == site.name)
+            self.place = int(there[0]) if len(there) else min(self.place, len(self.queue) - 1)
+        if self.current is None:
+            self._hide_marker()
+        elif site is None or self.current.name != site.name:
+            self._look()
+        self.refresh()
+
+    def _open(self) -> pd.DataFrame:
+        if self.session is None:
+            return empty_sites()
+        layer = self.source.layer()
+        thresholds = about(layer).get("thresholds") if layer is not None else None
+        table = self.predictions(shown_only=not self.hidden_too.isChecked())
+        return self.session.labels.open_predictions(table, ORDERS[self.order.currentIndex()], thresholds)
+
+    @property
+    def current(self) -> pd.Series | None:
+        """The prediction that is being looked at."""
+        return self.queue.iloc[self.place] if 0 <= self.place < len(self.queue) else None
+
+    # -- what to do
+
+    def step(self, direction: int) -> None:
+        """Go to the next or the previous prediction that is open."""
+        if len(self.queue) == 0:
+            self.restart()
+        if len(self.queue) == 0:
+            return
+        self.place = (self.place + direction) % len(self.queue) if self.place >= 0 else 0
+        self._look()
+        self.refresh()
+
+    def accept(self) -> None:
+        """Make the prediction a label and go on."""
+        self._judge(lambda labels, site: labels.accept(site))
+
+    def reject(self) -> None:
+        """Remember that the prediction is wrong and go on."""
+        self._judge(lambda labels, site: labels.reject(site))
+
+    def _judge(self, verdict: Callable[[Any, pd.Series], Any]) -> None:
+        site = self.current
+        if site is None or self.session is None:
+            self.step(1)
+            return
+        here = self.place
+        verdict(self.session.labels, site)
+        self.queue = self.queue.drop(index=self.queue.index[here])
+        self.place = here if here < len(self.queue) else len(self.queue) - 1
+        if len(self.queue):
+            self._look()
+        else:
+            self._hide_marker()
+        self.refresh()
+
+    def promote(self) -> None:
+        """Add all shown predictions where no label is near; into a new set where that is ticked."""
+        if self.session is None:
+            return
+        table = self.predictions()
+        if self.into_new.isChecked():
+            session = self._new_set()
+            if session is None:
+                return
+        else:
+            session = self.session
+        result = session.labels.promote(table)
+        self.restart()
+        self.words.say(str(result), "They stay pale until you accept or change them." if result.added else None)
+
+    # -- what to see
+
+    def refresh(self) -> None:
+        """Write how many are open and which one is in view."""
+        layer = self.source.layer()
+        site, total = self.current, len(self.queue)
+        if self.session is None:
+            text = "Start or continue labels to review predictions."
+        elif layer is None:
+            text = "Run Find on this image to get predictions to review."
+        elif total == 0:
+            text = "Every prediction is judged."
+        elif site is None:
+            text = f"{total} to judge. Press N for the first."
+        else:
+            score = f", score {site['score']:.2f}" if np.isfinite(site["score"]) else ""
+            frame = f", frame {int(site['frame'])}" if self.session.micrograph.is_stack else ""
+            text = (
+                f'{self.place + 1} of {total}: <span style="color:{colour_of(site["class"])}">●</span> '
+                f"<b>{site['class']}</b>{score}{frame}"
+            )
+        self.where.setText(text)
+        for button in (self.next_button, self.previous_button):
+            button.setEnabled(total > 0)
+        for button in (self.accept_button, self.reject_button):
+            button.setEnabled(site is not None)
+        self.promote_button.allow(
+            None if layer is not None and self.session is not None else "There are no predictions of this image yet."
+        )
+        self.into_new.setEnabled(layer is not None)
+
+    def _look(self) -> None:
+        """Move the camera to the current prediction and ring it."""
+        site = self.current
+        if site is None or self.session is None:
+            return
+        image = self.session.image
+        go_to_frame(self.viewer, image, int(site["frame"]))
+        data = np.zeros(image.ndim)
+        data[-2:] = site["y"], site["x"]
+        if image.ndim > 2:
+            data[-3] = site["frame"]
+        world = np.asarray(image.data_to_world(data), dtype=float)
+        self.viewer.camera.center = (0.0, world[-2], world[-1])
+        factor = angstrom_per_unit(image)
+        if factor:
+            zoom = SCREEN_PIXELS_PER_ANGSTROM * factor
+        else:
+            zoom = SCREEN_PIXELS_PER_PIXEL / float(image.scale[-1])
+        self.viewer.camera.zoom = max(self.viewer.camera.zoom, zoom)
+        self._show_marker(site)
+
+    def _show_marker(self, site: pd.Series) -> None:
+        assert self.session is not None
+        table = make_sites([site["y"]], [site["x"]], "under review", pixel_size=None, frame=int(site["frame"]))
+        if self._marker is None or self._marker not in self.viewer.layers:
+            active = self.viewer.layers.selection.active
+            self._marker = add_sites(
+                self.viewer, table, kind="marker", source_layer=self.session.image, name="under review"
+            )
+            self._marker.size = float(np.max(self._marker.size)) * 1.9
+            self.viewer.layers.selection.active = active
+        else:
+            update_sites(self._marker, table)
+        self._marker.border_color = "white"
+        self._marker.border_width = 0.06
+
+    def _hide_marker(self) -> None:
+        if self._marker is not None and self._marker in self.viewer.layers:
+            self.viewer.layers.remove(self._marker)
+        self._marker = None

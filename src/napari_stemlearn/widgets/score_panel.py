@@ -1,0 +1,518 @@
+"""Found sites against hand labels or truth: precision, recall and F1 that follow every label."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.sites import concat_sites
+from napari_stemlearn.widgets.background import Background
+from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
+from napari_stemlearn.widgets.class_chooser import swatch
+from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN, colour_of
+from napari_stemlearn.widgets.form import ErrorLabel
+from napari_stemlearn.widgets.label_store import slug
+from napari_stemlearn.widgets.layers import (
+    about,
+    add_sites,
+    image_layers,
+    kind_of,
+    our_layers,
+    pixel_size_of,
+    sites_from_layer,
+    source_of,
+    update_sites,
+)
+from napari_stemlearn.widgets.project import shared_project
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+LATE_MS = 300
+COLUMNS = ("Class", "Prec.", "Recall", "F1", "rms (Å)", "TP", "FP", "FN")
+OUTCOMES = {"true positive": "tp", "false positive": "fp", "false negative": "fn"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be scored, ready for `score`."""
+
+    found: pd.DataFrame
+    truth: pd.DataFrame
+    arguments: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def make_question(
+    found: pd.DataFrame,
+    truth: pd.DataFrame,
+    *,
+    pixel_size: float,
+    shape: tuple[int, int] | None,
+    n_frames: int,
+    tolerance: float,
+    border: int,
+    labelled: list[int] | None = None,
+) -> Question:
+    """Choose the frames and classes that can be scored, and say in sentences what is left out.
+
+    Parameters
+    ----------
+    found, truth
+        Site tables in pixels.
+    pixel_size
+        In angstrom.
+    shape, n_frames
+        Of the micrograph.
+    tolerance
+        In angstrom.
+    border
+        In pixels.
+    labelled
+        Frames that are labelled; by default those that the truth has sites in.
+    """
+    notes = []
+    frames = sorted(set(truth["frame"].astype(int))) if labelled is None else sorted(labelled)
+    left = [frame for frame in range(n_frames) if frame not in frames]
+    if left and n_frames > 1:
+        numbers = ", ".join(map(str, left[:8])) + (", …" if len(left) > 8 else "")
+        one = len(left) == 1
+        notes.append(f"Frame{'' if one else 's'} {numbers} {'is' if one else 'are'} not labelled and not counted.")
+    found_classes = set(found["class"].astype(str))
+    truth_map = {
+        name: ours
+        for name, ours in ALIASES.items()
+        if name in set(truth["class"]) and name not in found_classes and ours in found_classes
+    }
+    for name, ours in truth_map.items():
+        notes.append(f"{name} in the labels counts as {ours}.")
+    classes = list(dict.fromkeys(truth["class"].astype(str).replace(truth_map)))
+    spare = sorted(found_classes - set(classes))
+    if spare and classes:
+        notes.append(f"Found but never labelled, so not counted: {', '.join(spare)}.")
+    waiting = int((truth["origin"] == "predicted").sum()) if len(truth) else 0
+    if waiting:
+        notes.append(f"{waiting} of {len(truth)} labels are promoted predictions that nobody looked at.")
+    arguments = {
+        "tolerance_angstrom": tolerance,
+        "pixel_size": pixel_size,
+        "border": float(border),
+        "shape": shape,
+        "truth_class_map": truth_map or None,
+        "classes": classes,
+        "frames": frames,
+    }
+    return Question(found, truth, arguments, notes)
+
+
+def ask(question: Question) -> tuple[Any, Question]:
+    """Score; runs in a thread."""
+    from napari_stemlearn.scoring import score
+
+    return score(question.found, question.truth, **question.arguments), question
+
+
+def match_table(scores: Any) -> pd.DataFrame:
+    """Sites of a score with a column ``match``: found ones are tp or fp, missed ones fn."""
+    found, truth = scores.matches.found, scores.matches.truth
+    missed = truth[truth["outcome"] == "false negative"]
+    both = concat_sites([found[found["outcome"].isin(["true positive", "false positive"])], missed])
+    if len(both) == 0:
+        return both.assign(match=[])
+    both = both.assign(match=both["outcome"].map(OUTCOMES))
+    return both.drop(columns=["outcome", "partner"]).reset_index(drop=True)
+
+
+class ScorePanel(QWidget):
+    """Choose found sites and labels; the table follows both.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers.
+    labelled_frames
+        Gives the labelled frames of a hand layer, or None where nobody knows.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        labelled_frames: Callable[[Any], list[int] | None] = lambda _layer: None,
+        parent: QWidget | None = None,
+    ):
+        super().__init__(parent)
+        self.viewer = viewer
+        self.labelled_frames = labelled_frames
+        self.scores: Any = None
+        self.question: Question | None = None
+        self._watched: list[Any] = []
+        self._matches: Any = None
+        self.found = LayerChooser(viewer, lambda v: our_layers(v, ("predicted",)), empty_text="nothing found yet")
+        self.truth = LayerChooser(viewer, lambda v: our_layers(v, ("hand", "truth")), empty_text="no labels yet")
+        self.tolerance = QDoubleSpinBox()
+        self.tolerance.setRange(0.05, 10.0)
+        self.tolerance.setSingleStep(0.1)
+        self.tolerance.setValue(0.6)
+        self.tolerance.setSuffix(" Å")
+        self.tolerance.setToolTip("A found site and a label farther apart than this are two different sites")
+        self.border = QSpinBox()
+        self.border.setRange(0, 1000)
+        self.border.setSuffix(" px")
+        self.border.setToolTip("Sites nearer than this to the edge of the frame are not counted")
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setHorizontalHeaderLabels(list(COLUMNS))
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(22)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        header = self.table.horizontalHeader()
+        header.setMinimumSectionSize(24)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table.hide()
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.notes = Sentences()
+        self.error = ErrorLabel()
+        self.show_button = ReasonedButton("Show TP / FP / FN")
+        self.export_button = QPushButton("Export")
+        self.export_button.setToolTip(
+            "Writes the table (CSV), everything (JSON) and a figure (PNG) to the project folder"
+        )
+        self.copy_button = QPushButton("Copy as Python")
+        self.words = Sentences()
+        self._lay_out()
+        self._late = QTimer(self)
+        self._late.setSingleShot(True)
+        self._late.setInterval(LATE_MS)
+        self._late.timeout.connect(self.score_now)
+        self._scoring = Background(self)
+        self._scoring.done.connect(self._arrived)
+        self._scoring.failed.connect(self._failed)
+        self._writing = Background(self)
+        self._writing.done.connect(
+            lambda paths: self.words.say(f"Saved {', '.join(p.name for p in paths)} in {paths[0].parent}")
+        )
+        self._writing.failed.connect(lambda sentence, _detail: self.error.say(sentence))
+        self.found.chosen.connect(lambda _layer: self._watch())
+        self.truth.chosen.connect(lambda _layer: self._watch())
+        self.tolerance.valueChanged.connect(lambda _value: self.soon())
+        self.border.valueChanged.connect(lambda _value: self.soon())
+        self.show_button.clicked.connect(self.show_matches)
+        self.export_button.clicked.connect(self.export)
+        self.copy_button.clicked.connect(self.copy)
+        self._watch()
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(QLabel("Found"), 0, 0)
+        grid.addWidget(self.found, 0, 1)
+        grid.addWidget(QLabel("Labels"), 1, 0)
+        grid.addWidget(self.truth, 1, 1)
+        numbers = QHBoxLayout()
+        numbers.addWidget(QLabel("Tolerance"))
+        numbers.addWidget(self.tolerance, 1)
+        numbers.addSpacing(8)
+        numbers.addWidget(QLabel("Border"))
+        numbers.addWidget(self.border, 1)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.export_button)
+        buttons.addWidget(self.copy_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(grid)
+        layout.addLayout(numbers)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.table)
+        layout.addWidget(self.error)
+        layout.addWidget(self.notes)
+        layout.addWidget(self.show_button)
+        layout.addLayout(buttons)
+        layout.addWidget(self.words)
+
+    # -- following the layers
+
+    def _watch(self) -> None:
+        for layer in self._watched:
+            layer.events.set_data.disconnect(self._layer_changed)
+        self._watched = [layer for layer in (self.found.layer(), self.truth.layer()) if layer is not None]
+        for layer in self._watched:
+            layer.events.set_data.connect(self._layer_changed)
+        self.soon()
+
+    def _layer_changed(self, _event: Any = None) -> None:
+        if isalive(self):
+            self.soon()
+
+    def soon(self) -> None:
+        """Score again shortly; many changes in a row are scored once."""
+        self._late.start()
+
+    def _image(self) -> Any:
+        for layer in (self.truth.layer(), self.found.layer()):
+            image = source_of(self.viewer, layer) if layer is not None else None
+            if image is not None:
+                return image
+        images = image_layers(self.viewer)
+        return images[0] if len(images) == 1 else None
+
+    def why_not(self) -> str | None:
+        """Why nothing can be scored, or None."""
+        if self.found.layer() is None:
+            return "Run Find first: there are no found sites to score."
+        if self.truth.layer() is None:
+            return "Label some sites, or open a table of true sites, to score against."
+        image = self._image()
+        if image is None:
+            return "The image that these sites belong to is not open."
+        try:
+            if pixel_size_of(image) is None:
+                return "The image has no pixel size, so the tolerance in Å means nothing yet; give it above."
+        except StemlearnError as error:
+            return str(error)
+        if len(self.truth.layer().data) == 0:
+            return "There are no labels yet."
+        return None
+
+    def score_now(self) -> None:
+        """Score what is chosen, in a thread."""
+        self._late.stop()
+        reason = self.why_not()
+        if reason:
+            self._clear(reason)
+            return
+        try:
+            question = self._question()
+        except StemlearnError as error:
+            self._clear(None)
+            self.error.say(str(error))
+            return
+        self._scoring.start(ask, question)
+
+    def _question(self) -> Question:
+        image = self._image()
+        found = sites_from_layer(self.found.layer(), image, origin="predicted")
+        truth_layer = self.truth.layer()
+        truth = sites_from_layer(truth_layer, image)
+        data = image.data[0] if image.multiscale else image.data
+        labelled = self.labelled_frames(truth_layer) if kind_of(truth_layer) == "hand" else None
+        searched = about(self.found.layer()).get("frames")
+        n_frames = data.shape[-3] if data.ndim > 2 else 1
+        if searched is not None:
+            base = sorted(set(truth["frame"].astype(int))) if labelled is None else labelled
+            missing = [frame for frame in base if frame not in searched]
+            labelled = [frame for frame in base if frame in searched]
+        else:
+            missing = []
+        pixel_size = pixel_size_of(image)
+        assert pixel_size is not None
+        question = make_question(
+            found,
+            truth,
+            pixel_size=pixel_size,
+            shape=tuple(int(n) for n in data.shape[-2:]),  # type: ignore[arg-type]
+            n_frames=n_frames,
+            tolerance=self.tolerance.value(),
+            border=self.border.value(),
+            labelled=labelled,
+        )
+        if missing:
+            question.notes.insert(0, f"Labelled but not searched: frame {', '.join(map(str, missing))}.")
+        return question
+
+    # -- showing
+
+    def _clear(self, reason: str | None) -> None:
+        self._scoring.forget()
+        self.scores = self.question = None
+        self.table.hide()
+        self.hint.setText(reason or "")
+        self.hint.setVisible(bool(reason))
+        self.notes.say()
+        self.error.say(None)
+        self._switch(reason or "There is no score yet.")
+
+    def _switch(self, reason: str | None) -> None:
+        self.show_button.button.setEnabled(reason is None)
+        self.show_button.button.setToolTip(reason or "")
+        for button in (self.export_button, self.copy_button):
+            button.setEnabled(reason is None)
+
+    def _failed(self, sentence: str, _detail: str) -> None:
+        self._clear(None)
+        self.error.say(sentence)
+
+    def _arrived(self, answer: tuple[Any, Question]) -> None:
+        self.scores, self.question = answer
+        self.error.say(None)
+        self.hint.hide()
+        rows = self.scores.table.to_dict("records")
+        if len(rows) == 2:
+            rows = rows[:1]
+        self.table.setRowCount(len(rows))
+        for index, row in enumerate(rows):
+            cells = [
+                str(row["class"]),
+                *(_number(row[name], 3) for name in ("precision", "recall", "f1")),
+                _number(row["rms_error_angstrom"], 2),
+                *(str(int(row[name])) for name in ("tp", "fp", "fn")),
+            ]
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                if column:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                elif row["class"] != "all":
+                    item.setIcon(swatch(colour_of(row["class"]), 12))
+                item.setToolTip(_tip(row))
+                self.table.setItem(index, column, item)
+        height = self.table.horizontalHeader().sizeHint().height() + 22 * len(rows) + 4
+        self.table.setFixedHeight(height)
+        self.table.show()
+        frames = self.question.arguments["frames"]
+        counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
+        self.notes.say(counted, *self.question.notes)
+        self._switch(None)
+        if self._matches is not None and self._matches in self.viewer.layers:
+            update_sites(self._matches, match_table(self.scores))
+
+    def _is_stack(self) -> bool:
+        image = self._image()
+        return image is not None and image.ndim > 2
+
+    def show_matches(self) -> None:
+        """Show true positives, false positives and false negatives as one layer that follows the score."""
+        if self.scores is None:
+            return
+        table = match_table(self.scores)
+        if self._matches is not None and self._matches in self.viewer.layers:
+            update_sites(self._matches, table)
+            self._matches.visible = True
+        else:
+            active = self.viewer.layers.selection.active
+            self._matches = add_sites(
+                self.viewer,
+                table,
+                kind="matches",
+                source_layer=self._image(),
+                name=f"{self.found.layer().name}: TP FP FN",
+            )
+            self.viewer.layers.selection.active = active
+        marks = [("tp", "○", "true positive"), ("fp", "✕", "false positive"), ("fn", "□", "false negative")]
+        counts = table["match"].value_counts() if len(table) else {}
+        legend = ", ".join(
+            f'<span style="color:{KNOWN[mark]}">{sign}</span> {counts.get(mark, 0)} {name}'
+            for mark, sign, name in marks
+        )
+        self.words.say(legend)
+
+    # -- taking away
+
+    def export(self) -> None:
+        """Write CSV, JSON and a figure into the project folder."""
+        if self.scores is None or self.question is None:
+            return
+        folder = shared_project().folder / "scores"
+        name = f"{slug(self.found.layer().name)}-{datetime.now():%Y%m%d-%H%M%S}"
+        self._writing.start(write_products, folder, name, self.scores, self.question, self.found.layer().name)
+
+    def copy(self) -> None:
+        """Put the lines that score the same with Python on the clipboard."""
+        if self.question is None:
+            return
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(python_lines(self.question))
+        self.words.say("Copied. Save the layers as CSV to give the two files their names.")
+
+
+def write_products(folder: Path, name: str, scores: Any, question: Question, title: str) -> list[Path]:
+    """Write a score as CSV, JSON and PNG; runs in a thread.
+
+    Raises
+    ------
+    StemlearnError
+        If something cannot be written.
+    """
+    from napari_stemlearn.errors import FormatError
+    from napari_stemlearn.scoring import scores_figure, sweep, write_scores
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+    curve = None
+    if len(question.found) and question.found["score"].notna().all():
+        curve = sweep(question.found, question.truth, **question.arguments)
+    paths = [write_scores(folder / f"{name}{ending}", scores, curve) for ending in (".csv", ".json")]
+    figure = scores_figure(scores, curve, title=title)
+    picture = folder / f"{name}.png"
+    try:
+        figure.savefig(picture, dpi=150)
+    except OSError as error:
+        raise FormatError(f"{picture} cannot be written: {error.strerror or error}.") from error
+    return [*paths, picture]
+
+
+def python_lines(question: Question) -> str:
+    """The lines that score the same with the public API."""
+    arguments = {name: value for name, value in question.arguments.items() if value is not None}
+    lines = [f"    {name}={_literal(value)}," for name, value in arguments.items()]
+    return "\n".join(
+        [
+            "from napari_stemlearn.formats import read_sites",
+            "from napari_stemlearn.scoring import score",
+            "",
+            'found = read_sites("found.csv", origin="predicted")',
+            'truth = read_sites("labels.csv")',
+            "scores = score(",
+            "    found,",
+            "    truth,",
+            *lines,
+            ")",
+            "print(scores.table)",
+            "",
+        ]
+    )
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def _number(value: float, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _tip(row: dict[str, Any]) -> str:
+    return (
+        f"{row['class']}: {int(row['n_truth'])} labelled, {int(row['n_found'])} found; "
+        f"mean offset {_number(row['mean_dy_angstrom'], 2)} Å in y, {_number(row['mean_dx_angstrom'], 2)} Å in x"
+    )
