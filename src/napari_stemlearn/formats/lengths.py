@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Literal
 
 UnitKind = Literal["length", "reciprocal", "angle", "energy", "time", "none", "unknown"]
@@ -49,9 +51,10 @@ def plain_unit(unit: object) -> str:
     if unit is None:
         return ""
     text = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
-    text = text.strip().strip("\0").replace("\\u00B5", "µ").replace("\\u00C5", "å").replace("\u03bc", "µ")
-    # Berkeley EMD writes nanometres as [n_m]
-    return text.strip("[]() ").replace("_", "").replace("\u212b", "å").lower().replace("å\u0303", "å")
+    # ImageJ writes what is not ASCII as \u00B5
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found.group(1), 16)), text.strip().strip("\0"))
+    # Berkeley EMD writes nanometres as [n_m]; there are two micro signs and several ways to write the ring
+    return unicodedata.normalize("NFC", text.strip("[]() ").replace("_", "").lower()).replace("\u03bc", "µ")
 
 
 def kind_of_unit(unit: object) -> UnitKind:

@@ -227,9 +227,11 @@ def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str
         elif column not in COLUMNS:
             kind = sidecar.extra.get(column) if sidecar is not None else None
             table[column] = _typed(table[column], kind)
-    if "class" in table and (table["class"].astype(str).str.strip() == "").any():
-        row = int(np.flatnonzero(table["class"].astype(str).str.strip() == "")[0])
-        raise SitesError(f"{path.name}: row {row + 1} has no class.")
+    for column in ("y", "x", "class"):
+        if column in table:
+            empty = np.flatnonzero(table[column].isna() | (table[column].astype(str).str.strip() == ""))
+            if len(empty):
+                raise SitesError(f"{path.name}: row {int(empty[0]) + 1} has no {column}.")
     return complete_sites(table, pixel_size=pixel_size, origin=origin, name=path.name)
 
 
@@ -242,7 +244,8 @@ def is_site_table(path: str | Path) -> bool:
         return False
     names = next(csv.reader([head.strip()], delimiter=_separator(head)), [])
     columns = set(_our_names(pd.DataFrame(columns=names)).columns)
-    return {"y", "x"} <= columns or {"y_angstrom", "x_angstrom"} <= columns
+    # napari writes shapes in the same way as points
+    return "shape-type" not in columns and ({"y", "x"} <= columns or {"y_angstrom", "x_angstrom"} <= columns)
 
 
 def _read_text(path: Path) -> pd.DataFrame:

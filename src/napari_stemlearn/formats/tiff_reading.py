@@ -97,12 +97,14 @@ def _from_series(
             f"{path.name} has {len(shape)} axes ({axes}, {shape}); a micrograph has 2 (y, x) or 3 (frame, y, x)."
         )
     data = _data(path, series, index, lazy).reshape([shape[place] for place in kept])
-    if described is not None:
-        size, origin, facts = _described_size(described, name), str(described.get("pixel_size_from") or "file"), {}
-    else:
-        size, origin, facts = _foreign_size(path, tiff, series, name)
+    facts: dict[str, Any] = {}
+    size: float | None
     if pixel_size is not None:
         size, origin = pixel_size, "given"
+    elif described is not None:
+        size, origin = _described_size(described, name), str(described.get("pixel_size_from") or "file")
+    else:
+        size, origin, facts = _foreign_size(path, tiff, series, name)
     provenance = _provenance(path, described, origin, facts)
     if "C" not in leading:
         return [Micrograph(data, size, name, provenance)]
@@ -190,10 +192,16 @@ def _foreign_size(path: Path, tiff: Any, series: Any, name: str) -> tuple[float 
         sizes = _ome_sizes(tiff.ome_metadata or "")
         if sizes is not None:
             return check_pixel_size(sizes, name), "OME metadata", {}
+    if tiff.is_imagej:
+        unit = (tiff.imagej_metadata or {}).get("unit")
+        sizes = _tag_sizes(series.pages[0], to_angstrom(1.0, unit)) if kind_of_unit(unit) == "length" else None
+        if sizes is None:
+            return None, "not in the file", {}
+        return check_pixel_size(sizes, name), "ImageJ metadata", {}
     sizes, facts = _instrument_sizes(path)
     if sizes is not None:
-        return check_pixel_size(sizes, name), "ImageJ metadata" if tiff.is_imagej else "instrument tags", facts
-    sizes = None if tiff.is_imagej else _resolution_sizes(series.pages[0])
+        return check_pixel_size(sizes, name), "instrument tags", facts
+    sizes = _resolution_sizes(series.pages[0])
     if sizes is not None:
         return check_pixel_size(sizes, name), "resolution tags", facts
     return None, "not in the file", facts
@@ -216,7 +224,7 @@ def _ome_sizes(xml: str) -> list[float] | None:
 
 
 def _instrument_sizes(path: Path) -> tuple[list[float] | None, dict[str, Any]]:
-    """Pixel sizes (y, x) in angstrom that rosettasciio finds in the tags of ImageJ and of microscope programs."""
+    """Pixel sizes (y, x) in angstrom that rosettasciio finds in the tags of microscope programs."""
     import rsciio.tiff
 
     try:
@@ -239,12 +247,16 @@ def _resolution_sizes(page: Any) -> list[float] | None:
     """Pixel sizes (y, x) in angstrom from the resolution tags; a printer's 72 dots an inch are no pixel size."""
     unit = page.tags.get("ResolutionUnit")
     per_unit = {_CENTIMETRE_TAG: 1e8, _INCH_TAG: 2.54e8}.get(int(unit.value) if unit is not None else _INCH_TAG)
-    if per_unit is None:
-        return None
+    sizes = None if per_unit is None else _tag_sizes(page, per_unit)
+    return sizes if sizes is not None and max(sizes) <= 1e3 else None
+
+
+def _tag_sizes(page: Any, angstrom_per_unit: float) -> list[float] | None:
+    """Pixel sizes (y, x) in angstrom from the pixels per unit that the resolution tags give as a fraction."""
     sizes = []
     for tag in ("YResolution", "XResolution"):
         value = page.tags.get(tag)
         if value is None or 0 in value.value:
             return None
-        sizes.append(per_unit * value.value[1] / value.value[0])
-    return sizes if max(sizes) <= 1e3 else None
+        sizes.append(angstrom_per_unit * value.value[1] / value.value[0])
+    return sizes

@@ -1,0 +1,267 @@
+"""Calibrated TIFF: what others write is understood, what we write comes back as it was."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+
+import dask.array
+import numpy as np
+import pytest
+import tifffile
+
+from data_folder import data_folder
+from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.formats import read_micrograph, read_micrographs, write_tiff
+from napari_stemlearn.micrograph import Micrograph
+
+
+@pytest.fixture
+def image():
+    return np.arange(40 * 50, dtype=np.uint16).reshape(40, 50)
+
+
+# --- round trip -------------------------------------------------------------------------------------------------------
+
+DTYPES = ["uint8", "uint16", "uint32", "int8", "int16", "int32", "int64", "uint64", "float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(40, 50), (3, 40, 50), (1, 40, 50), (5, 40, 3), (2, 2)])
+def test_round_trip_is_exact(dtype, shape, tmp_path):
+    rng = np.random.default_rng(3)
+    if np.issubdtype(np.dtype(dtype), np.integer):
+        limits = np.iinfo(dtype)
+        data = rng.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
+    else:
+        data = rng.normal(size=shape).astype(dtype)
+        data.flat[0] = np.nan
+        data.flat[1] = np.inf
+    if shape == (5, 40, 3):
+        # what looks like colour must stay frames of three columns
+        data = data.reshape(5, 40, 3)[:4]
+    provenance = {"synthetic": True, "seed": 7, "settings": {"dose": 1e4, "name": "Ångström"}, "list": [1, 2]}
+    before = Micrograph(data, 0.2074, "frame", provenance)
+    path = write_tiff(tmp_path / "image.tif", before)
+    for lazy in (False, True):
+        after = read_micrograph(path, lazy=lazy)
+        assert after.data.shape == data.shape
+        assert after.data.dtype == data.dtype
+        np.testing.assert_array_equal(np.asarray(after.data), data)
+        assert after.pixel_size == before.pixel_size
+        assert {name: after.provenance[name] for name in provenance} == provenance
+        assert after.name == "image"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["image.tif"]
+
+
+def test_round_trip_of_mask_big_endian_and_unknown_pixel_size(tmp_path, image):
+    mask = image > 900
+    assert np.array_equal(read_micrograph(write_tiff(tmp_path / "mask.tif", Micrograph(mask))).data, mask)
+    swapped = read_micrograph(write_tiff(tmp_path / "swapped.tif", Micrograph(image.astype(">u2"))))
+    np.testing.assert_array_equal(swapped.data, image)
+    assert swapped.pixel_size is None
+
+
+def test_origin_survives_further_copies(tmp_path, image):
+    first = write_tiff(tmp_path / "one.tif", Micrograph(image, 0.1, "one", {"source_file": "scan.dm4"}))
+    second = write_tiff(tmp_path / "two.tif", read_micrograph(first))
+    again = read_micrograph(second)
+    assert again.provenance["source_file"] == "scan.dm4"
+    assert again.provenance["file"] == "two.tif"
+
+
+def test_stack_is_mapped_not_loaded(tmp_path, image):
+    path = write_tiff(tmp_path / "stack.tif", Micrograph(np.stack([image, image + 1]), 0.2))
+    assert isinstance(read_micrograph(path, lazy=True).data, np.memmap)
+
+
+def test_lazy_stack_is_written_frame_by_frame(tmp_path, image):
+    lazy = dask.array.stack([dask.array.from_array(image + index) for index in range(4)])
+    path = write_tiff(tmp_path / "lazy.tif", Micrograph(lazy, 0.2))
+    np.testing.assert_array_equal(read_micrograph(path).data, np.asarray(lazy))
+
+
+def test_other_programs_read_the_pixel_size(tmp_path, image):
+    path = write_tiff(tmp_path / "image.tif", Micrograph(image, 0.2074, provenance={"synthetic": False}))
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        numerator, denominator = page.tags["XResolution"].value
+        assert page.tags["ResolutionUnit"].value == 3
+        assert 1e8 * denominator / numerator == pytest.approx(0.2074, rel=1e-8)
+        described = json.loads(page.description)
+    assert described["pixel_size_angstrom"] == 0.2074
+    assert described["unit"] == "angstrom"
+    assert described["provenance"]["synthetic"] is False
+    fine = write_tiff(tmp_path / "fine.tif", Micrograph(image, 0.0123))
+    assert read_micrograph(fine).pixel_size == 0.0123
+
+
+# --- refusals and full disks ------------------------------------------------------------------------------------------
+
+
+def test_names_and_folders_that_cannot_be_written(tmp_path, image):
+    micrograph = Micrograph(image, 0.2)
+    with pytest.raises(FormatError, match=r"must end in \.tif"):
+        write_tiff(tmp_path / "image.png", micrograph)
+    with pytest.raises(FormatError, match=r"folder .* does not exist"):
+        write_tiff(tmp_path / "nowhere" / "image.tif", micrograph)
+    (tmp_path / "taken.tif").mkdir()
+    with pytest.raises(FormatError, match="is a folder"):
+        write_tiff(tmp_path / "taken.tif", micrograph)
+
+
+def test_full_disk_leaves_nothing_behind_and_the_old_file_whole(tmp_path, image):
+    old = write_tiff(tmp_path / "image.tif", Micrograph(image, 0.2))
+    large = Micrograph(np.zeros((4, 512, 512), np.float32), 0.3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        for path in (old, tmp_path / "new.tif"):
+            with pytest.raises(FormatError, match="cannot be written") as caught:
+                write_tiff(path, large)
+            assert "\n" not in str(caught.value)
+        with pytest.raises(FormatError, match="cannot be written"):
+            write_tiff(tmp_path / "new.tif", Micrograph(large.data[0].repeat(2, 0), 0.3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["image.tif"]
+    np.testing.assert_array_equal(read_micrograph(old).data, image)
+
+
+# --- files of others --------------------------------------------------------------------------------------------------
+
+
+def test_shared_description_says_pixel_size_and_source():
+    micrograph = read_micrograph(data_folder("mos2-haadf", "mos2_a.tif"))
+    assert micrograph.pixel_size == 0.12791
+    assert micrograph.provenance["pixel_size_from"] == "lattice (a = 3.16 A)"
+    assert micrograph.provenance["source"].startswith("ziatdinovmax/SciLink")
+    unknown = read_micrograph(data_folder("molecular-catalysts", "bpy_crop19.tif"))
+    assert unknown.pixel_size is None
+    assert unknown.provenance["pixel_size_from"] == "not stated"
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_compressed_stack_of_frames(lazy):
+    path = data_folder("wse2-virtual", "day_a", "stack.tif")
+    micrograph = read_micrograph(path, lazy=lazy)
+    assert micrograph.data.shape == (6, 1024, 1024)
+    assert micrograph.pixel_size == 0.2074
+    with tifffile.TiffFile(path) as file:
+        np.testing.assert_array_equal(micrograph.frame(4), file.pages[4].asarray())
+
+
+def test_pages_without_a_stated_shape_are_frames():
+    micrograph = read_micrograph(data_folder("graphene-si-defects", "movie_si1c4.tif"))
+    assert (micrograph.n_frames, micrograph.pixel_size) == (9, 0.12109)
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_pixel", "expected"),
+    [("nm", 0.02, 0.2), ("micron", 2e-5, 0.2), ("\\u00B5m", 2e-5, 0.2), ("pixel", 1.0, None), ("\\u00C5", 0.2, 0.2)],
+)
+def test_imagej(unit, per_pixel, expected, tmp_path, image):
+    path = tmp_path / "imagej.tif"
+    stack = np.stack([image, image])
+    tifffile.imwrite(path, stack, imagej=True, resolution=(1 / per_pixel,) * 2, metadata={"unit": unit, "axes": "ZYX"})
+    micrograph = read_micrograph(path)
+    assert micrograph.data.shape == (2, 40, 50)
+    assert micrograph.pixel_size == (None if expected is None else pytest.approx(expected, rel=1e-6))
+
+
+def test_ome_metadata_and_channels(tmp_path, image):
+    path = tmp_path / "detectors.ome.tif"
+    both = np.stack([image, image + 5])
+    size = {"PhysicalSizeX": 0.02, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.02, "PhysicalSizeYUnit": "nm"}
+    tifffile.imwrite(path, both, ome=True, photometric="minisblack", metadata={"axes": "CYX", **size})
+    first, second = read_micrographs(path)
+    assert first.pixel_size == pytest.approx(0.2)
+    assert first.provenance["pixel_size_from"] == "OME metadata"
+    np.testing.assert_array_equal(second.data, image + 5)
+    with pytest.raises(FormatError, match=r"holds 2 images \(0 C0, 1 C1\)"):
+        read_micrograph(path)
+    assert read_micrograph(path, image="C1").name == "detectors.ome C1"
+
+
+def test_resolution_tags_but_not_those_of_printers(tmp_path, image):
+    path = tmp_path / "tags.tif"
+    tifffile.imwrite(path, image, resolution=(5e8, 5e8), resolutionunit="CENTIMETER")
+    assert read_micrograph(path).pixel_size == pytest.approx(0.2)
+    tifffile.imwrite(path, image, resolution=(1e9, 1e9), resolutionunit="INCH")
+    assert read_micrograph(path).pixel_size == pytest.approx(0.254)
+    tifffile.imwrite(path, image, resolution=(300, 300), resolutionunit="INCH")
+    assert read_micrograph(path).pixel_size is None
+    tifffile.imwrite(path, image)
+    assert read_micrograph(path).pixel_size is None
+
+
+def test_digital_micrograph_tags(tmp_path, image):
+    path = tmp_path / "exported.tif"
+    tags = [(65003, "s", 3, "nm", True), (65004, "s", 3, "nm", True), (65009, "d", 1, 0.02, True)]
+    tifffile.imwrite(path, image, extratags=[*tags, (65010, "d", 1, 0.02, True)], metadata=None)
+    micrograph = read_micrograph(path)
+    assert micrograph.pixel_size == pytest.approx(0.2)
+    assert micrograph.provenance["pixel_size_from"] == "instrument tags"
+
+
+def test_anisotropic_zero_and_absurd_pixel_sizes(tmp_path, image):
+    path = tmp_path / "tags.tif"
+    tifffile.imwrite(path, image, resolution=(5e8, 4e8), resolutionunit="CENTIMETER")
+    with pytest.raises(MicrographError, match=r"0\.25 by 0\.2 angstrom"):
+        read_micrograph(path)
+    assert read_micrograph(path, pixel_size=0.21).pixel_size == 0.21
+    for stated, expected in ((0, None), (None, None)):
+        tifffile.imwrite(path, image, metadata={"pixel_size_angstrom": stated})
+        assert read_micrograph(path).pixel_size is expected
+    tifffile.imwrite(path, image, metadata={"pixel_size_angstrom": -0.2})
+    with pytest.raises(MicrographError, match=r"between 0\.001 and 1000"):
+        read_micrograph(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "words"),
+    [
+        ((40, 50, 3), {"photometric": "rgb"}, "colour"),
+        ((2, 40, 50, 3), {"photometric": "rgb"}, "colour"),
+        ((3, 40, 50), {"photometric": "rgb", "planarconfig": "separate"}, "colour"),
+        ((2, 3, 40, 50), {"metadata": {"axes": "TZYX"}}, "4 axes"),
+        ((1, 50), {}, "1 by 50"),
+    ],
+)
+def test_colour_four_axes_and_lines_are_refused(shape, options, words, tmp_path):
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, np.zeros(shape, np.uint8), **options)
+    with pytest.raises(MicrographError) as caught:
+        read_micrograph(path)
+    assert words in str(caught.value)
+
+
+def test_complex_tiff_is_refused(tmp_path, image):
+    path = tmp_path / "fourier.tif"
+    tifffile.imwrite(path, image.astype(np.complex64))
+    with pytest.raises(MicrographError, match="complex"):
+        read_micrograph(path)
+
+
+def test_thumbnail_is_dropped_and_two_images_are_told_apart(tmp_path, image):
+    path = tmp_path / "scan.tif"
+    for second, shapes in ((image[::4, ::4], [(40, 50)]), (image[:30], [(40, 50), (30, 50)])):
+        with tifffile.TiffWriter(path) as file:
+            file.write(image, metadata=None)
+            file.write(second, metadata=None)
+        assert [entry.shape for entry in read_micrographs(path)] == shapes
+    with pytest.raises(FormatError, match="holds 2 images"):
+        read_micrograph(path)
+    assert read_micrograph(path, image=1).shape == (30, 50)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_truncated_stack(lazy, tmp_path, image):
+    path = write_tiff(tmp_path / "stack.tif", Micrograph(np.stack([image] * 4), 0.2))
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) - 3000])
+    with pytest.raises(FormatError, match="truncated"):
+        read_micrograph(path, lazy=lazy)
