@@ -1,0 +1,121 @@
+"""From the fraction of the beam that reaches the detector to grey levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from napari_stemlearn.imaging.counting import poisson
+from napari_stemlearn.imaging.rendering import fast_length
+from napari_stemlearn.imaging.scan import smooth_noise
+
+ELECTRONS_PER_PA_MICROSECOND = 6.241509074
+"""Electrons in one picoampere microsecond."""
+
+_TAIL = 12  # afterglow lengths after which nothing is left
+
+
+def electrons_per_pixel(drawn: Mapping[str, float], pixel_size: float) -> float:
+    """Incident electrons on one pixel: from the dose in electrons per square angstrom, else from current and dwell."""
+    if "dose" in drawn:
+        return drawn["dose"] * pixel_size**2
+    return drawn["current"] * drawn["dwell_time"] * ELECTRONS_PER_PA_MICROSECOND
+
+
+def line_currents(rng: np.random.Generator, lines: int, drawn: Mapping[str, float]) -> np.ndarray:
+    """Relative beam current of each line, shape (lines,)."""
+    if drawn["flicker"] == 0:
+        return np.ones(lines)
+    if drawn["flicker_lines"] <= 1:
+        noise = rng.normal(size=lines)
+    else:
+        noise = smooth_noise(rng, (1, lines), drawn["flicker_lines"])[0]
+    return np.maximum(1 + drawn["flicker"] * noise, 0)
+
+
+def detect(
+    fractions: torch.Tensor,
+    drawn: Sequence[Mapping[str, float]],
+    *,
+    pixel_sizes: Sequence[float],
+    currents: np.ndarray,
+    seeds: Sequence[int],
+    counting_noise: bool,
+    stretch: bool,
+    bits: int,
+) -> torch.Tensor:
+    """Turn fractions of the incident beam into grey levels.
+
+    Parameters
+    ----------
+    fractions
+        Shape (image, y, x); not kept.
+    drawn
+        For each image, values with the names of `DetectorSettings`.
+    pixel_sizes
+        Of each image in angstrom.
+    currents
+        Relative current of each line, shape (image, y).
+    seeds
+        For the noise of each image, which therefore does not depend on its neighbours in the batch.
+    counting_noise, stretch, bits
+        As in `DetectorSettings`.
+
+    Returns
+    -------
+    torch.Tensor
+        Grey levels, shape (image, y, x), single precision.
+    """
+    device = fractions.device
+    electrons = np.array([electrons_per_pixel(one, size) for one, size in zip(drawn, pixel_sizes, strict=True)])
+    scale = torch.from_numpy(electrons[:, None] * currents).float().to(device)[..., None]
+    signal = (fractions * scale).clamp_min_(0)
+    readout = np.array([one["readout_noise"] for one in drawn])
+    noise = torch.empty_like(signal) if readout.any() else None
+    generator = torch.Generator(device=device)
+    for image, seed in enumerate(seeds):
+        generator.manual_seed(int(seed))
+        if counting_noise:
+            signal[image] = poisson(signal[image], generator)
+        if noise is not None:
+            noise[image].normal_(generator=generator)
+    afterglow = np.array([one["afterglow"] for one in drawn])
+    if afterglow.any():
+        signal = _late(signal, afterglow, np.array([one["afterglow_length"] for one in drawn]))
+    if noise is not None:
+        signal.addcmul_(noise, torch.from_numpy(readout).float().to(device)[:, None, None])
+    if stretch:
+        signal = _stretched(signal, drawn, bits)
+    else:
+        gain = torch.tensor([one["gain"] for one in drawn], device=device)[:, None, None]
+        offset = torch.tensor([one["offset"] for one in drawn], device=device)[:, None, None]
+        signal = signal.mul_(gain).add_(offset)
+    if bits:
+        signal = signal.round_().clamp_(0, 2**bits - 1)
+    return signal
+
+
+def _late(signal: torch.Tensor, part: np.ndarray, length: np.ndarray) -> torch.Tensor:
+    """Let a part of each pixel's signal arrive in the next pixels of its line, falling exponentially."""
+    width = signal.shape[-1]
+    padded = fast_length(width + int(np.ceil(_TAIL * length.max())))
+    wave = np.exp(-2j * np.pi * np.arange(padded // 2 + 1) / padded)
+    left = np.exp(-1 / length)[:, None]
+    response = 1 - part[:, None] + part[:, None] * (1 - left) * wave / (1 - left * wave)
+    filters = torch.from_numpy(response.astype(np.complex64)).to(signal.device)[:, None]
+    return torch.fft.irfft(torch.fft.rfft(signal, n=padded) * filters, n=padded)[..., :width].contiguous()
+
+
+def _stretched(signal: torch.Tensor, drawn: Sequence[Mapping[str, float]], bits: int) -> torch.Tensor:
+    """Stretch each image over the range of the digitiser (0 to 1 without bits), clipping parts of its pixels."""
+    top = float(2**bits - 1) if bits else 1.0
+    flat = signal.flatten(1)
+    ordered = flat.sort(dim=1).values
+    last = flat.shape[1] - 1
+    dark = torch.tensor([round(one["clipped_dark"] * last) for one in drawn], device=signal.device)
+    bright = torch.tensor([round((1 - one["clipped_bright"]) * last) for one in drawn], device=signal.device)
+    low = ordered.gather(1, dark[:, None])[..., None]
+    high = ordered.gather(1, bright[:, None])[..., None]
+    return ((signal - low) * (top / (high - low).clamp_min(1e-20))).clamp_(0, top)

@@ -1,0 +1,30 @@
+"""A micrograph with the truth about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from napari_stemlearn.micrograph import Micrograph
+
+
+@dataclass(frozen=True)
+class LabelledMicrograph:
+    """A simulated micrograph, all columns and defects in it, and the parameters that were drawn for it.
+
+    Parameters
+    ----------
+    micrograph
+        The image, with settings and seed in its provenance.
+    columns, defects
+        Site tables of what lies inside the image.
+    drawn
+        Drawn values by section: ``drawn["probe"]["C10"]``.
+    """
+
+    micrograph: Micrograph
+    columns: pd.DataFrame
+    defects: pd.DataFrame
+    drawn: dict[str, Any]

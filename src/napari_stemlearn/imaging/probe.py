@@ -1,0 +1,152 @@
+"""The electron probe and how incoherent imaging with it transfers spatial frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from napari_stemlearn.imaging.scattering import wavelength
+from napari_stemlearn.imaging.settings import ABERRATIONS
+
+FOCAL_NODES = 9
+"""Points of the Gauss-Hermite quadrature over the focal spread."""
+
+SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
+"""Standard deviation of a Gaussian of unit full width at half maximum."""
+
+
+def band_limit(beam_energy: float, convergence_semiangle: float) -> float:
+    """Highest spatial frequency in an image, in 1/angstrom: twice the aperture's radius (keV, mrad)."""
+    return 2e-3 * convergence_semiangle / wavelength(beam_energy)
+
+
+def aberration_vector(drawn: Mapping[str, float]) -> np.ndarray:
+    """Cosine and sine parts of all aberrations in angstrom, shape (25,), from coefficients and azimuths in degree."""
+    parts = []
+    for name, (_, m) in ABERRATIONS.items():
+        value = drawn.get(name, 0.0)
+        if m == 0:
+            parts.append(value)
+        else:
+            turned = np.deg2rad(drawn.get(f"phi{name[1:]}", 0.0)) * m
+            parts += [value * np.cos(turned), value * np.sin(turned)]
+    return np.array(parts)
+
+
+_ORDERS = np.array([n for n, m in ABERRATIONS.values() for _ in range(1 if m == 0 else 2)])
+
+
+@lru_cache(maxsize=16)
+def _polynomials(half: tuple[int, int], grid: tuple[int, int], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Aberration polynomials over frequencies in cycles a grid step, and the frequency's square.
+
+    Shapes (25, 2 half + 1, 2 half + 1) and (2 half + 1, 2 half + 1), zero frequency first as in a discrete Fourier
+    transform. Polynomial: radius^(n + 1) / (n + 1) times cos or sin of m times the azimuth.
+    """
+    v = _signed(half[0]).double() / grid[0]
+    u = _signed(half[1]).double() / grid[1]
+    plane = torch.complex(u[None, :].expand(len(v), -1).clone(), v[:, None].expand(-1, len(u)).clone())
+    radius = plane.abs()
+    parts = []
+    for n, m in ABERRATIONS.values():
+        wave = radius ** (n + 1 - m) * plane**m / (n + 1)
+        parts.append(wave.real)
+        if m:
+            parts.append(wave.imag)
+    return torch.stack(parts).float().to(device), (radius**2).float().to(device)
+
+
+def _signed(half: int) -> torch.Tensor:
+    """Frequency steps 0 … half, -half … -1."""
+    return torch.cat([torch.arange(0, half + 1), torch.arange(-half, 0)])
+
+
+def transfer_functions(
+    probes: Sequence[Mapping[str, float]],
+    *,
+    spacings: Sequence[float],
+    grid: tuple[int, int],
+    half: tuple[int, int],
+    padded: tuple[int, int],
+    focal_spread: bool = True,
+    device: str = "cpu",
+) -> torch.Tensor:
+    """Optical transfer functions of incoherent imaging, normalised to one at zero frequency.
+
+    The transform of the probe's intensity: the autocorrelation of aperture times exp(-i chi), averaged over the focal
+    spread and multiplied by the transform of the source. chi = 2 pi / lambda sum C_nm alpha^(n+1) / (n+1)
+    cos(m (phi - phi_nm)), Krivanek et al., Ultramicroscopy 78 (1999) 1; C10 is minus Kirkland's defocus.
+
+    Parameters
+    ----------
+    probes
+        One mapping for each image, with the names of `ProbeSettings` and their units.
+    spacings
+        Step of the periodic grid in angstrom, for each image.
+    grid
+        Points (y, x) of the periodic grid.
+    half
+        Frequency steps (y, x) from the centre that hold the largest aperture.
+    padded
+        Transform lengths (y, x), at least ``4 half + 1``, so that the autocorrelation does not wrap round.
+    focal_spread
+        Whether to integrate over the focal spread; False leaves it out.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    torch.Tensor
+        Complex, shape (image, 4 half_y + 1, 2 half_x + 1): frequency steps 0 … 2 half_y, -2 half_y … -1 and
+        0 … 2 half_x.
+    """
+    spacing = np.asarray(spacings, dtype=float)
+    wave = np.array([wavelength(probe["beam_energy"]) for probe in probes])
+    aperture = np.array([1e-3 * probe["convergence_semiangle"] for probe in probes]) / wave * spacing
+    angle_step = wave / spacing
+    scale = 2 * np.pi / wave[:, None] * angle_step[:, None] ** (_ORDERS + 1)
+    vectors = np.stack([aberration_vector(probe) for probe in probes]) * scale
+    polynomials, squared = _polynomials(half, grid, device)
+    chi = torch.from_numpy(vectors).float().to(device) @ polynomials.flatten(1)
+    chi = chi.unflatten(1, polynomials.shape[1:])[:, None]
+    spread = np.array([probe.get("focal_spread", 0.0) for probe in probes]) * SIGMA_OF_FWHM
+    weights = np.ones(1)
+    if focal_spread:
+        nodes, weights = np.polynomial.hermite.hermgauss(FOCAL_NODES)
+        weights = weights / np.sqrt(np.pi)
+        shifts = np.sqrt(2) * spread[:, None] * nodes * scale[:, :1]
+        chi = chi + torch.from_numpy(shifts).float().to(device)[:, :, None, None] * polynomials[0]
+    inside = squared <= torch.from_numpy(aperture**2).float().to(device)[:, None, None, None]
+    wavefunction = torch.polar(inside.to(chi.dtype).expand_as(chi), -chi)
+    density = torch.fft.ifft2(_spread_out(wavefunction, half, padded)).abs() ** 2
+    density = (density * torch.from_numpy(weights).float().to(device)[:, None, None]).sum(dim=1)
+    transfer = torch.fft.rfft(density)[..., : 2 * half[1] + 1]
+    transfer = torch.fft.fft(transfer, dim=-2)
+    transfer = torch.cat([transfer[:, : 2 * half[0] + 1], transfer[:, -2 * half[0] :]], dim=1)
+    transfer = transfer / transfer[:, :1, :1].real
+    source = np.array([probe.get("source_fwhm", 0.0) for probe in probes]) * SIGMA_OF_FWHM
+    return transfer * gaussian_transfer(source / spacing, grid=grid, half=half, device=device)
+
+
+def _spread_out(wavefunction: torch.Tensor, half: tuple[int, int], padded: tuple[int, int]) -> torch.Tensor:
+    """Put the frequencies of an aperture into the corners of a larger transform."""
+    y, x = half
+    spread = wavefunction.new_zeros((*wavefunction.shape[:-2], *padded))
+    spread[..., : y + 1, : x + 1] = wavefunction[..., : y + 1, : x + 1]
+    spread[..., : y + 1, -x:] = wavefunction[..., : y + 1, -x:]
+    spread[..., -y:, : x + 1] = wavefunction[..., -y:, : x + 1]
+    spread[..., -y:, -x:] = wavefunction[..., -y:, -x:]
+    return spread
+
+
+def gaussian_transfer(
+    sigmas: np.ndarray, *, grid: tuple[int, int], half: tuple[int, int], device: str = "cpu"
+) -> torch.Tensor:
+    """Transform of a smear by a Gaussian of `sigmas` grid steps, shape (image, 4 half_y + 1, 2 half_x + 1)."""
+    v = _signed(2 * half[0]).to(device) / grid[0]
+    u = torch.arange(0, 2 * half[1] + 1, device=device) / grid[1]
+    factor = torch.from_numpy(-2 * np.pi**2 * np.asarray(sigmas, dtype=float) ** 2).float().to(device)[:, None]
+    return torch.exp(factor * v**2)[:, :, None] * torch.exp(factor * u**2)[:, None, :]

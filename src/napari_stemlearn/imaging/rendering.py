@@ -1,0 +1,234 @@
+"""Atoms at exact positions to a band-limited image sampled anywhere: non-uniform fast Fourier transforms.
+
+Atoms are spread over a grid by a short smooth kernel, the transform is divided by the kernel's own transform, and rows
+of the image are taken at arbitrary heights in the same way (types 1 and 2; Barnett, Magland and af Klinteberg, SIAM
+J. Sci. Comput. 41 (2019) C479). Shifts along a row are phases, so every line of the scan is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+KERNEL_WIDTH = 6
+"""Grid points across which an atom is spread."""
+
+LARGEST_FREQUENCY = 0.36
+"""Highest frequency in cycles a grid step that the grid may carry; the kernel then errs by less than 1e-4."""
+
+_KERNEL_SHAPE = 11.5
+_BLOCK = 32768  # atoms spread at once
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The periodic grid behind an image.
+
+    Parameters
+    ----------
+    size
+        Points (y, x).
+    oversampling
+        Grid points for each pixel of the image, along y and x.
+    rim
+        Grid points (y, x) before the first pixel.
+    half
+        Frequency steps (y, x) that hold the probe's aperture.
+    padded
+        Transform lengths (y, x) for the probe.
+    """
+
+    size: tuple[int, int]
+    oversampling: int
+    rim: tuple[int, int]
+    half: tuple[int, int]
+    padded: tuple[int, int]
+
+
+def plan_grid(shape: tuple[int, int], pixel_size: float, *, highest_frequency: float, rim: tuple[float, float]) -> Grid:
+    """Choose the grid for an image.
+
+    Parameters
+    ----------
+    shape
+        Of the image (y, x) in pixels.
+    pixel_size
+        In angstrom.
+    highest_frequency
+        Band limit of the image in 1/angstrom.
+    rim
+        Width (y, x) in angstrom of what is computed round the image, so that its edges do not see each other.
+    """
+    oversampling = max(1, int(np.ceil(highest_frequency * pixel_size / LARGEST_FREQUENCY - 1e-9)))
+    spacing = pixel_size / oversampling
+    # few different sizes, so that images of one batch share their transforms
+    points = tuple(8 * int(np.ceil(width / spacing / 8)) for width in rim)
+    size = tuple(fast_length(n * oversampling + 2 * p) for n, p in zip(shape, points, strict=True))
+    half = tuple(4 * int(np.ceil((0.5 * highest_frequency * spacing * n + 1) / 4)) for n in size)
+    padded = tuple(fast_length(4 * n + 1) for n in half)
+    return Grid(size, oversampling, points, half, padded)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=4096)
+def fast_length(minimum: int) -> int:
+    """Smallest even length from `minimum` on without prime factors above 5; a multiple of 16 where it is long."""
+    step = 16 if minimum > 128 else 2
+    length = step * -(-minimum // step)
+    while True:
+        rest = length
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return length
+        length += step
+
+
+def _kernel(distance: torch.Tensor) -> torch.Tensor:
+    """Spreading kernel at distances in grid steps."""
+    inside = (1 - (distance * (2 / KERNEL_WIDTH)) ** 2).clamp_min(0)
+    return torch.exp(_KERNEL_SHAPE * (inside.sqrt() - 1))
+
+
+@lru_cache(maxsize=64)
+def _kernel_transform(steps: int, size: int, device: str) -> torch.Tensor:
+    """Transform of the kernel at the frequencies 0 … steps, -steps … -1 of a grid of `size` points."""
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    shape = np.exp(_KERNEL_SHAPE * (np.sqrt(1 - nodes**2) - 1)) * weights * KERNEL_WIDTH / 2
+    frequency = np.arange(steps + 1) / size
+    positive = (shape * np.cos(np.pi * KERNEL_WIDTH * frequency[:, None] * nodes)).sum(axis=1)
+    return torch.from_numpy(np.concatenate([positive, positive[:0:-1]])).float().to(device)
+
+
+def _taps(places: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Grid indices, wrapped, and kernel weights for places in grid steps; shapes (…, KERNEL_WIDTH)."""
+    first = torch.floor(places - KERNEL_WIDTH / 2) + 1
+    offsets = torch.arange(KERNEL_WIDTH, device=places.device)
+    weights = _kernel((first - places).float()[..., None] + offsets)
+    return (first.long()[..., None] + offsets) % size, weights
+
+
+def spread_atoms(
+    places: torch.Tensor, strengths: torch.Tensor, layer: torch.Tensor, n_layers: int, size: tuple[int, int]
+) -> torch.Tensor:
+    """Spread atoms over periodic grids with the kernel.
+
+    Parameters
+    ----------
+    places
+        (y, x) in grid steps, shape (atoms, 2), double precision.
+    strengths
+        What each atom counts, shape (atoms,).
+    layer
+        The grid that each atom is on, shape (atoms,).
+    n_layers, size
+        Number of grids and points (y, x) of each.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (n_layers, y, x), single precision.
+    """
+    grid = torch.zeros(n_layers * size[0] * size[1], device=places.device)
+    for start in range(0, len(places), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        rows, row_weights = _taps(places[block, 0], size[0])
+        columns, column_weights = _taps(places[block, 1], size[1])
+        rows = (rows + layer[block, None] * size[0]) * size[1]
+        index = rows[:, :, None] + columns[:, None, :]
+        weights = (row_weights * strengths[block, None].float())[:, :, None] * column_weights[:, None, :]
+        grid.scatter_add_(0, index.view(-1), weights.view(-1))
+    return grid.view(n_layers, *size)
+
+
+def spectrum(grids: torch.Tensor, half: tuple[int, int], *, spread: bool) -> torch.Tensor:
+    """Low frequencies of grids.
+
+    Parameters
+    ----------
+    grids
+        Shape (…, y, x).
+    half
+        Frequency steps (y, x) of the aperture; twice as many are kept.
+    spread
+        Whether the kernel was used and has to be divided out.
+
+    Returns
+    -------
+    torch.Tensor
+        Complex, shape (…, 4 half_y + 1, 2 half_x + 1), laid out as `transfer_functions` does.
+    """
+    size = grids.shape[-2:]
+    steps = 2 * half[0], 2 * half[1]
+    waves = torch.fft.fft(torch.fft.rfft(grids)[..., : steps[1] + 1], dim=-2)
+    waves = torch.cat([waves[..., : steps[0] + 1, :], waves[..., -steps[0] :, :]], dim=-2)
+    if spread:
+        device = str(grids.device)
+        waves = waves / _kernel_transform(steps[0], size[0], device)[:, None]
+        waves = waves / _kernel_transform(steps[1], size[1], device)[: steps[1] + 1]
+    return waves
+
+
+def sample(
+    waves: torch.Tensor,
+    size: tuple[int, int],
+    rows: torch.Tensor,
+    row_shifts: torch.Tensor,
+    columns: torch.Tensor,
+    regular_from: int,
+    step: int,
+) -> torch.Tensor:
+    """Values of the periodic image at the places of a scan.
+
+    Parameters
+    ----------
+    waves
+        Low frequencies, shape (image, 4 half_y + 1, 2 half_x + 1).
+    size
+        Points (y, x) of the grid.
+    rows
+        Height of each line in grid steps, shape (image, lines), double precision.
+    row_shifts
+        Shift of each line along x in grid steps, shape (image, lines), double precision.
+    columns
+        Places along a line in grid steps, before the line's shift, shape (image, pixels), double precision.
+    regular_from, step
+        From this pixel on the columns are whole grid points, `step` apart, the same for every image.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (image, lines, pixels).
+    """
+    n_images, height, width = waves.shape[0], rows.shape[1], columns.shape[1]
+    steps = waves.shape[1] // 2, waves.shape[2] - 1
+    device = waves.device
+    waves = waves / _kernel_transform(steps[0], size[0], str(device))[:, None]
+    tall = waves.new_zeros((n_images, size[0], steps[1] + 1))
+    tall[:, : steps[0] + 1] = waves[:, : steps[0] + 1]
+    tall[:, -steps[0] :] = waves[:, steps[0] + 1 :]
+    tall = torch.fft.ifft(tall, dim=1).view(-1, steps[1] + 1)
+    index, weights = _taps(rows, size[0])
+    index = index + torch.arange(n_images, device=device)[:, None, None] * size[0]
+    lines = tall.index_select(0, index[..., 0].reshape(-1)) * weights[..., 0].reshape(-1, 1)
+    for tap in range(1, KERNEL_WIDTH):
+        lines.addcmul_(tall.index_select(0, index[..., tap].reshape(-1)), weights[..., tap].reshape(-1, 1))
+    lines = lines.view(n_images, height, steps[1] + 1)
+    frequency = 2 * torch.pi / size[1] * torch.arange(steps[1] + 1, device=device)
+    angle = row_shifts.float()[..., None] * frequency
+    lines = lines * torch.polar(torch.ones_like(angle), angle)
+    image = torch.empty((n_images, height, width), device=device)
+    if regular_from < width:
+        first = int(columns[0, regular_from])
+        whole = torch.fft.irfft(lines, n=size[1])
+        image[..., regular_from:] = whole[..., first : first + step * (width - regular_from) : step]
+    if regular_from > 0:
+        angle = (columns[:, None, :regular_from] * frequency[:, None].double()).float()
+        factor = torch.full_like(frequency, 2 / size[1])
+        factor[0] = 1 / size[1]
+        cosine, sine = torch.cos(angle) * factor[:, None], torch.sin(angle) * factor[:, None]
+        image[..., :regular_from] = lines.real @ cosine - lines.imag @ sine
+    return image
