@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_serializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_serializer
 
 Kind = Literal["uniform", "normal", "log_uniform", "choice"]
 
@@ -14,7 +14,7 @@ _CALL = re.compile(r"^\s*(\w+)\s*\(([^()]*)\)\s*$")
 
 
 class Distribution(BaseModel):
-    """A random parameter, written ``uniform(a, b)``, ``normal(mean, sd)``, ``log_uniform(a, b)`` or ``choice(a, b, …)``.
+    """A random parameter: ``uniform(a, b)``, ``normal(mean, sd)``, ``log_uniform(a, b)`` or ``choice(a, b, …)``.
 
     Parameters
     ----------
@@ -62,12 +62,20 @@ class Distribution(BaseModel):
     def draw(self, rng: np.random.Generator) -> float:
         """Draw one value."""
         if self.kind == "uniform":
-            return float(rng.uniform(*self.values))
+            return float(rng.uniform(self.values[0], self.values[1]))
         if self.kind == "normal":
-            return float(rng.normal(*self.values))
+            return float(rng.normal(self.values[0], self.values[1]))
         if self.kind == "log_uniform":
             return float(np.exp(rng.uniform(*np.log(self.values))))
         return float(self.values[int(rng.integers(len(self.values)))])
+
+
+def _reason(text: str, error: ValidationError) -> str:
+    """Words for what is wrong with a distribution."""
+    first = error.errors()[0]
+    if first["type"] == "literal_error":
+        return f"'{text}' is none of uniform(a, b), normal(mean, sd), log_uniform(a, b), choice(a, b, …)"
+    return first["msg"].removeprefix("Value error, ")
 
 
 def parse_distribution(value: Any) -> Any:
@@ -79,7 +87,11 @@ def parse_distribution(value: Any) -> Any:
                 numbers = tuple(float(part) for part in found.group(2).split(",") if part.strip())
             except ValueError:
                 raise ValueError(f"'{value}' holds something that is not a number") from None
-            return {"kind": found.group(1), "values": numbers}
+            try:
+                return Distribution(kind=found.group(1), values=numbers)  # type: ignore[arg-type]
+            except ValidationError as error:
+                # raised here, for the union with float would report the other branch
+                raise ValueError(_reason(value, error)) from None
         try:
             return float(value)
         except ValueError:

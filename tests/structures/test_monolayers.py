@@ -130,3 +130,167 @@ def test_probabilities_above_one_together_are_refused():
     )
     with pytest.raises(SettingsError, match=r"sublattice 'chalcogen' of WSe2 sum to 1\.4; allowed: at most 1"):
         build(settings, 0)
+
+
+def test_janus_layers_have_their_top_where_the_beam_enters():
+    specimen = build(StructureSettings(crystal="WSSe", field_of_view=(30, 30), defects=[]), 0)
+    assert counts(specimen.columns).keys() == {"W", "SSe"}
+    z = specimen.positions[:, 2]
+    assert z[specimen.numbers == 16].max() < z[specimen.numbers == 74].min() < z[specimen.numbers == 34].min()
+    turned = build(StructureSettings(crystal="WSeS", field_of_view=(30, 30), defects=[]), 0)
+    assert "SeS" in turned.column_classes
+
+
+def test_alloys_mix_each_sublattice():
+    settings = StructureSettings(
+        crystal="WSe2",
+        field_of_view=(300, 300),
+        alloy={"metal": {"Mo": 0.3}, "chalcogen": {"S": "uniform(0.2, 0.25)"}},
+        defects=[],
+    )
+    specimen = build(settings, 1)
+    share = specimen.drawn["alloy.chalcogen.S"]
+    assert 0.2 <= share <= 0.25
+    numbers = np.bincount(specimen.numbers, minlength=100)
+    assert numbers[42] / (numbers[42] + numbers[74]) == pytest.approx(0.3, abs=0.02)
+    assert numbers[16] / (numbers[16] + numbers[34]) == pytest.approx(share, abs=0.02)
+    classes = counts(specimen.columns)
+    assert classes.keys() == {"W", "Mo", "Se2", "SSe", "SeS", "S2"}
+    assert classes["S2"] / sum(classes[name] for name in ("Se2", "SSe", "SeS", "S2")) == pytest.approx(
+        share**2, abs=0.02
+    )
+
+
+def test_one_side_can_be_named():
+    settings = StructureSettings(
+        crystal="MoS2",
+        field_of_view=(60, 60),
+        defects=[{"kind": "substitution", "sublattice": "chalcogen_top", "elements": "Se", "probability": 0.5}],
+    )
+    assert set(build(settings, 0).columns["class"]) == {"Mo", "S2", "SeS"}
+
+
+def test_chalcogens_take_a_metal_site():
+    def with_atoms(atoms):
+        return StructureSettings(
+            crystal="MoS2",
+            field_of_view=(100, 100),
+            defects=[{"kind": "antisite", "sublattice": "metal", "probability": 0.1, "atoms": atoms}],
+        )
+
+    pairs = build(with_atoms("both"), 3)
+    row = pairs.defects.iloc[0]
+    assert (row["removed"], row["added"], row["n_atoms"]) == ("Mo", "S2", 2)
+    on_metal = pairs.columns[pairs.columns["sublattice"] == "metal"]
+    assert set(on_metal["class"]) == {"Mo", "S2"}
+    heights = pairs.positions[pairs.atom_columns == row["column"], 2]
+    assert sorted(heights) == pytest.approx([0.0, 3.17])
+    either = build(with_atoms("either"), 3).columns
+    assert set(either[either["sublattice"] == "metal"]["class"]) == {"Mo", "S", "S2"}
+
+
+def test_adatoms_sit_on_sites_or_anywhere():
+    settings = StructureSettings(
+        crystal="WSe2",
+        field_of_view=(100, 100),
+        displacement=0.0,
+        defects=[
+            {"kind": "adatom", "place": "random", "elements": ["Cr"], "probability": 0.05},
+            {"kind": "adatom", "sublattice": "metal", "elements": ["Mo"], "probability": 0.05, "height": 1.5},
+            {"kind": "vacancy1", "probability": 0.05},
+        ],
+    )
+    specimen = build(settings, 0)
+    adatoms = specimen.defects[specimen.defects["class"] == "adatom"]
+    assert set(adatoms["added"]) == {"Mo", "Cr"}
+    beside = specimen.columns[specimen.columns["sublattice"] == "adatom"]
+    assert set(beside["class"]) == {"Cr"}
+    assert len(beside) == (adatoms["added"] == "Cr").sum() > 20
+    on_top = specimen.columns[specimen.columns["class"] == "MoW"]
+    assert len(on_top) == (adatoms["added"] == "Mo").sum() > 20
+    z = specimen.positions[:, 2]
+    assert set(z[specimen.numbers == 42].round(6)) == {round(1.67 - 1.5, 6)}
+    assert set(z[specimen.numbers == 24]) == {-2.0}
+
+
+def test_atoms_of_one_atom_layers():
+    settings = StructureSettings(
+        crystal="hBN",
+        field_of_view=(100, 100),
+        defects=[
+            {"kind": "vacancy1", "sublattice": "boron", "probability": 0.1},
+            {"kind": "antisite", "sublattice": "nitrogen", "probability": 0.1},
+            {"kind": "substitution", "sublattice": "N", "elements": "C", "probability": 0.1},
+        ],
+    )
+    specimen = build(settings, 0)
+    said = specimen.defects.groupby("class")[["sublattice", "removed", "added"]].agg(lambda values: sorted(set(values)))
+    assert said.loc["vacancy1"].tolist() == [["boron"], ["B"], [""]]
+    assert said.loc["antisite"].tolist() == [["nitrogen"], ["N"], ["B"]]
+    assert said.loc["substitution"].tolist() == [["nitrogen"], ["N"], ["C"]]
+
+
+def test_static_displacement_has_the_rms_asked_for():
+    settings = StructureSettings(crystal="WSe2", field_of_view=(150, 150), defects=[])
+    still = build(settings.changed(displacement=0.0), 9).positions
+    moved = build(settings.changed(displacement=0.1), 9).positions
+    assert (moved - still).std(axis=0) == pytest.approx([0.1, 0.1, 0.0], rel=0.05)
+
+
+def test_scale_anisotropy_and_rotation_act_on_the_lattice():
+    settings = StructureSettings(crystal="WSe2", field_of_view=(50, 50), rotation=30.0, lattice_scale=1.02, defects=[])
+    first, second = build(settings, 0).lattice_vectors
+    assert first == pytest.approx(3.282 * 1.02 * np.array([0.5, np.sqrt(3) / 2]))
+    assert np.linalg.norm(second) == pytest.approx(3.282 * 1.02)
+    stretched = build(settings.changed(lattice_anisotropy=0.1, lattice_scale=1.0), 0).lattice_vectors
+    perfect = build(settings.changed(lattice_scale=1.0), 0).lattice_vectors
+    assert np.linalg.svd(np.linalg.solve(perfect, stretched))[1] == pytest.approx([1.05, 0.95])
+
+
+def test_tilt_is_rigid():
+    settings = StructureSettings(
+        crystal="WSe2",
+        field_of_view=(30, 30),
+        rotation=10.0,
+        random_origin=False,
+        displacement=0.0,
+        defects=[],
+        tilt=20.0,
+    )
+    specimen = build(settings, 0)
+    metal = specimen.positions[specimen.numbers == 74]
+    selenium = specimen.positions[specimen.numbers == 34]
+    inner = metal[np.abs(metal[:, :2] - 15).max(axis=1) < 10]
+    bonds = np.sort(np.linalg.norm(inner[:, None] - selenium, axis=2), axis=1)[:, :6]
+    assert bonds == pytest.approx(np.hypot(3.282 / np.sqrt(3), 1.67))
+    assert np.ptp(metal[:, 2]) > 5
+
+
+@pytest.mark.parametrize("vacuum", ["edge", "hole"])
+def test_vacuum_covers_the_share_asked_for(vacuum):
+    settings = StructureSettings(
+        crystal="graphene", field_of_view=(100, 100), margin=0, vacuum=vacuum, coverage=0.8, defects=[]
+    )
+    full = len(build(settings.changed(vacuum="none"), 1))
+    shares = [len(build(settings, seed)) / full for seed in range(20)]
+    assert min(shares) > 0.78
+    assert (max(shares) < 0.82) if vacuum == "edge" else (max(shares) < 0.97)
+
+
+def test_nothing_left_is_a_specimen_too():
+    settings = StructureSettings.preset("wse2", field_of_view=(50, 50), vacuum="edge", coverage=0.0)
+    specimen = build(settings, 0)
+    assert len(specimen) == 0
+    assert len(specimen.columns) == 0
+    assert len(specimen.defects) == 0
+    assert specimen.elements == ()
+    tiny = build(StructureSettings(crystal="WTe2", field_of_view=(1, 1), margin=0), 0)
+    assert len(tiny.columns) <= 2
+
+
+def test_atoms_and_record():
+    specimen = build(StructureSettings.preset("wse2", field_of_view=(30, 40)), 2)
+    assert len(specimen.atoms) == len(specimen)
+    assert specimen.atoms.cell.lengths()[:2] == pytest.approx([40, 30])
+    assert specimen.record()["drawn"]["rotation"] == specimen.drawn["rotation"]
+    assert specimen.record()["settings"]["crystal"] == "WSe2"

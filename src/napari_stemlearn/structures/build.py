@@ -12,7 +12,7 @@ from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.settings import bounds_of
 from napari_stemlearn.structures.content import MOST_ATOMS_IN_ORDER, classes_by_elements, classes_in_order
 from napari_stemlearn.structures.crystals import Crystal, crystal_of
-from napari_stemlearn.structures.defects import Found, Lattice, make_defects, needs_spare_slot
+from napari_stemlearn.structures.defects import Lattice, make_defects, needs_spare_slot
 from napari_stemlearn.structures.elements import NUMBERS
 from napari_stemlearn.structures.lattice import lattice_points
 from napari_stemlearn.structures.settings import StructureSettings
@@ -81,14 +81,54 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
     found, probabilities = make_defects(lattice, crystal, settings.defects, defect_stream, thin=thin, vectors=vectors)
     drawn.update(probabilities)
 
-    middle = _middle(crystal, thickness)
-    xy = _atom_places(lattice, crystal, tilt[:2, :2] @ plane)
-    if tilt[2, 2] != 1:
-        xy = xy + tilt[:2, 2] * (lattice.z - middle)[:, :, None]
+    present = lattice.numbers > 0
+    counts = present.sum(axis=1)
+    row = np.repeat(np.arange(len(counts)), counts)
+    positions = _atom_positions(lattice, crystal, present, row, plane, tilt, _middle(crystal, thickness), settings)
     amplitude = value("displacement", shaking)
     if amplitude > 0:
-        xy = xy + amplitude * shaking.standard_normal(xy.shape, dtype=np.float32)
-    return _assemble(settings, seed, crystal, lattice, found, xy, tilt, middle, drawn, vectors, origin, thin=thin)
+        positions[:, :2] += amplitude * shaking.standard_normal((len(row), 2), dtype=np.float32)
+
+    full = counts > 0
+    weight = 1 / np.maximum(counts, 1)
+    # y, x of the mean of each column's atoms, and of the lattice site where there is none
+    places = np.stack([np.bincount(row, positions[:, axis], len(counts)) * weight for axis in (1, 0)], axis=1)
+    places[~full] = lattice.position[~full, ::-1]
+    index = np.where(full, np.cumsum(full) - 1, -1)
+    names = (*dict.fromkeys(column.name for column in crystal.columns), "adatom")
+    sublattice_of_kind = np.array([names.index(column.name) for column in crystal.columns] + [len(names) - 1])
+    numbers = lattice.numbers[full]
+    codes, classes = classes_in_order(numbers) if thin else classes_by_elements(numbers, crystal.elements)
+    rows, defect_names, removed, added, z = found.joined()
+    defect_classes = tuple(sorted({*(defect.kind for defect in settings.defects), *defect_names}))
+    code_of = {name: code for code, name in enumerate(defect_classes)}
+    return Specimen(
+        positions=positions,
+        numbers=lattice.numbers[present].astype(np.int32),
+        atom_columns=index[row],
+        column_positions=places[full],
+        column_codes=codes,
+        column_classes=classes,
+        sublattice_codes=sublattice_of_kind[lattice.kind[full]],
+        sublattice_names=names,
+        column_atoms=counts[full],
+        defect_positions=places[rows],
+        defect_codes=np.array([code_of[name] for name in defect_names], dtype=np.int64),
+        defect_classes=defect_classes,
+        defect_columns=index[rows],
+        defect_sublattice_codes=sublattice_of_kind[lattice.kind[rows]],
+        defect_removed=removed,
+        defect_added=added,
+        defect_z=z,
+        field_of_view=settings.field_of_view,
+        margin=margin,
+        lattice_vectors=vectors[:, ::-1].copy(),
+        lattice_origin=origin[::-1].copy(),
+        crystal=crystal,
+        settings=settings,
+        seed=int(seed),
+        drawn=drawn,
+    )
 
 
 def _rotation(degrees: float) -> NDArray[np.float64]:
@@ -180,6 +220,7 @@ def _stack(
     repeat = float(crystal.repeat or 0.0)
     tolerance = 1e-6
     lowest = np.mod(crystal.z_table[kind] + (points @ crystal.heights)[:, None] + tolerance, repeat) - tolerance
+    lowest = np.maximum(lowest, 0.0)
     steps = repeat * np.arange(max(int(np.ceil(thickness / repeat - tolerance)), 1))
     n, width = lowest.shape
     z = (lowest[:, None, :] + steps[:, None]).reshape(n, -1)
@@ -254,85 +295,28 @@ def _share(
     lattice.numbers[sites] = chosen
 
 
-def _atom_places(lattice: Lattice, crystal: Crystal, plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x, y of every slot before displacement, shape (n, s, 2)."""
-    places = np.broadcast_to(lattice.position[:, None, :], (*lattice.numbers.shape, 2))
-    if crystal.has_offsets:
-        offsets = np.array([*(slot.offset for slot in crystal.slots), (0.0, 0.0)])
-        places = places + offsets[lattice.slots] @ plane.T
-    return places
-
-
-def _assemble(
-    settings: StructureSettings,
-    seed: int,
-    crystal: Crystal,
+def _atom_positions(
     lattice: Lattice,
-    found: Found,
-    xy: NDArray[np.float64],
+    crystal: Crystal,
+    present: NDArray[np.bool_],
+    row: NDArray[np.int64],
+    plane: NDArray[np.float64],
     tilt: NDArray[np.float64],
     middle: float,
-    drawn: dict[str, float],
-    vectors: NDArray[np.float64],
-    origin: NDArray[np.float64],
-    *,
-    thin: bool,
-) -> Specimen:
-    """Turn rows of slots into atoms, columns and defects."""
-    present = lattice.numbers > 0
-    counts = present.sum(axis=1)
-    sites = np.stack([lattice.position[:, 1], lattice.position[:, 0]], axis=1)
-    weight = 1 / np.maximum(counts, 1)
-    means = np.stack([np.einsum("ns,ns->n", xy[:, :, axis], present) * weight for axis in (1, 0)], axis=1)
-    full = counts > 0
-    index = np.where(full, np.cumsum(full) - 1, -1)
-    places = np.where(full[:, None], means, sites)
-
-    row_of_atom = np.repeat(np.arange(len(counts)), counts)
-    positions = np.empty((len(row_of_atom), 3))
-    positions[:, :2] = xy[present]
+    settings: StructureSettings,
+) -> NDArray[np.float64]:
+    """x, y, z of every atom before displacement, shape (n, 3); the tilt turns about the middle of the field of view."""
+    positions = np.empty((len(row), 3))
+    positions[:, :2] = lattice.position[row]
     positions[:, 2] = lattice.z[present]
-    if tilt[2, 2] != 1:
+    tilted = tilt[2, 2] != 1
+    if tilted:
         height, width = settings.field_of_view
-        centre = np.array([width / 2, height / 2])
-        flat = (lattice.position[row_of_atom] - centre) @ np.linalg.inv(tilt[:2, :2]).T
-        positions[:, 2] = middle + flat @ tilt[2, :2] + tilt[2, 2] * (positions[:, 2] - middle)
-
-    names = (*dict.fromkeys(column.name for column in crystal.columns), "adatom")
-    sublattice_of_kind = np.array([names.index(column.name) for column in crystal.columns] + [len(names) - 1])
-    numbers = lattice.numbers[full]
-    if thin and numbers.shape[1] <= MOST_ATOMS_IN_ORDER + 1:
-        codes, classes = classes_in_order(numbers)
-    else:
-        codes, classes = classes_by_elements(numbers, crystal.elements)
-
-    rows, defect_names, removed, added, z = found.joined()
-    defect_classes = tuple(sorted({*(defect.kind for defect in settings.defects), *defect_names}))
-    place = {name: code for code, name in enumerate(defect_classes)}
-    return Specimen(
-        positions=positions,
-        numbers=lattice.numbers[present].astype(np.int32),
-        atom_columns=index[row_of_atom],
-        column_positions=means[full],
-        column_codes=codes,
-        column_classes=classes,
-        sublattice_codes=sublattice_of_kind[lattice.kind[full]],
-        sublattice_names=names,
-        column_atoms=counts[full],
-        defect_positions=places[rows],
-        defect_codes=np.array([place[name] for name in defect_names], dtype=np.int64),
-        defect_classes=defect_classes,
-        defect_columns=index[rows],
-        defect_sublattice_codes=sublattice_of_kind[lattice.kind[rows]],
-        defect_removed=removed,
-        defect_added=added,
-        defect_z=z,
-        field_of_view=settings.field_of_view,
-        margin=settings.margin,
-        lattice_vectors=vectors[:, ::-1].copy(),
-        lattice_origin=origin[::-1].copy(),
-        crystal=crystal,
-        settings=settings,
-        seed=int(seed),
-        drawn=drawn,
-    )
+        flat = (positions[:, :2] - (width / 2, height / 2)) @ np.linalg.inv(tilt[:2, :2]).T
+        above = positions[:, 2] - middle
+        positions[:, :2] += above[:, None] * tilt[:2, 2]
+        positions[:, 2] = middle + flat @ tilt[2, :2] + above * tilt[2, 2]
+    if crystal.has_offsets:
+        offsets = np.array([*(slot.offset for slot in crystal.slots), (0.0, 0.0)]) @ (tilt[:2, :2] @ plane).T
+        positions[:, :2] += offsets[lattice.slots[present]]
+    return positions

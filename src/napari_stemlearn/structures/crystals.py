@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.structures.elements import NUMBERS, symbol_of
-from napari_stemlearn.structures.presets import CrystalPreset, preset_named
+from napari_stemlearn.structures.presets import CrystalPreset, is_cif, preset_named
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -77,6 +77,8 @@ class Crystal:
         The columns of one projected cell.
     antisites
         Sublattice name to the elements that an antisite takes from the other sublattice.
+    elements
+        Atomic numbers in the order of the formula.
     default_sublattice
         Where defects go that name none.
     space_group
@@ -90,6 +92,7 @@ class Crystal:
     repeat: float | None
     columns: tuple[CrystalColumn, ...]
     antisites: dict[str, tuple[int, ...]]
+    elements: tuple[int, ...]
     default_sublattice: str
     space_group: str = ""
 
@@ -152,13 +155,6 @@ class Crystal:
         names += [name for slot in self.slots for name in slot.names]
         return tuple(dict.fromkeys(names))
 
-    @cached_property
-    def elements(self) -> tuple[int, ...]:
-        """Atomic numbers of the perfect crystal."""
-        found = [slot.number for slot in self.slots]
-        found += [number for slot in self.slots for number, _ in slot.mixture]
-        return tuple(dict.fromkeys(found))
-
     def matches(self, sublattice: str) -> NDArray[np.bool_]:
         """Mask over `slots` of those on a sublattice; ``all`` means every one.
 
@@ -200,8 +196,6 @@ def crystal_of(crystal: str, zone_axis: tuple[int, int, int] | None = None) -> C
     FormatError
         If the file cannot be read.
     """
-    from napari_stemlearn.structures.settings import is_cif
-
     if zone_axis is not None and not any(zone_axis):
         raise SettingsError("The zone axis [0 0 0] is no direction; give three integers that are not all zero.")
     if not is_cif(crystal):
@@ -230,10 +224,10 @@ def _file_crystal(path: str, changed: int, zone_axis: tuple[int, int, int]) -> C
 
     atoms, mixtures = read_cif(path)
     symbols = list(dict.fromkeys(atoms.get_chemical_symbols()))
-    antisites = {}
+    antisites: dict[str, tuple[int, ...]] = {}
     if len(symbols) == 2:
         antisites = {symbols[0]: (NUMBERS[symbols[1]],), symbols[1]: (NUMBERS[symbols[0]],)}
-    names = [(symbol,) for symbol in atoms.get_chemical_symbols()]
+    names: list[tuple[str, ...]] = [(symbol,) for symbol in atoms.get_chemical_symbols()]
     return project(Path(path).name, atoms, zone_axis, names, mixtures=mixtures, antisites=antisites)
 
 
@@ -246,6 +240,8 @@ def _layer(preset: CrystalPreset) -> Crystal:
     from ase.build import graphene, mx2
 
     a = preset.lattice_constant
+    names: list[tuple[str, ...]]
+    antisites: dict[str, tuple[int, ...]]
     if preset.family in ("graphene", "hbn"):
         atoms = graphene(formula="C2" if preset.family == "graphene" else "BN", a=a, vacuum=None)
         names = (
@@ -290,8 +286,9 @@ def _layer(preset: CrystalPreset) -> Crystal:
         )
         for group in groups
     )
+    elements = tuple(dict.fromkeys(NUMBERS[symbol] for symbol in preset.elements))
     cell = np.asarray(atoms.cell)[:2, :2].astype(float)
-    return Crystal(preset.name, (0, 0, 1), cell, np.zeros(2), None, columns, antisites, default)
+    return Crystal(preset.name, (0, 0, 1), cell, np.zeros(2), None, columns, antisites, elements, default)
 
 
 def _bulk_cell(preset: CrystalPreset) -> tuple[Atoms, list[tuple[str, ...]], dict[str, tuple[int, ...]]]:
@@ -301,10 +298,11 @@ def _bulk_cell(preset: CrystalPreset) -> tuple[Atoms, list[tuple[str, ...]], dic
 
     a = preset.lattice_constant
     elements = preset.elements
+    names: list[tuple[str, ...]]
     if preset.family == "perovskite":
         scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
         atoms = Atoms([elements[0], elements[1], "O", "O", "O"], scaled_positions=scaled, cell=[a, a, a], pbc=True)
-        names = [("a_site", elements[0]), ("b_site", elements[1])] + 3 * [("oxygen", "O")]
+        names = [("a_site", elements[0]), ("b_site", elements[1]), *[("oxygen", "O")] * 3]
         first, second = NUMBERS[elements[0]], NUMBERS[elements[1]]
         return atoms, names, {"a_site": (second,), "b_site": (first,), elements[0]: (second,), elements[1]: (first,)}
     formula = elements[0] if len(elements) == 1 else "".join(elements)
@@ -374,6 +372,7 @@ def project(
         repeat,
         columns,
         antisites or {},
+        tuple(dict.fromkeys(number for kind in what for number in (kind[0], *(other for other, _ in kind[2])))),
         "all",
         space_group,
     )
@@ -385,7 +384,7 @@ def _primitive(
     """Primitive cell in the same orientation, and the space group."""
     import spglib
 
-    whole = (cell, scaled, ids)
+    whole: Any = (cell, scaled, ids)
     try:
         space_group = spglib.get_spacegroup(whole, symprec=1e-3) or ""
         found = spglib.standardize_cell(whole, to_primitive=True, no_idealize=True, symprec=1e-3)

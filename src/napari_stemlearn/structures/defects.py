@@ -106,7 +106,7 @@ def sublattice_of(defect: DefectSettings, crystal: Crystal) -> str:
     if defect.kind == "metal_vacancy":
         if "metal" not in crystal.sublattices:
             raise SettingsError(
-                f"{crystal.name} has no metal sublattice for a metal_vacancy; name its sublattice: "
+                f"{crystal.name} has no metal sublattice for a metal_vacancy; name one of its sublattices: "
                 f"{', '.join(crystal.sublattices)}."
             )
         return "metal"
@@ -191,7 +191,7 @@ def make_defects(
         matching = crystal.matches(sublattice)
         probability = draw(defect.probability, rng, 0.0, 1.0)
         drawn[f"defects.{place}.{defect.kind}"] = probability
-        per_column = (crystal.slot_table >= 0) & matching[crystal.slot_table]
+        per_column: NDArray[np.bool_] = (crystal.slot_table >= 0) & matching[crystal.slot_table]
         if defect.kind == "adatom":
             eligible = np.append(per_column.any(axis=1), False)[lattice.kind]
             _adatoms(lattice, crystal, defect, eligible, probability, columns_chance, rng, found, vectors)
@@ -212,8 +212,8 @@ def make_defects(
                 raise SettingsError(
                     f"A vacancy2 needs columns of two atoms; '{sublattice}' of {crystal.name} has one in each."
                 )
-            per_column &= (per_column.sum(axis=1) >= 2)[:, None]
-        eligible = per_column.any(axis=1)[lattice.kind]
+            per_column &= per_column.sum(axis=1, keepdims=True) >= 2
+        eligible = np.any(per_column, axis=1)[lattice.kind]
         rows = np.flatnonzero(columns_chance.hits(eligible, probability, crystal.name, sublattice))
         _replace_in_columns(lattice, crystal, defect, rows, matching, elements, rng, found)
     return found, drawn

@@ -18,7 +18,7 @@ Sources of the numbers (angstrom, room temperature where measured):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -127,7 +127,7 @@ class CrystalPreset:
     chalcogen_heights: tuple[float, float] = (0.0, 0.0)
     layer: bool = False
     zone_axes: tuple[tuple[int, int, int], ...] = ((1, 0, 0), (1, 1, 0))
-    sublattices: tuple[str, ...] = field(default=())
+    sublattices: tuple[str, ...] = ()
     sentence: str = ""
 
 
@@ -248,7 +248,9 @@ def catalogue() -> dict[str, CrystalPreset]:
         CrystalPreset(name, "rocksalt", _two_elements(name), a, sentence=f"{name}, rock salt structure, a = {a:g} Å.")
         for name, a in ROCKSALT.items()
     ]
-    return {entry.name: entry for entry in found}
+    # bulk crystals of one or two elements call their sublattices by the elements
+    named = [entry if entry.sublattices else replace(entry, sublattices=entry.elements) for entry in found]
+    return {entry.name: entry for entry in named}
 
 
 def _two_elements(formula: str) -> tuple[str, str]:
@@ -279,3 +281,8 @@ def preset_named(name: str) -> CrystalPreset:
     raise SettingsError(
         f"There is no crystal preset '{name}'; choose one of {', '.join(known)}, or give the path of a CIF file."
     )
+
+
+def is_cif(crystal: str) -> bool:
+    """Whether the crystal is given as a file."""
+    return crystal.lower().endswith((".cif", ".mcif"))

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from napari_stemlearn.distributions import Distribution, Drawn
 from napari_stemlearn.settings import Settings, quantity
 from napari_stemlearn.structures.elements import check_element
-from napari_stemlearn.structures.presets import preset_named
+from napari_stemlearn.structures.presets import is_cif, preset_named
 
 DefectKind = Literal["vacancy1", "vacancy2", "metal_vacancy", "antisite", "substitution", "adatom"]
 
@@ -146,10 +146,9 @@ class StructureSettings(Settings):
     alloy: dict[str, dict[str, Drawn]] = Field(
         default_factory=dict,
         description="Mixing fractions: sublattice, then element, such as {metal: {Mo: 0.3}}.",
-        json_schema_extra={"unit": "1", "minimum": 0, "maximum": 1, "advanced": False},
     )
     defects: tuple[DefectSettings, ...] = Field(
-        default=(DefectSettings(kind="vacancy1", probability=0.02),),
+        default=(DefectSettings.checked({"kind": "vacancy1", "probability": 0.02}),),
         description="Point defects, each with its probability.",
     )
 
@@ -170,19 +169,21 @@ class StructureSettings(Settings):
     @classmethod
     def _possible_mixture(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for sublattice, fractions in value.items():
-            for symbol in fractions:
+            for symbol, fraction in fractions.items():
                 check_element(symbol)
-            # every drawn fraction is put on the bounds, so the lowest that can be drawn counts
-            least = sum(max(_extent(fraction)[0], 0.0) for fraction in fractions.values())
+                low, high = _range(fraction)
+                if not (low >= 0 and high <= 1):
+                    raise ValueError(
+                        f"the fraction of {symbol} on sublattice {sublattice} is {fraction}; allowed: 0 to 1"
+                    )
+            least = sum(_range(fraction)[0] for fraction in fractions.values())
             if least > 1 + 1e-9:
                 raise ValueError(f"the fractions on sublattice {sublattice} sum to {least:g}; allowed: at most 1")
         return value
 
 
-def _extent(value: float | Distribution) -> tuple[float, float]:
-    return value.extent() if isinstance(value, Distribution) else (float(value), float(value))
-
-
-def is_cif(crystal: str) -> bool:
-    """Whether the crystal is given as a file."""
-    return crystal.lower().endswith((".cif", ".mcif"))
+def _range(value: float | Distribution) -> tuple[float, float]:
+    """Ends of a fraction; a normal distribution has none, its draws are put on the bounds, so its mean counts."""
+    if not isinstance(value, Distribution):
+        return float(value), float(value)
+    return (value.values[0], value.values[0]) if value.kind == "normal" else value.extent()
