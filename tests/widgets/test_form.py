@@ -8,15 +8,11 @@ from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
+from qtpy.QtCore import Qt
 
 from napari_stemlearn.distributions import Distribution, Drawn
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.settings import Settings, quantity
-
-pytest.importorskip("qtpy.QtWidgets")
-
-from qtpy.QtCore import Qt
-
 from napari_stemlearn.widgets.editors import BoolEditor, ChoiceEditor, NumberEditor, NumbersEditor
 from napari_stemlearn.widgets.form import ListEditor, OptionalEditor, SettingsForm, UnionEditor
 from napari_stemlearn.widgets.words import label_of, unit_symbol
@@ -147,12 +143,12 @@ def test_one_line_takes_numbers_and_distributions(qtbot, form, text, value):
 @pytest.mark.parametrize(
     ("field", "text", "words"),
     [
-        ("steps", "0", "steps is 0; allowed: 1 to 1000"),
+        ("steps", "0", "Steps is 0; allowed: 1 to 1000"),
         ("steps", "many", "'many' is not a whole number"),
         ("steps", "", "A number is needed"),
         ("dose", "uniform(5, 1)", "needs low <= high"),
         ("dose", "gauss(5, 1)", "'gauss'"),
-        ("dose", "-3", "dose is -3.0; allowed: at least 0 electrons"),
+        ("dose", "-3", "Dose is -3.0; allowed: at least 0 electrons"),
         ("limit", "-1", "allowed: at least 0 angstrom"),
     ],
 )
@@ -211,9 +207,9 @@ def test_save_and_load(form, tmp_path):
     (tmp_path / "bad.yaml").write_text("steps: 0\n")
     form.load(tmp_path / "bad.yaml")
     assert form.value() == Everything.preset("quick")
-    assert "steps is 0; allowed" in form.message.text()
+    assert "steps is 0; allowed" in form.error.text()
     form.load(tmp_path / "none.yaml")
-    assert "does not exist" in form.message.text()
+    assert "does not exist" in form.error.text()
 
 
 def test_list_of_models_grows_and_shrinks(qtbot, form):

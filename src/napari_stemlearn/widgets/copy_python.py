@@ -105,18 +105,15 @@ def structure_lines(settings: Settings, seed: int) -> str:
     )
 
 
-def simulate_lines(structure: Settings, imaging: Settings, seed: int, device: str) -> str:
-    """Simulate one labelled micrograph."""
+def simulate_lines(settings: Settings, index: int) -> str:
+    """Simulate one labelled micrograph of a set."""
     return "\n".join(
         [
-            "from napari_stemlearn.imaging import simulate",
-            "from napari_stemlearn.structures import build",
-            *sorted({*imports(structure), *imports(imaging)}),
+            "from napari_stemlearn.datasets.simulated import simulate_one",
+            *imports(settings),
             "",
-            f"structure = {expression(structure)}",
-            f"imaging = {expression(imaging)}",
-            f"specimen = build(structure, seed={seed})",
-            f'labelled = simulate(specimen, imaging, seed={seed}, device="{device}")',
+            f"settings = {expression(settings)}",
+            f"labelled, seeds = simulate_one(settings, {index})",
             "print(labelled.micrograph, labelled.columns, labelled.defects)",
             "",
         ]

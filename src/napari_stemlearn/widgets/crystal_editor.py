@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCompleter, QFileDialog, QHBoxLayout, QLabel, QToolButton, QVBoxLayout
+from qtpy.QtWidgets import QCompleter, QFileDialog, QHBoxLayout, QToolButton, QVBoxLayout
 
 from napari_stemlearn.structures.presets import catalogue
 from napari_stemlearn.structures.settings import is_cif
 from napari_stemlearn.widgets.editors import CalmComboBox, Editor
-from napari_stemlearn.widgets.words import dim_of
+from napari_stemlearn.widgets.labels import DimLabel
 
 FAMILIES = {
     "graphene": "Layers",
@@ -44,8 +44,7 @@ class CrystalEditor(Editor):
         self.button = QToolButton()
         self.button.setText("CIF…")
         self.button.setToolTip("Take a crystal from a CIF file")
-        self.sentence = QLabel()
-        self.sentence.setWordWrap(True)
+        self.sentence = DimLabel()
         row = QHBoxLayout()
         row.setSpacing(4)
         row.addWidget(self.box, 1)
@@ -82,7 +81,6 @@ class CrystalEditor(Editor):
         words = crystal.sentence if crystal is not None else "A crystal from a CIF file." if is_cif(text) else ""
         self.sentence.setText(words)
         self.sentence.setVisible(bool(words))
-        self.sentence.setStyleSheet(f"color: {dim_of(self)};")
 
     def _choose(self) -> None:
         dialog = QFileDialog(self, "Crystal", "", "Crystals (*.cif *.mcif)")

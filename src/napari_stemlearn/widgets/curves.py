@@ -7,14 +7,26 @@ from typing import Any
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_stemlearn.widgets.words import dim_of, is_dark, label_of
+from napari_stemlearn.widgets.labels import DimLabel
+from napari_stemlearn.widgets.words import dim_of
 
-COLOURS = ("#4db8ff", "#ffb000", "#2fd08c", "#ff6fae", "#b197fc", "#ff8a5b", "#63e6be", "#f0e442")
+STYLES = {"train": "#4db8ff", "same_style": "#ffb000", "held_out": "#2fd08c"}
+"""Colours of what a training reports."""
+
+COLOURS = ("#ff6fae", "#b197fc", "#ff8a5b", "#f0e442", "#4db8ff", "#e0c097", "#63e6be", "#a5b4fc")
+"""Colours of other metrics, in their order."""
+
+FLOOR = 1e-6
+"""Smallest loss that a logarithmic axis shows."""
+
 SCORES = ("f1", "precision", "recall", "accuracy", "iou", "score")
 
 
 def plot_of(name: str) -> str | None:
     """Which plot a metric belongs to: ``loss``, ``score``, or None for numbers that are not drawn."""
+    if name.startswith("same_style_f1_"):
+        # one curve a class is enough, of the style that was not learnt from
+        return None
     if "loss" in name:
         return "loss"
     return "score" if any(word in name.lower() for word in SCORES) else None
@@ -28,10 +40,11 @@ class Curves(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(4)
-        self.hint = QLabel(hint)
-        self.hint.setWordWrap(True)
+        self.hint = DimLabel(hint)
         self._layout.addWidget(self.hint)
         self.plots: dict[str, Any] = {}
+        self.legends: dict[str, QLabel] = {}
+        self._words: dict[str, list[str]] = {}
         self.points: dict[str, tuple[list[float], list[float]]] = {}
         self._curves: dict[str, Any] = {}
 
@@ -41,8 +54,9 @@ class Curves(QWidget):
         for name, curve in self._curves.items():
             self.plots[plot_of(name) or ""].removeItem(curve)
         self._curves.clear()
-        for plot in self.plots.values():
-            plot.hide()
+        self._words.clear()
+        for widget in (*self.plots.values(), *self.legends.values()):
+            widget.hide()
         self.hint.show()
 
     def append(self, step: float, values: dict[str, float]) -> None:
@@ -60,61 +74,83 @@ class Curves(QWidget):
 
     def draw(self) -> None:
         """Show all numbers taken in."""
+        if not self.points:
+            return
+        last = max(steps[-1] for steps, _numbers in self.points.values())
         for name, (steps, numbers) in self.points.items():
             kind = plot_of(name) or ""
             plot = self._plot(kind)
             curve = self._curves.get(name)
             if curve is None:
                 curve = self._curves[name] = self._new_curve(plot, name)
-            floor = 1e-6
-            curve.setData(steps, [max(number, floor) for number in numbers] if kind == "loss" else numbers)
+            curve.setData(steps, [max(number, FLOOR) for number in numbers] if kind == "loss" else numbers)
             curve.setSymbol("o" if len(steps) < 30 else None)
+        for plot in self.plots.values():
+            plot.setXRange(0, last, padding=0.02)
 
     def _plot(self, kind: str) -> Any:
-        if kind in self.plots:
-            self.plots[kind].show()
-        else:
-            import pyqtgraph
-
-            plot = pyqtgraph.PlotWidget(background=None)
-            plot.setFixedHeight(150)
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.setMouseEnabled(x=False, y=False)
-            plot.getViewBox().setDefaultPadding(0.03)
-            colour = dim_of(self)
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(colour)
-                axis.setTextPen(colour)
-            plot.getAxis("left").setWidth(48)
-            plot.showGrid(x=False, y=True, alpha=0.25)
-            plot.setLabel("bottom", "step", color=colour)
-            plot.setLabel("left", kind, color=colour)
-            legend = plot.addLegend(offset=(-6, 4), labelTextColor=("#e8e8e8" if is_dark(self) else "#222222"))
-            legend.setLabelTextSize("8pt")
-            legend.layout.setVerticalSpacing(-6)
-            if kind == "loss":
-                plot.setLogMode(y=True)
-            else:
-                plot.setYRange(0, 1)
-            plot.getPlotItem().setDownsampling(auto=True, mode="subsample")
-            self._layout.addWidget(plot)
-            self.plots[kind] = plot
+        if kind not in self.plots:
+            self.plots[kind] = self._new_plot(kind)
+            self.legends[kind] = QLabel()
+            self.legends[kind].setWordWrap(True)
+            self._layout.addWidget(self.plots[kind])
+            self._layout.addWidget(self.legends[kind])
+        self.plots[kind].show()
+        self.legends[kind].show()
         self.hint.hide()
         return self.plots[kind]
+
+    def _new_plot(self, kind: str) -> Any:
+        import pyqtgraph
+
+        plot = pyqtgraph.PlotWidget(background=None)
+        plot.setFixedHeight(150)
+        plot.setMenuEnabled(False)
+        plot.hideButtons()
+        plot.setMouseEnabled(x=False, y=False)
+        colour = dim_of(self)
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.setPen(colour)
+            axis.setTextPen(colour)
+            axis.enableAutoSIPrefix(False)
+        plot.getAxis("left").setWidth(52)
+        plot.showGrid(x=False, y=True, alpha=0.25)
+        plot.setLabel("bottom", "step", color=colour)
+        plot.setLabel("left", {"loss": "loss", "score": "F1"}[kind], color=colour)
+        if kind == "loss":
+            plot.setLogMode(y=True)
+        else:
+            plot.setYRange(0, 1)
+        plot.getPlotItem().setDownsampling(auto=True, mode="subsample")
+        return plot
 
     def _new_curve(self, plot: Any, name: str) -> Any:
         import pyqtgraph
 
-        same = [other for other in self._curves if plot_of(other) == plot_of(name)]
-        colour = COLOURS[len(same) % len(COLOURS)]
+        kind = plot_of(name) or ""
+        colour = self._colour(name, kind)
+        self._words.setdefault(kind, []).append(f'<span style="color:{colour}">●</span>&nbsp;{short_name(name)}')
+        self.legends[kind].setText("&nbsp;&nbsp; ".join(self._words[kind]))
         return plot.plot(
             [],
             [],
-            name=label_of(name),
             pen=pyqtgraph.mkPen(colour, width=2),
             symbolSize=5,
             symbolBrush=colour,
             symbolPen=None,
         )
+
+    def _colour(self, name: str, kind: str) -> str:
+        """A style has the same colour on both plots; what else there is takes the next ones."""
+        for start, colour in STYLES.items():
+            if name in (f"{start}_loss", f"{start}_f1"):
+                return colour
+        count = sum(plot_of(other) == kind for other in self._curves)
+        return COLOURS[count % len(COLOURS)]
+
+
+def short_name(name: str) -> str:
+    """Name of a metric in a legend, without what the axis says: "train_loss" becomes "train"."""
+    words = name.replace("_loss", "").replace("_f1", "").replace("held_out", "held-out").replace("_", " ")
+    return words.replace(" style", "&nbsp;style").replace("held-out ", "held-out&nbsp;")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_stemlearn.widgets.words import dim_of
+from napari_stemlearn.widgets.labels import DimLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -41,18 +41,13 @@ class Dock(QWidget):
         self.column.setContentsMargins(10, 8, 10, 10)
         self.column.setSpacing(8)
         self.scroll.setWidget(self.page)
-        self.intro = QLabel(sentence)
-        self.intro.setWordWrap(True)
+        self.intro = DimLabel(sentence)
         self.column.addWidget(self.intro)
         self.setMinimumWidth(320)
         warm_up()
 
     def sizeHint(self) -> QSize:
         return QSize(400, 640)
-
-    def showEvent(self, event: object) -> None:
-        self.intro.setStyleSheet(f"color: {dim_of(self)};")
-        super().showEvent(event)
 
 
 def separator() -> QFrame:

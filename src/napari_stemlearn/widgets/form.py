@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -34,10 +35,14 @@ from napari_stemlearn.widgets.editors import (
     field_label,
     leaf_editor,
 )
+from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.section import Section
-from napari_stemlearn.widgets.words import dim_of, red_of, unit_symbol
+from napari_stemlearn.widgets.words import red_of, unit_symbol
 
 Place = tuple[str | int, ...]
+
+LABEL_WIDTH = 136
+"""Pixels for the labels of a form."""
 
 
 def _is_settings(annotation: Any) -> bool:
@@ -69,22 +74,6 @@ def _head(place: Place, sentence: str) -> str:
     return str(place[0]) if place else sentence.split(" ", 1)[0].split(".")[0].strip(":'")
 
 
-class ErrorLabel(QLabel):
-    """A red sentence that takes no room while there is none."""
-
-    def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.setWordWrap(True)
-        self.hide()
-
-    def say(self, sentence: str | None) -> None:
-        """Show a sentence, or nothing."""
-        if sentence:
-            self.setStyleSheet(f"color: {red_of(self)};")
-        self.setText(sentence or "")
-        self.setVisible(bool(sentence))
-
-
 class FieldRows(QWidget):
     """Label, editor and unit of some fields of a model, one row each."""
 
@@ -95,12 +84,13 @@ class FieldRows(QWidget):
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        grid.setColumnMinimumWidth(0, 120)
+        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
         self.errors: dict[str, ErrorLabel] = {}
         for row, name in enumerate(names):
             field = owner.model.model_fields[name]
             editor = leaf_editor(name, field, owner.model)
-            label = QLabel(field_label(name, field))
+            unit = unit_symbol(unit_of(field))
+            label = QLabel(field_label(name, field) + (f" ({unit})" if unit else ""))
             label.setWordWrap(True)
             label.setMinimumWidth(90)
             label.setMaximumWidth(170)
@@ -108,12 +98,9 @@ class FieldRows(QWidget):
             for widget in (label, editor):
                 widget.setToolTip(tip)
             grid.addWidget(label, 2 * row, 0)
-            unit = unit_symbol(unit_of(field))
-            grid.addWidget(editor, 2 * row, 1, 1, 1 if unit else 2)
-            if unit:
-                grid.addWidget(QLabel(unit), 2 * row, 2)
+            grid.addWidget(editor, 2 * row, 1)
             error = ErrorLabel()
-            grid.addWidget(error, 2 * row + 1, 0, 1, 3)
+            grid.addWidget(error, 2 * row + 1, 0, 1, 2)
             self.errors[name] = error
             editor.changed.connect(owner.changed)
             owner.editors[name] = editor
@@ -239,7 +226,9 @@ class ModelEditor(Editor):
         self._preset.addItems(list(self.model.presets))
         self._preset.setPlaceholderText("changed")
         row = QHBoxLayout()
-        row.addWidget(QLabel("Preset"))
+        label = QLabel("Preset")
+        label.setMinimumWidth(LABEL_WIDTH)
+        row.addWidget(label)
         row.addWidget(self._preset, 1)
         self._layout.addLayout(row)
         self._preset.textActivated.connect(self._use_preset)
@@ -289,7 +278,9 @@ class ModelEditor(Editor):
         self.error.say(" ".join(own))
         shown = {name: error for rows in self._rows for name, error in rows.errors.items()}
         for name, label in shown.items():
-            label.say(" ".join(sentence for _place, sentence in at.get(name, [])))
+            title = field_label(name, self.model.model_fields[name])
+            sentences = [re.sub(rf"^{name}\b", title, sentence) for _place, sentence in at.get(name, [])]
+            label.say(" ".join(sentences))
             self.editors[name].mark(name in at, red_of(self))
         for name, section in self.sections.items():
             section.mark(name in at)
@@ -631,6 +622,8 @@ class SettingsForm(QWidget):
         Fields that the dock shows in its own way, or not at all; dots reach into nested models.
     with_presets
         Show the row with the preset chooser and its menu (load, save, reset).
+    recipes
+        Further entries of the preset chooser: YAML files by name.
     """
 
     changed = Signal()
@@ -642,18 +635,20 @@ class SettingsForm(QWidget):
         preset: str = "default",
         hidden: tuple[str, ...] = (),
         with_presets: bool = True,
+        recipes: dict[str, Path] | None = None,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.model = model
         self._start = preset
+        self._recipes = recipes or {}
         self._problem: str | None = None
         self._value: Settings = model.preset(preset)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         self.preset_box = CalmComboBox()
-        self.preset_box.addItems(list(model.presets))
+        self.preset_box.addItems([*model.presets, *self._recipes])
         self.preset_box.setPlaceholderText("changed")
         self.preset_box.setToolTip("Named settings to start from")
         self.menu_button = QToolButton()
@@ -668,19 +663,22 @@ class SettingsForm(QWidget):
         self.menu_button.setMenu(menu)
         if with_presets:
             row = QHBoxLayout()
-            row.addWidget(QLabel("Preset"))
+            label = QLabel("Preset")
+            label.setMinimumWidth(LABEL_WIDTH)
+            row.addWidget(label)
             row.addWidget(self.preset_box, 1)
             row.addWidget(self.menu_button)
             layout.addLayout(row)
         self.body = ModelEditor(model, hidden=hidden, with_presets=False)
         layout.addWidget(self.body)
-        self.message = QLabel()
-        self.message.setWordWrap(True)
+        self.message = DimLabel()
         self.message.hide()
+        self.error = ErrorLabel()
         layout.addWidget(self.message)
+        layout.addWidget(self.error)
         self.set_value(self._value)
         self.body.changed.connect(self._edited)
-        self.preset_box.textActivated.connect(self.set_preset)
+        self.preset_box.textActivated.connect(self._choose)
 
     @property
     def problem(self) -> str | None:
@@ -710,6 +708,13 @@ class SettingsForm(QWidget):
         """Show a named preset."""
         self.set_value(self.model.preset(name))
 
+    def _choose(self, name: str) -> None:
+        if name in self._recipes:
+            self.load(self._recipes[name])
+        else:
+            self.say("")
+            self.set_preset(name)
+
     def reset(self) -> None:
         """Go back to the preset that the form started from."""
         self.set_preset(self._start)
@@ -736,12 +741,12 @@ class SettingsForm(QWidget):
 
     def say(self, sentence: str, bad: bool = False) -> None:
         """Show a sentence beneath the form."""
-        self.message.setStyleSheet(f"color: {red_of(self) if bad else dim_of(self)};")
-        self.message.setText(sentence)
-        self.message.setVisible(bool(sentence))
+        self.error.say(sentence if bad else None)
+        self.message.setText("" if bad else sentence)
+        self.message.setVisible(bool(sentence) and not bad)
 
     def _edited(self) -> None:
-        self.message.hide()
+        self.say("")
         self._check()
         self.changed.emit()
 

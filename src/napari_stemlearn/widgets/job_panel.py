@@ -23,17 +23,17 @@ from qtpy.QtWidgets import (
 
 from napari_stemlearn import jobs
 from napari_stemlearn.errors import JobError, StemlearnError
-from napari_stemlearn.events import Checkpoint, Done, Event, Failed, Log, Metric, Preview, Progress, Started
+from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Preview, Progress, Started
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.jobs.event_log import size_of
 from napari_stemlearn.settings import Settings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.curves import Curves
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.form import ErrorLabel
+from napari_stemlearn.widgets.labels import DimLabel, ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.previews import PreviewLayers
-from napari_stemlearn.widgets.project import ElidedLabel, Project, shared_project
-from napari_stemlearn.widgets.words import dim_of, is_dark
+from napari_stemlearn.widgets.project import Project, shared_project
+from napari_stemlearn.widgets.words import is_dark
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -74,6 +74,8 @@ class JobPanel(QWidget):
         What to do next while there is no run.
     with_curves, with_previews
         Whether these jobs have metrics and previews.
+    preview_text
+        Words beside the box that switches the preview layers.
     """
 
     start_requested = Signal()
@@ -89,6 +91,7 @@ class JobPanel(QWidget):
         empty_text: str = "No run yet: press Start.",
         with_curves: bool = True,
         with_previews: bool = True,
+        preview_text: str = "Show what it sees as layers",
         project: Project | None = None,
         parent: QWidget | None = None,
     ):
@@ -112,14 +115,14 @@ class JobPanel(QWidget):
         self._reader.failed.connect(lambda sentence, _detail: self.say(sentence, bad=True))
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.poll)
-        self._build(start_text, with_curves, with_previews)
+        self._build(start_text, with_curves, with_previews, preview_text)
         self.project.changed.connect(self.refresh_runs)
         self.refresh_runs()
         self._show_state()
 
     # -- making
 
-    def _build(self, start_text: str, with_curves: bool, with_previews: bool) -> None:
+    def _build(self, start_text: str, with_curves: bool, with_previews: bool, preview_text: str) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -137,8 +140,7 @@ class JobPanel(QWidget):
             button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
             buttons.addWidget(button, 2 if button is self.start_button else 1)
         layout.addLayout(buttons)
-        self.reason = QLabel()
-        self.reason.setWordWrap(True)
+        self.reason = DimLabel()
         layout.addWidget(self.reason)
         self.error = ErrorLabel()
         layout.addWidget(self.error)
@@ -171,7 +173,7 @@ class JobPanel(QWidget):
         self.bar = QProgressBar()
         self.bar.setTextVisible(True)
         inner.addWidget(self.bar, 2, 0, 1, 2)
-        self.eta_label = QLabel()
+        self.eta_label = DimLabel()
         inner.addWidget(self.eta_label, 3, 0, 1, 2)
         self.log_label = ElidedLabel()
         inner.addWidget(self.log_label, 4, 0, 1, 2)
@@ -181,7 +183,7 @@ class JobPanel(QWidget):
         self.curves.setVisible(with_curves)
         layout.addWidget(self.curves)
         self._with_curves = with_curves
-        self.preview_box = QCheckBox("Show what it sees as layers")
+        self.preview_box = QCheckBox(preview_text)
         self.preview_box.setChecked(with_previews)
         self.preview_box.setVisible(with_previews)
         layout.addWidget(self.preview_box)
@@ -327,8 +329,6 @@ class JobPanel(QWidget):
                 self._add_log(f"Checkpoint '{event.name}' written at step {event.step}.")
             elif isinstance(event, Done):
                 self._add_log("Stopped." if event.stopped else "Done.")
-            elif isinstance(event, Failed):
-                self._add_log(event.message)
         if progress is not None:
             self._show_progress(progress)
         if self._with_curves:
@@ -374,12 +374,12 @@ class JobPanel(QWidget):
                 self.bar.setRange(0, 1)
                 self.bar.setValue(1 if self.state is RunState.DONE else 0)
             self.bar.setVisible(active or self.state is RunState.STOPPED)
-            self.eta_label.setVisible(active)
+            self.eta_label.setVisible(active and bool(self.eta_label.text()))
+            self.device_label.setVisible(bool(self.device_label.full_text))
             if self.state is RunState.FAILED:
                 failure = self.run.failure
                 if failure is not None:
-                    self.error.say(failure.message)
-                    self.error.setToolTip(failure.detail)
+                    self.error.say(failure.message, failure.detail)
             else:
                 self.error.say(None)
         self._show_buttons()
@@ -407,7 +407,6 @@ class JobPanel(QWidget):
             reason = self._empty_text
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
-        self.reason.setStyleSheet(f"color: {dim_of(self)};")
 
     def _show_device(self, event: Started) -> None:
         words = f"on {event.device}"
@@ -418,12 +417,14 @@ class JobPanel(QWidget):
         if event.resumed_at:
             words += f", resumed at step {event.resumed_at}"
         self.device_label.set_full_text(words)
+        self.device_label.show()
 
     def _forget_progress(self) -> None:
         self._pace.clear()
         self._stage = ""
         self.bar.setRange(0, 0)
         self.eta_label.setText("")
+        self.eta_label.hide()
 
     def _note_pace(self, event: Progress) -> None:
         if event.stage != self._stage:
@@ -435,10 +436,10 @@ class JobPanel(QWidget):
         stage = event.stage or "step"
         self.bar.setRange(0, max(event.total, 1))
         self.bar.setValue(event.done)
-        self.bar.setFormat(f"{stage} {event.done} of {event.total}" if event.total else f"{stage} {event.done}")
+        self.bar.setFormat(f"{stage}: {event.done} of {event.total}" if event.total else f"{stage}: {event.done}")
         left = self._seconds_left(event)
         self.eta_label.setText("" if left is None else f"about {duration(left)} left")
-        self.eta_label.setStyleSheet(f"color: {dim_of(self)};")
+        self.eta_label.setVisible(left is not None)
 
     def _seconds_left(self, event: Progress) -> float | None:
         if len(self._pace) < 2 or not event.total:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 GAP = 1.08
 """Distance of neighbouring previews in their own widths."""
 
+PROBABILITIES = ("target", "prediction")
+"""Previews whose values lie between 0 and 1."""
+
 
 class PreviewLayers:
     """The preview layers of one run in one viewer.
@@ -34,6 +37,7 @@ class PreviewLayers:
         self.viewer = viewer
         self.run_name = run_name
         self._made: list[str] = []
+        self._limits: dict[str, tuple[float, float]] = {}
 
     def find(self, name: str) -> Image | None:
         """The layer of a preview, known by its metadata."""
@@ -47,6 +51,8 @@ class PreviewLayers:
 
     def show(self, name: str, array: NDArray[np.generic], pixel_size: float | None, step: int) -> str | None:
         """Show an array (y, x) or (frame, y, x); returns a sentence where it cannot be shown."""
+        if array.ndim == 3:
+            array = montage(array)
         layer = self.find(name)
         if layer is not None:
             if name not in self._made:
@@ -54,8 +60,9 @@ class PreviewLayers:
             fits = layer.data.shape == array.shape
             layer.data = array
             if fits:
-                layer.contrast_limits_range = _limits(array)
-                layer.contrast_limits = _limits(array)
+                # a slider that the user moved stays where it was put
+                if tuple(layer.contrast_limits) == tuple(self._limits.get(name, ())):
+                    layer.contrast_limits = self._limits[name] = _limits(name, array)
             else:
                 layer.reset_contrast_limits()
             return None
@@ -69,12 +76,13 @@ class PreviewLayers:
 
         first = not len(self.viewer.layers)
         try:
-            micrograph = Micrograph(array, pixel_size, f"{name} (training)", {"synthetic": True, "run": self.run_name})
+            micrograph = Micrograph(array, pixel_size, f"{name} (live)", {"synthetic": True, "run": self.run_name})
         except MicrographError as error:
             self._made.append(name)
             return f"The preview '{name}' cannot be shown: {error}"
         record = {"run": self.run_name, "preview": name, "step": step}
-        layer = add_image(self.viewer, micrograph, kind="preview", record=record)
+        self._limits[name] = _limits(name, array)
+        layer = add_image(self.viewer, micrograph, kind="preview", record=record, contrast_limits=self._limits[name])
         height, width = (size * scale for size, scale in zip(array.shape[-2:], layer.scale[-2:], strict=True))
         translate = np.array(layer.translate, dtype=float)
         translate[-2:] = (-GAP * height, len(self._made) * GAP * width)
@@ -85,8 +93,25 @@ class PreviewLayers:
         return None
 
 
-def _limits(array: NDArray[np.generic]) -> tuple[float, float]:
-    """Contrast limits; never two equal ones."""
+def montage(stack: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Lay the images of a stack (n, y, x) out in rows of at most three, with a thin dark line between."""
+    n, height, width = stack.shape
+    columns = min(n, 2 if n in (2, 4) else 3)
+    rows = -(-n // columns)
+    line = 2
+    low = stack.min() if stack.size else 0
+    sheet = np.full((rows * (height + line) - line, columns * (width + line) - line), low, dtype=stack.dtype)
+    for index, image in enumerate(stack):
+        row, column = divmod(index, columns)
+        top, left = row * (height + line), column * (width + line)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def _limits(name: str, array: NDArray[np.generic]) -> tuple[float, float]:
+    """Contrast limits; never two equal ones; probabilities always get the same."""
+    if name in PROBABILITIES:
+        return 0.0, 1.0
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
     if finite.size == 0:
         return 0.0, 1.0

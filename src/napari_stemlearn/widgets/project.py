@@ -7,8 +7,9 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
+from napari_stemlearn.widgets.labels import ElidedLabel
 from napari_stemlearn.widgets.words import red_of
 
 VARIABLE = "STEMLEARN_PROJECT"
@@ -83,36 +84,6 @@ def shared_project() -> Project:
     if _shared is None:
         _shared = Project()
     return _shared
-
-
-class ElidedLabel(QLabel):
-    """A label that shortens its text in the middle instead of making the dock wider."""
-
-    def __init__(self, text: str = "", mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle):
-        super().__init__()
-        self._full = ""
-        self._mode = mode
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.setMinimumWidth(40)
-        self.set_full_text(text)
-
-    def set_full_text(self, text: str, tip: str | None = None) -> None:
-        """Show a text, as much of it as fits; the tool tip has it all."""
-        self._full = text
-        self.setToolTip(text if tip is None else tip)
-        self._fit()
-
-    @property
-    def full_text(self) -> str:
-        """The text, not shortened."""
-        return self._full
-
-    def _fit(self) -> None:
-        self.setText(self.fontMetrics().elidedText(self._full, self._mode, max(self.width() - 2, 20)))
-
-    def resizeEvent(self, event: object) -> None:
-        self._fit()
-        super().resizeEvent(event)
 
 
 class ProjectRow(QWidget):

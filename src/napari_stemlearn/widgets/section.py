@@ -19,10 +19,13 @@ class Section(QWidget):
         Shown beside the arrow.
     make
         Called once, when the section first opens, for the widget below the title.
+    indent
+        Pixels by which the content is moved to the right.
     """
 
-    def __init__(self, title: str, make: Callable[[], QWidget], parent: QWidget | None = None):
+    def __init__(self, title: str, make: Callable[[], QWidget], indent: int = 14, parent: QWidget | None = None):
         super().__init__(parent)
+        self.indent = indent
         self._make: Callable[[], QWidget] | None = make
         self.content: QWidget | None = None
         self.header = QToolButton()
@@ -55,7 +58,7 @@ class Section(QWidget):
             self.content = self._make()
             self._make = None
             self._layout.addWidget(self.content)
-            self.content.setContentsMargins(14, 0, 0, 4)
+            self.content.setContentsMargins(self.indent, 0, 0, 4)
             self.content.setVisible(self.is_open)
         return self.content
 

@@ -12,7 +12,8 @@ from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.copy_python import CopyButton, structure_lines
 from napari_stemlearn.widgets.dock import Dock
 from napari_stemlearn.widgets.editors import NumberEditor
-from napari_stemlearn.widgets.form import ErrorLabel, SettingsForm
+from napari_stemlearn.widgets.form import SettingsForm
+from napari_stemlearn.widgets.labels import ErrorLabel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 FINE = 0.1
 """Data units of the layers in angstrom: there is no image whose pixels they could take."""
-
-LARGE = 2_000_000.0
-"""Square angstrom above which a warning stands beside the button."""
 
 
 class StructureDock(Dock):
@@ -115,8 +113,7 @@ class StructureDock(Dock):
 
     def _failed(self, sentence: str, detail: str) -> None:
         self._ready()
-        self.reason.say(sentence)
-        self.reason.setToolTip(detail)
+        self.reason.say(sentence, detail)
 
     def _ready(self) -> None:
         self.build_button.setText("Build")
@@ -154,6 +151,7 @@ def show_specimen(viewer: ViewerModel, specimen: Specimen) -> None:
         sites = sites_of(specimen, table)
         layer = _layer(viewer, part, sites, f"{specimen.crystal.name} {part}", record)
         layer.size = size / FINE
+        layer.symbol = "disc"
         if len(sites):
             colours = site_colours(sites)
             if part == "columns":

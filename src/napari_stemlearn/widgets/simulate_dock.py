@@ -1,0 +1,320 @@
+"""The Simulate dock: look at one labelled micrograph, then make a set of many."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QWidget
+
+from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.structures.settings import StructureSettings
+from napari_stemlearn.widgets.background import Background
+from napari_stemlearn.widgets.copy_python import CopyButton, simulate_lines
+from napari_stemlearn.widgets.dock import Dock, heading, separator
+from napari_stemlearn.widgets.editors import NumberEditor
+from napari_stemlearn.widgets.form import SettingsForm
+from napari_stemlearn.widgets.job_panel import JobPanel
+from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.project import ProjectRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+
+    from napari_stemlearn.imaging.labelled import LabelledMicrograph
+    from napari_stemlearn.micrograph import Micrograph
+
+SHOWN_IMAGES = 50
+"""Images of a set that are opened as one stack; the rest stay on disk."""
+
+
+class SimulateDock(Dock):
+    """Simulate labelled micrographs."""
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None):
+        super().__init__(
+            napari_viewer,
+            "Micrographs from a specimen and a microscope, with the truth about every column. "
+            "Preview shows one; Make a set writes many.",
+            parent,
+        )
+        self.form = SettingsForm(
+            SimulateSettings, hidden=("structure.field_of_view", "structure.margin"), with_presets=False
+        )
+        self.take_button = QPushButton("Take the specimen from the Structure dock")
+        self.column.addWidget(self.form)
+        self.column.addWidget(self.take_button)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Image"))
+        self.index = NumberEditor(whole=True, bounds=(0, None))
+        self.index.set_raw(0)
+        self.index.setToolTip("Which image of the set the preview shows; the set will hold the very same one")
+        self.index.setMaximumWidth(70)
+        row.addWidget(self.index)
+        self.preview_button = QPushButton("Preview")
+        row.addWidget(self.preview_button, 1)
+        self.copy_button = CopyButton(self.lines)
+        row.addWidget(self.copy_button)
+        self.column.addLayout(row)
+        self.reason = ErrorLabel()
+        self.column.addWidget(self.reason)
+        self.report = QLabel()
+        self.report.setWordWrap(True)
+        self.report.hide()
+        self.column.addWidget(self.report)
+
+        self.column.addWidget(separator())
+        self.column.addWidget(heading("A set on disk"))
+        self.column.addWidget(ProjectRow())
+        self.panel = JobPanel(
+            napari_viewer,
+            ("simulate",),
+            start_text="Make a set",
+            empty_text="Make a set writes images and their sites to the project folder; it can be stopped and resumed.",
+            with_curves=False,
+            preview_text="Show the newest image as a layer",
+        )
+        self.column.addWidget(self.panel)
+        self.open_button = QPushButton("Open the set in the viewer")
+        self.open_button.hide()
+        self.column.addWidget(self.open_button)
+        self.column.addStretch(1)
+
+        self.labelled: LabelledMicrograph | None = None
+        self._background = Background(self)
+        self._background.done.connect(self._show)
+        self._background.failed.connect(self._failed)
+        self._opener = Background(self)
+        self._opener.done.connect(self._show_set)
+        self._opener.failed.connect(self._open_failed)
+        self.form.changed.connect(self._check)
+        self.index.changed.connect(self._check)
+        self.take_button.clicked.connect(self.take_structure)
+        self.preview_button.clicked.connect(self.preview)
+        self.panel.start_requested.connect(self.make_set)
+        self.panel.ended.connect(self._ended)
+        self.panel.watched.connect(lambda _run: self.open_button.hide())
+        self.open_button.clicked.connect(self.open_set)
+        self._check()
+        self.panel.attach_to_active()
+
+    # -- settings
+
+    def settings(self) -> SimulateSettings:
+        """The settings of the form.
+
+        Raises
+        ------
+        SettingsError
+            If a value is not allowed.
+        """
+        return self.form.value()
+
+    def lines(self) -> str:
+        """The same in Python."""
+        return simulate_lines(self.settings(), self._index() or 0)
+
+    def take_structure(self) -> None:
+        """Take over the specimen of the Structure dock of this viewer, or of the layers that it made."""
+        structure = structure_of(self.viewer)
+        if structure is None:
+            self.form.say("There is no specimen yet: open the Structure dock and press Build.", bad=True)
+            return
+        self.form.set_value({**self.form.body.raw(), "structure": structure.record()})
+        self.form.say(f"The specimen is now that of the Structure dock ({structure.crystal}).")
+
+    def _index(self) -> int | None:
+        text = str(self.index.raw())
+        return int(text) if text.isdigit() else None
+
+    def _check(self) -> None:
+        problem = self.form.problem
+        preview_problem = problem
+        if problem is None and self._index() is None:
+            preview_problem = "The number of the image is a whole number from 0."
+        self.preview_button.setEnabled(preview_problem is None and not self._background.running)
+        self.copy_button.setEnabled(preview_problem is None)
+        self.reason.say(f"Preview waits: {preview_problem}" if preview_problem else None)
+        self.panel.set_start_problem(problem)
+
+    # -- one image
+
+    def preview(self) -> None:
+        """Simulate one image of the set in a thread and show it with its truth."""
+        self.preview_button.setText("Simulating…")
+        self._background.start(_simulate, self.settings(), self._index())
+        self._check()
+
+    def _show(self, content: tuple[LabelledMicrograph, float, str]) -> None:
+        self._ready()
+        labelled, seconds, device = content
+        self.labelled = labelled
+        micrograph = replace(labelled.micrograph, name=f"simulated image {self._index() or 0}")
+        show_truth(self.viewer, micrograph, labelled.columns, labelled.defects, "preview")
+        height, width = labelled.micrograph.shape
+        self.report.setText(
+            f"{height} × {width} pixels of {labelled.micrograph.pixel_size:g} Å in {seconds:.2g} s on {device}: "
+            f"{len(labelled.columns)} columns, {counts_of(labelled.defects)}."
+        )
+        self.report.show()
+
+    def _failed(self, sentence: str, detail: str) -> None:
+        self._ready()
+        self.reason.say(sentence, detail)
+
+    def _ready(self) -> None:
+        self.preview_button.setText("Preview")
+        self._check()
+
+    # -- a set
+
+    def make_set(self) -> None:
+        """Start the job that writes the set."""
+        with contextlib.suppress(SettingsError):
+            settings = self.settings()
+            self.panel.start("simulate", settings, label=Path(settings.structure.crystal).stem)
+
+    def _ended(self, run: Run) -> None:
+        self.open_button.setVisible(run.state in (RunState.DONE, RunState.STOPPED))
+        if run.state is RunState.DONE:
+            self.panel.say(f"The set is in {run.result_folder}; Train can learn from it.")
+
+    def open_set(self) -> None:
+        """Read the set of the watched run in a thread and show it as a stack with its truth."""
+        if self.panel.run is not None:
+            self.open_button.setEnabled(False)
+            self.open_button.setText("Opening…")
+            self._opener.start(_read_set, self.panel.run.result_folder)
+
+    def _show_set(self, content: tuple[Micrograph, pd.DataFrame, pd.DataFrame, int]) -> None:
+        self._opened()
+        micrograph, columns, defects, total = content
+        show_truth(self.viewer, micrograph, columns, defects, "set")
+        if total > micrograph.n_frames:
+            self.panel.say(f"The first {micrograph.n_frames} of {total} images are shown.")
+
+    def _open_failed(self, sentence: str, _detail: str) -> None:
+        self._opened()
+        self.panel.say(sentence, bad=True)
+
+    def _opened(self) -> None:
+        self.open_button.setEnabled(True)
+        self.open_button.setText("Open the set in the viewer")
+
+
+def _simulate(settings: SimulateSettings, index: int) -> tuple[LabelledMicrograph, float, str]:
+    from napari_stemlearn.datasets.simulated import simulate_one
+    from napari_stemlearn.models.device import choose_device
+
+    device = str(choose_device(settings.device))
+    start = time.perf_counter()
+    labelled, _seeds = simulate_one(settings, index, device=device)
+    return labelled, time.perf_counter() - start, device
+
+
+def _read_set(folder: Path) -> tuple[Micrograph, pd.DataFrame, pd.DataFrame, int]:
+    import numpy as np
+
+    from napari_stemlearn.errors import FormatError
+    from napari_stemlearn.formats import read_micrograph, read_sites
+    from napari_stemlearn.micrograph import Micrograph
+    from napari_stemlearn.sites import concat_sites
+
+    images = sorted(path for path in folder.glob("*.tif") if (folder / f"{path.stem}_sites.csv").exists())
+    if not images:
+        raise FormatError(f"There are no labelled images in {folder}.")
+    frames, tables = [], []
+    pixel_size = None
+    for number, path in enumerate(images[:SHOWN_IMAGES]):
+        micrograph = read_micrograph(path)
+        pixel_size = micrograph.pixel_size
+        frames.append(micrograph.frame(0))
+        tables.append(read_sites(folder / f"{path.stem}_sites.csv").assign(frame=number))
+    sites = concat_sites(tables)
+    defects = sites["kind"] == "defect"
+    stack = Micrograph(np.stack(frames), pixel_size, folder.parent.name, {"synthetic": True, "folder": str(folder)})
+    return stack, sites[~defects].reset_index(drop=True), sites[defects].reset_index(drop=True), len(images)
+
+
+def structure_of(viewer: ViewerModel) -> StructureSettings | None:
+    """Settings of the Structure dock that is open for a viewer, else of the specimen in its layers, else None."""
+    from napari_stemlearn.widgets.layers import about, our_layers
+    from napari_stemlearn.widgets.structure_dock import StructureDock
+
+    for widget in QApplication.allWidgets():
+        if isinstance(widget, StructureDock) and widget.viewer is viewer:
+            with contextlib.suppress(SettingsError, RuntimeError):
+                return widget.settings()
+    for layer in our_layers(viewer, "truth"):
+        record = about(layer).get("specimen", {}).get("settings")
+        if record:
+            with contextlib.suppress(SettingsError):
+                return StructureSettings.checked(record)
+    return None
+
+
+def counts_of(defects: pd.DataFrame) -> str:
+    """Words for how many defects of which class there are."""
+    if not len(defects):
+        return "no defects"
+    return ", ".join(
+        f"{count} {str(name).replace('_', ' ')}" for name, count in defects["class"].value_counts().items()
+    )
+
+
+def show_truth(
+    viewer: ViewerModel, micrograph: Micrograph, columns: pd.DataFrame, defects: pd.DataFrame, part: str
+) -> None:
+    """Show an image, its columns (hidden at first) and its defects; layers of the same part are used again."""
+    from napari_stemlearn.widgets.layers import add_sites, update_sites
+
+    first = not len(viewer.layers)
+    image = _image(viewer, micrograph, part)
+    for role, table, visible in (("columns", columns, False), ("defects", defects, True)):
+        layer = _find(viewer, part, role)
+        name = f"{micrograph.name} {role}"
+        if layer is not None and layer.ndim == image.ndim and (layer.scale == image.scale).all():
+            update_sites(layer, table)
+            layer.name = name
+            continue
+        if layer is not None:
+            visible = layer.visible
+            viewer.layers.remove(layer)
+        record = {"step": "simulate", "part": part, "role": role}
+        add_sites(viewer, table, kind="truth", source_layer=image, name=name, record=record, visible=visible)
+    if first:
+        viewer.reset_view()
+
+
+def _find(viewer: ViewerModel, part: str, role: str) -> Any:
+    from napari_stemlearn.widgets.layers import about, our_layers
+
+    for layer in our_layers(viewer, ("simulated", "truth")):
+        record = about(layer)
+        if record.get("step") == "simulate" and record.get("part") == part and record.get("role") == role:
+            return layer
+    return None
+
+
+def _image(viewer: ViewerModel, micrograph: Micrograph, part: str) -> Any:
+    from napari_stemlearn.widgets.layers import KEY, add_image, set_pixel_size
+
+    layer = _find(viewer, part, "image")
+    if layer is not None and layer.ndim == micrograph.data.ndim:
+        layer.data = micrograph.data
+        layer.name = micrograph.name
+        if micrograph.pixel_size is not None:
+            set_pixel_size(layer, micrograph.pixel_size)
+        layer.metadata[KEY]["provenance"] = micrograph.provenance
+        layer.reset_contrast_limits()
+        return layer
+    if layer is not None:
+        viewer.layers.remove(layer)
+    record = {"step": "simulate", "part": part, "role": "image"}
+    return add_image(viewer, micrograph, kind="simulated", record=record)

@@ -1,0 +1,271 @@
+"""The panel shows what a run does, steers it, and never takes it down with itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.compat import isalive
+from watched_job import KIND, WatchedSettings
+
+from napari_stemlearn import jobs
+from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.widgets import job_panel
+from napari_stemlearn.widgets.curves import Curves, plot_of, short_name
+from napari_stemlearn.widgets.job_panel import JobPanel, duration
+from napari_stemlearn.widgets.layers import our_layers
+from napari_stemlearn.widgets.previews import PreviewLayers, montage
+from napari_stemlearn.widgets.project import Project, ProjectRow
+
+HERE = str(Path(__file__).parent)
+"""Where the children find the job."""
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH", "")])))
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def panel(qtbot, viewer):
+    panel = JobPanel(viewer, (KIND,), start_text="Begin")
+    qtbot.addWidget(panel)
+    return panel
+
+
+def finished_run(panel, **settings):
+    return jobs.run_inline(KIND, WatchedSettings(**settings), runs_folder=panel.project.runs, label="day a")
+
+
+def wait_for(qtbot, panel, *states, timeout=30_000):
+    qtbot.waitUntil(lambda: panel.state in states, timeout=timeout)
+
+
+def test_without_a_run_it_says_what_to_do(panel):
+    assert panel.details.isHidden()
+    assert panel.run_row.isHidden()
+    assert panel.reason.text() == "No run yet: press Start."
+    assert panel.start_button.isEnabled()
+    panel.set_start_problem("Choose a folder first.")
+    assert not panel.start_button.isEnabled()
+    assert panel.reason.text() == "Choose a folder first."
+
+
+def test_a_finished_run_is_shown(qtbot, panel, viewer):
+    run = finished_run(panel)
+    ended = []
+    panel.ended.connect(ended.append)
+    panel.watch(run)
+    assert panel.state is RunState.DONE
+    assert ended == [run]
+    assert panel.device_label.full_text == "on cuda:7 (Test card), 12.3 GB free"
+    assert panel.state_label.full_text == "Done"
+    assert panel.log_label.full_text == "Done."
+    assert panel.curves.points["train_loss"] == ([1, 2, 3, 4], [1, 1 / 2, 1 / 3, 1 / 4])
+    assert set(panel.curves.plots) == {"loss", "score"}
+    assert "learning_rate" not in panel.curves.points
+    assert "held-out" in panel.curves.legends["score"].text()
+    assert panel.run_box.currentText() == run.name
+    image, prediction = our_layers(viewer, "preview")
+    assert image.data[0, 0] == 4
+    assert tuple(image.scale) == (0.2, 0.2)
+    assert str(image.units[0]) == "angstrom"
+    assert prediction.data.ndim == 2
+    assert tuple(prediction.contrast_limits) == (0, 1)
+    assert image.extent.world[1][0] <= 0
+    assert not panel.stop_button.isEnabled()
+    assert panel.start_button.isEnabled()
+
+
+def test_a_job_in_its_own_process_from_start_to_stop_and_on_to_the_end(qtbot, panel, viewer):
+    assert panel.start(KIND, WatchedSettings(steps=60, pause=0.05))
+    assert not panel.start_button.isEnabled()
+    assert "One run at a time" in panel.reason.text()
+    qtbot.waitUntil(lambda: len(our_layers(viewer, "preview")) == 2, timeout=30_000)
+    assert panel.state is RunState.RUNNING
+    layers = our_layers(viewer, "preview")
+    first = layers[0].data[0, 0]
+    qtbot.waitUntil(lambda: layers[0].data[0, 0] > first, timeout=10_000)
+    assert our_layers(viewer, "preview") == layers
+    assert panel.bar.maximum() == 60
+    assert "left" in panel.eta_label.text()
+    assert not panel.kill_button.isEnabled()
+    panel.stop_button.click()
+    wait_for(qtbot, panel, RunState.STOPPED)
+    assert panel.start_button.isEnabled()
+    assert panel.resume_button.isEnabled()
+    stopped_at = panel.curves.points["train_loss"][0][-1]
+    assert stopped_at < 60
+    panel.resume_button.click()
+    wait_for(qtbot, panel, RunState.DONE)
+    assert panel.curves.points["train_loss"][0] == list(range(1, 61))
+    assert f"resumed at step {stopped_at:g}" in panel.device_label.full_text
+
+
+def test_closing_leaves_the_job_alone_and_a_new_panel_finds_it_again(qtbot, viewer):
+    panel = JobPanel(viewer, (KIND,))
+    panel.start(KIND, WatchedSettings(steps=2000, pause=0.02))
+    wait_for(qtbot, panel, RunState.RUNNING)
+    run = panel.run
+    panel.close()
+    panel.deleteLater()
+    qtbot.waitUntil(lambda: not isalive(panel))
+    qtbot.wait(300)
+    assert run.state is RunState.RUNNING
+    again = JobPanel(viewer, (KIND,))
+    qtbot.addWidget(again)
+    again.attach_to_active()
+    assert again.run == run
+    wait_for(qtbot, again, RunState.RUNNING)
+    run.stop()
+    qtbot.waitUntil(lambda: again.state is RunState.STOPPED, timeout=30_000)
+
+
+def test_kill_comes_only_after_stop(qtbot, panel):
+    panel.start(KIND, WatchedSettings(steps=3, pause=60))
+    wait_for(qtbot, panel, RunState.RUNNING)
+    assert panel.kill_button.isHidden()
+    panel.stop_button.click()
+    wait_for(qtbot, panel, RunState.STOPPING)
+    assert panel.stop_button.isHidden()
+    assert panel.kill_button.isEnabled()
+    assert "Kill ends it at once" in panel.reason.text()
+    panel.kill_button.click()
+    wait_for(qtbot, panel, RunState.FAILED)
+    assert "killed on request" in panel.error.text()
+    assert panel.start_button.isEnabled()
+    assert panel.resume_button.isEnabled()
+
+
+def test_a_failure_is_one_red_sentence_and_frees_the_buttons(qtbot, panel):
+    panel.watch(finished_run(panel, breaks_at=2))
+    assert panel.state is RunState.FAILED
+    assert panel.error.text() == "The micrograph is made of cheese."
+    assert "Traceback" in panel.error.toolTip()
+    assert panel.start_button.isEnabled()
+    assert panel.resume_button.isEnabled()
+
+
+def test_a_run_folder_that_vanishes_is_told(qtbot, panel):
+    run = finished_run(panel)
+    panel.watch(run)
+    shutil.rmtree(run.folder)
+    panel.poll()
+    assert panel.state is RunState.FAILED
+    assert "gone" in panel.error.text()
+    panel.resume_button.click()
+    assert "no run folder" in panel.error.text()
+
+
+def test_a_start_that_is_refused_leaves_nothing_behind(qtbot, panel, tmp_path):
+    (tmp_path / "project").write_text("a file where the folder should be")
+    assert not panel.start(KIND, WatchedSettings())
+    assert "No run folder can be made" in panel.error.text()
+    assert panel.run is None
+
+
+def test_long_event_files_are_read_in_a_thread(qtbot, panel, monkeypatch):
+    monkeypatch.setattr(job_panel, "LONG_FILE", 10)
+    panel.watch(finished_run(panel))
+    assert panel.state is None
+    wait_for(qtbot, panel, RunState.DONE)
+    assert len(panel.curves.points["train_loss"][0]) == 4
+
+
+def test_switching_runs_starts_afresh(qtbot, panel, viewer):
+    first, second = finished_run(panel), finished_run(panel, steps=2)
+    panel.watch(first)
+    panel.run_box.setCurrentIndex(panel._listed.index(second))
+    panel.run_box.activated.emit(panel.run_box.currentIndex())
+    assert panel.run == second
+    assert len(panel.curves.points["train_loss"][0]) == 2
+    assert len(our_layers(viewer, "preview")) == 4
+
+
+def test_previews_that_were_removed_stay_away(viewer):
+    previews = PreviewLayers(viewer, "run")
+    previews.show("image", np.ones((4, 4)), 0.1, 1)
+    previews.show("image", np.zeros((4, 4)), 0.1, 2)
+    assert len(viewer.layers) == 1
+    viewer.layers.clear()
+    previews.show("image", np.ones((4, 4)), 0.1, 3)
+    assert len(viewer.layers) == 0
+    assert "cannot be shown" in previews.show("line", np.ones((1, 4)), 0.1, 3)
+
+
+def test_previews_leave_other_layers_and_moved_sliders_alone(viewer):
+    own = viewer.add_image(np.zeros((4, 4)), name="image", scale=(0.2, 0.2), units="angstrom")
+    previews = PreviewLayers(viewer, "run")
+    previews.show("image", np.arange(16.0).reshape(4, 4), 0.2, 1)
+    layer = previews.find("image")
+    assert layer is not own
+    previews.show("image", 10 * np.arange(16.0).reshape(4, 4), 0.2, 2)
+    assert tuple(layer.contrast_limits) == (0, 150)
+    layer.contrast_limits = (0, 100)
+    previews.show("image", np.arange(16.0).reshape(4, 4), 0.2, 3)
+    assert tuple(layer.contrast_limits) == (0, 100)
+    assert own.data.max() == 0
+
+
+def test_montage():
+    sheet = montage(np.arange(4.0)[:, None, None] * np.ones((4, 2, 3)))
+    assert sheet.shape == (2 * 2 + 2, 2 * 3 + 2)
+    assert sheet[0, -1] == 1
+    assert sheet[-1, 0] == 2
+    assert montage(np.zeros((5, 2, 2))).shape == (6, 10)
+
+
+def test_curves_take_only_what_can_be_drawn(qtbot):
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.append(1, {"train_loss": float("nan"), "recall": 0.5, "note": "text"})
+    curves.append(2, {"recall": 0.6})
+    curves.append(1, {"recall": 0.7})
+    curves.draw()
+    assert curves.points == {"recall": ([1.0], [0.7])}
+    assert plot_of("crops_per_second") is None
+    assert short_name("train_loss") == "train"
+    curves.clear()
+    assert curves.points == {}
+    assert not curves.hint.isHidden()
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "1 s"), (45, "45 s"), (200, "3 min"), (8000, "2 h 13 min")])
+def test_durations(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_project_row_changes_the_folder_and_refuses_what_cannot_be_written(qtbot, monkeypatch, tmp_path):
+    from qtpy.QtCore import QSettings
+
+    monkeypatch.delenv("STEMLEARN_PROJECT")
+    project = Project()
+    project._store = QSettings(str(tmp_path / "store.ini"), QSettings.Format.IniFormat)
+    row = ProjectRow(project)
+    qtbot.addWidget(row)
+    row.choose(str(tmp_path / "mine"))
+    assert project.folder == tmp_path / "mine"
+    assert project.runs == tmp_path / "mine" / "runs"
+    (tmp_path / "file").touch()
+    row.choose(str(tmp_path / "file" / "below"))
+    assert "cannot be made" in row.label.full_text
+    assert project.folder == tmp_path / "mine"
+
+
+def test_a_foreign_folder_in_the_list_is_left_out(panel):
+    panel.project.runs.mkdir(parents=True)
+    (panel.project.runs / "notes").mkdir()
+    run = finished_run(panel)
+    panel.refresh_runs()
+    assert panel._listed == [run]
+    assert panel._listed[0].name == Run(run.folder).name
