@@ -12,9 +12,8 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePol
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.micrograph import check_pixel_size
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.form import ErrorLabel
+from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.layers import pixel_size_of, set_pixel_size
-from napari_stemlearn.widgets.words import dim_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -184,8 +183,7 @@ class ReasonedButton(QWidget):
         if main:
             self.button.setMinimumHeight(32)
             self.button.setStyleSheet("font-weight: bold;")
-        self.reason = QLabel()
-        self.reason.setWordWrap(True)
+        self.reason = DimLabel()
         self.reason.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -199,22 +197,19 @@ class ReasonedButton(QWidget):
         self.button.setEnabled(not reason)
         self.button.setToolTip(reason or "")
         self.reason.setText(reason or "")
-        self.reason.setStyleSheet(f"color: {dim_of(self)};")
         self.reason.setVisible(bool(reason))
 
 
-class Sentences(QLabel):
+class Sentences(DimLabel):
     """A few sentences in quiet text; no room is taken while there are none."""
 
     def __init__(self, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.setWordWrap(True)
+        super().__init__("", parent)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.hide()
 
     def say(self, *sentences: str | None) -> None:
         """Show sentences, one a line; those that are empty are left out."""
         lines = [sentence for sentence in sentences if sentence]
-        self.setStyleSheet(f"color: {dim_of(self)};")
-        self.setText("\n".join(lines))
+        self.setText("<br>".join(lines))
         self.setVisible(bool(lines))

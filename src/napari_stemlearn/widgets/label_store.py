@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from napari_stemlearn.errors import FormatError, SitesError
 from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.sites import empty_sites, make_sites
 from napari_stemlearn.widgets.labelling import LabelState
 
 REVIEW_VERSION = 1
@@ -105,7 +103,7 @@ def save_set(
     columns = ["frame", "y", "x", "class", "score"]
     rejected = state.rejected[columns].astype({"frame": int}).to_dict("records")
     for row in rejected:
-        row["score"] = None if pd.isna(row["score"]) else float(row["score"])
+        row["score"] = None if np.isnan(row["score"]) else float(row["score"])
     review = {"version": REVIEW_VERSION, "classes": classes, "done": sorted(state.done), "rejected": rejected}
     with replacing(review_path(path)) as temporary:
         temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
@@ -126,7 +124,10 @@ def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
     FormatError, SitesError
         If one of its files is missing or damaged.
     """
+    import pandas as pd
+
     from napari_stemlearn.formats import read_sites
+    from napari_stemlearn.sites import empty_sites, make_sites
 
     sites = read_sites(path, pixel_size=pixel_size)
     beside = review_path(path)

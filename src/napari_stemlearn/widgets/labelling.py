@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import SitesError
-from napari_stemlearn.sites import concat_sites, empty_sites, make_sites
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAME_PLACE = 1.0
 """Two marks closer than this, in angstrom, are the same place: well below any distance of two columns."""
@@ -68,6 +70,8 @@ class HandLabels:
         rejected: pd.DataFrame | None = None,
         done: Iterable[int] = (),
     ) -> None:
+        from napari_stemlearn.sites import empty_sites
+
         self.pixel_size = pixel_size
         self.n_frames = n_frames
         empty = empty_sites()
@@ -157,6 +161,8 @@ class HandLabels:
         bool
             False where that same label was there already.
         """
+        from napari_stemlearn.sites import concat_sites
+
         there = self.nearest(frame, y, x)
         if there is not None:
             if self.sites["class"].iloc[there] == site_class:
@@ -223,6 +229,8 @@ class HandLabels:
 
     def reject(self, prediction: pd.Series) -> None:
         """Remember that a prediction is wrong; a promoted label nobody looked at goes with it, other labels stay."""
+        from napari_stemlearn.sites import concat_sites
+
         frame, y, x = int(prediction["frame"]), float(prediction["y"]), float(prediction["x"])
         name = str(prediction["class"])
         row = self._rows(frame, y, x, name, origin="predicted", score=float(prediction["score"]))
@@ -242,6 +250,8 @@ class HandLabels:
         predictions
             Site table in pixels of the same micrograph.
         """
+        from napari_stemlearn.sites import concat_sites, make_sites
+
         beside = self._near(predictions, self.sites)
         refused = self._near(predictions, self.rejected, same_class=True) & ~beside
         chosen = predictions[~beside & ~refused]
@@ -305,6 +315,8 @@ class HandLabels:
     # -- inside
 
     def _rows(self, frame: int, y: float, x: float, site_class: str, *, origin: str, score: float) -> pd.DataFrame:
+        from napari_stemlearn.sites import make_sites
+
         return make_sites([y], [x], site_class, pixel_size=self.pixel_size, frame=frame, score=score, origin=origin)
 
     def _near(self, table: pd.DataFrame, others: pd.DataFrame, *, same_class: bool = False) -> NDArray[np.bool_]:

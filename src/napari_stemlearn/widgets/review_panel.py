@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.sites import empty_sites, make_sites
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_colours import colour_of
 from napari_stemlearn.widgets.editors import CalmComboBox
@@ -28,6 +26,7 @@ from napari_stemlearn.widgets.layers import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
 SCREEN_PIXELS_PER_ANGSTROM = 14.0
@@ -54,7 +53,7 @@ class ReviewPanel(QWidget):
         self.viewer = viewer
         self._new_set = new_set
         self.session: LabelSession | None = None
-        self.queue: pd.DataFrame = empty_sites()
+        self.queue: pd.DataFrame | None = None
         self.place = -1
         self._marker: Any = None
         self.source = LayerChooser(viewer, self._sources, empty_text="no predictions of this image")
@@ -130,16 +129,16 @@ class ReviewPanel(QWidget):
         self.source.refresh()
         self.restart()
 
-    def predictions(self, *, shown_only: bool = True) -> pd.DataFrame:
-        """Site table of the chosen predictions; empty where there are none."""
+    def predictions(self, *, shown_only: bool = True) -> pd.DataFrame | None:
+        """Site table of the chosen predictions, or None."""
         layer = self.source.layer()
         if layer is None or self.session is None:
-            return empty_sites()
+            return None
         try:
             table = sites_from_layer(layer, self.session.image, origin="predicted", shown_only=shown_only)
         except StemlearnError as error:
             self.words.say(str(error))
-            return empty_sites()
+            return None
         return table.assign(origin="predicted")
 
     def restart(self) -> None:
@@ -157,36 +156,40 @@ class ReviewPanel(QWidget):
         site = self.current
         self.queue = self._open()
         if site is not None:
-            there = np.flatnonzero(self.queue.index == site.name)
-            self.place = int(there[0]) if len(there) else min(self.place, len(self.queue) - 1)
+            there = [] if self.queue is None else np.flatnonzero(self.queue.index == site.name)
+            self.place = int(there[0]) if len(there) else min(self.place, self.n_open - 1)
         if self.current is None:
             self._hide_marker()
         elif site is None or self.current.name != site.name:
             self._look()
         self.refresh()
 
-    def _open(self) -> pd.DataFrame:
-        if self.session is None:
-            return empty_sites()
-        layer = self.source.layer()
-        thresholds = about(layer).get("thresholds") if layer is not None else None
+    def _open(self) -> pd.DataFrame | None:
         table = self.predictions(shown_only=not self.hidden_too.isChecked())
+        if table is None or self.session is None:
+            return None
+        thresholds = about(self.source.layer()).get("thresholds")
         return self.session.labels.open_predictions(table, ORDERS[self.order.currentIndex()], thresholds)
 
     @property
     def current(self) -> pd.Series | None:
         """The prediction that is being looked at."""
-        return self.queue.iloc[self.place] if 0 <= self.place < len(self.queue) else None
+        return self.queue.iloc[self.place] if self.queue is not None and 0 <= self.place < self.n_open else None
+
+    @property
+    def n_open(self) -> int:
+        """Number of predictions to judge."""
+        return 0 if self.queue is None else len(self.queue)
 
     # -- what to do
 
     def step(self, direction: int) -> None:
         """Go to the next or the previous prediction that is open."""
-        if len(self.queue) == 0:
+        if self.n_open == 0:
             self.restart()
-        if len(self.queue) == 0:
+        if self.n_open == 0:
             return
-        self.place = (self.place + direction) % len(self.queue) if self.place >= 0 else 0
+        self.place = (self.place + direction) % self.n_open if self.place >= 0 else 0
         self._look()
         self.refresh()
 
@@ -200,14 +203,14 @@ class ReviewPanel(QWidget):
 
     def _judge(self, verdict: Callable[[Any, pd.Series], Any]) -> None:
         site = self.current
-        if site is None or self.session is None:
+        if site is None or self.session is None or self.queue is None:
             self.step(1)
             return
         here = self.place
         verdict(self.session.labels, site)
         self.queue = self.queue.drop(index=self.queue.index[here])
-        self.place = here if here < len(self.queue) else len(self.queue) - 1
-        if len(self.queue):
+        self.place = here if here < self.n_open else self.n_open - 1
+        if self.n_open:
             self._look()
         else:
             self._hide_marker()
@@ -218,6 +221,8 @@ class ReviewPanel(QWidget):
         if self.session is None:
             return
         table = self.predictions()
+        if table is None:
+            return
         if self.into_new.isChecked():
             session = self._new_set()
             if session is None:
@@ -233,7 +238,7 @@ class ReviewPanel(QWidget):
     def refresh(self) -> None:
         """Write how many are open and which one is in view."""
         layer = self.source.layer()
-        site, total = self.current, len(self.queue)
+        site, total = self.current, self.n_open
         if self.session is None:
             text = "Start or continue labels to review predictions."
         elif layer is None:
@@ -281,6 +286,8 @@ class ReviewPanel(QWidget):
         self._show_marker(site)
 
     def _show_marker(self, site: pd.Series) -> None:
+        from napari_stemlearn.sites import make_sites
+
         assert self.session is not None
         table = make_sites([site["y"]], [site["x"]], "under review", pixel_size=None, frame=int(site["frame"]))
         if self._marker is None or self._marker not in self.viewer.layers:

@@ -10,10 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDoubleSpinBox,
@@ -30,13 +28,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.sites import concat_sites
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import swatch
 from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN, colour_of
-from napari_stemlearn.widgets.form import ErrorLabel
+from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.label_store import slug
+from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import (
     about,
     add_sites,
@@ -51,6 +49,7 @@ from napari_stemlearn.widgets.layers import (
 from napari_stemlearn.widgets.project import shared_project
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
 LATE_MS = 300
@@ -139,6 +138,8 @@ def ask(question: Question) -> tuple[Any, Question]:
 
 def match_table(scores: Any) -> pd.DataFrame:
     """Sites of a score with a column ``match``: found ones are tp or fp, missed ones fn."""
+    from napari_stemlearn.sites import concat_sites
+
     found, truth = scores.matches.found, scores.matches.truth
     missed = truth[truth["outcome"] == "false negative"]
     both = concat_sites([found[found["outcome"].isin(["true positive", "false positive"])], missed])
@@ -205,7 +206,7 @@ class ScorePanel(QWidget):
         self.export_button.setToolTip(
             "Writes the table (CSV), everything (JSON) and a figure (PNG) to the project folder"
         )
-        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button = CopyButton(self._lines)
         self.words = Sentences()
         self._lay_out()
         self._late = QTimer(self)
@@ -226,7 +227,6 @@ class ScorePanel(QWidget):
         self.border.valueChanged.connect(lambda _value: self.soon())
         self.show_button.clicked.connect(self.show_matches)
         self.export_button.clicked.connect(self.export)
-        self.copy_button.clicked.connect(self.copy)
         self._watch()
 
     def _lay_out(self) -> None:
@@ -443,14 +443,10 @@ class ScorePanel(QWidget):
         name = f"{slug(self.found.layer().name)}-{datetime.now():%Y%m%d-%H%M%S}"
         self._writing.start(write_products, folder, name, self.scores, self.question, self.found.layer().name)
 
-    def copy(self) -> None:
-        """Put the lines that score the same with Python on the clipboard."""
+    def _lines(self) -> str:
         if self.question is None:
-            return
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(python_lines(self.question))
-        self.words.say("Copied. Save the layers as CSV to give the two files their names.")
+            raise StemlearnError("There is no score yet, so there is nothing to copy.")
+        return python_lines(self.question)
 
 
 def write_products(folder: Path, name: str, scores: Any, question: Question, title: str) -> list[Path]:
