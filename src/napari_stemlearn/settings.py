@@ -1,4 +1,4 @@
-"""The settings model of a step: its form in the dock, its YAML file and flags, and the record kept with every product."""
+"""The settings model of a step: its form in the dock, its YAML file and flags, the record kept with every product."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Settings(BaseModel):
         return self.model_dump(mode="json")
 
     def changed(self, **changes: Any) -> Self:
-        """Copy with changed fields, checked again; dots reach into nested settings (``changed(**{"train.steps": 5})``)."""
+        """Copy with changed fields, checked again; dots reach into sections (``changed(**{"train.steps": 5})``)."""
         values = self.record()
         for key, value in changes.items():
             set_path(values, key, value)
@@ -241,7 +241,10 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
         key, separator, text = assignment.partition("=")
         if not separator or not key.strip():
             raise SettingsError(f"'{assignment}' is not of the form name=value.")
-        value = yaml.safe_load(text)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise SettingsError(f"'{assignment}': what stands after the = is not YAML.") from None
         if isinstance(value, str):
             # YAML 1.1 reads 1e4 as text
             with contextlib.suppress(ValueError):

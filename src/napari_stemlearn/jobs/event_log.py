@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemlearn.events import Event, Log, event_from_record
+from napari_stemlearn.events import Event, Log, Progress, event_from_record
 
 TAIL = 1 << 18
 """Bytes read from the end to find the last record; longer than any record that a job writes."""
@@ -55,15 +55,28 @@ def read_events(path: Path, since: int = 0) -> tuple[list[Event], int]:
 
 def last_event(path: Path, since: int = 0) -> Event | None:
     """Read the last complete event after a byte position, without reading the rest of the file."""
+    lines = _last_lines(path, since)
+    return _event_of(lines[-1]) if lines else None
+
+
+def last_progress(path: Path) -> Progress | None:
+    """Read how far a run has come, from the end of the file."""
+    for line in reversed(_last_lines(path, 0)):
+        event = _event_of(line)
+        if isinstance(event, Progress):
+            return event
+    return None
+
+
+def _last_lines(path: Path, since: int) -> list[bytes]:
     try:
         with open(path, "rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(since, size - TAIL))
             data = stream.read(TAIL)
     except OSError:
-        return None
-    lines = data[: data.rfind(b"\n") + 1].splitlines()
-    return _event_of(lines[-1]) if lines and lines[-1].strip() else None
+        return []
+    return [line for line in data[: data.rfind(b"\n") + 1].splitlines() if line.strip()]
 
 
 def size_of(path: Path) -> int:

@@ -80,6 +80,12 @@ _KINDS = {
             "napari_stemlearn.jobs.search:find_in_files",
             takes_inputs=True,
         ),
+        JobKind(
+            "cyclegan",
+            "Learn the look of an experimental stack",
+            "napari_stemlearn.learning.cyclegan_settings:CycleGANSettings",
+            "napari_stemlearn.learning.cyclegan:train_cyclegan",
+        ),
     )
 }
 

@@ -1,0 +1,76 @@
+"""``stemlearn find``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+
+
+def find(
+    images: Annotated[list[Path], typer.Argument(help="Micrographs: dm3, dm4, emd, ser, mrc, hspy, zspy or tif.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model, or 'log' for no network.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="CSV file, or a folder for one CSV an image; default: CSV on stdout."),
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option("--pixel-size", help="Angstrom per pixel; default: what the files say.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Lowest score that counts; default: the model's.")
+    ] = None,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over rotations and mirrorings: better, eight times slower.")
+    ] = False,
+    maps: Annotated[bool, typer.Option("--maps", help="Write the score maps beside the CSV.")] = False,
+    title: Annotated[
+        str | None, typer.Option("--title", help="Which image of a file that holds several: its number or title.")
+    ] = None,
+    settings: SettingsOption = None,
+    assignments: SetOption = None,
+    preset: PresetOption = "default",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = "auto",
+) -> None:
+    """Find sites in images and stacks, and write them as a CSV table in pixels of the image.
+
+    Sites of several images share one CSV with a column 'image', or get one CSV each where --out is a folder.
+    """
+    import tempfile
+
+    from napari_stemlearn.cli.printing import note
+    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli.settings_options import chosen_settings
+    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.finding.settings import FindSettings
+    from napari_stemlearn.jobs.search import Request, search_files
+    from napari_stemlearn.micrograph import check_pixel_size
+
+    changes = {"threshold": threshold, "test_time_augmentation": tta or None}
+    chosen = chosen_settings(FindSettings, preset=preset, file=settings, assignments=assignments, changes=changes)
+    if pixel_size is not None:
+        check_pixel_size(pixel_size, "the images")
+    if maps and out is None:
+        raise SettingsError("Score maps are files; give --out with --maps.")
+    request = Request(
+        images=tuple(map(str, images)),
+        model=model,
+        pixel_size=pixel_size,
+        title=int(title) if title is not None and title.isdigit() else title,
+        device=device,
+        maps=maps,
+    )
+    asked: list[bool] = []
+    with tempfile.TemporaryDirectory() as scratch, stop_on_interrupt(lambda: asked.append(True)):
+        target = out if out is not None else Path(scratch) / "sites.csv"
+        done = watch(search_files(chosen, request, target, should_stop=lambda: bool(asked)), "searching")
+        for table in done.result["tables"]:
+            typer.echo(table if out is not None else Path(table).read_text(encoding="utf-8"), nl=out is not None)
+    classes = ", ".join(f"{count} {name}" for name, count in done.result["classes"].items())
+    note(f"Found {done.result['sites']} sites{': ' + classes if classes else ''}.")
+    if done.stopped:
+        raise typer.Exit(INTERRUPTED)

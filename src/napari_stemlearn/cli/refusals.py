@@ -1,0 +1,46 @@
+"""Errors as one sentence and an exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from napari_stemlearn.errors import StemlearnError
+
+BAD_INPUT = 2
+"""Exit status where the person can put it right: input, settings, disk, memory."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
+
+class SentenceGroup(TyperGroup):
+    """Commands whose errors end as one sentence on stderr."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except StemlearnError as error:
+            _refuse(str(error))
+        except BrokenPipeError:
+            raise
+        except (OSError, MemoryError) as error:
+            from napari_stemlearn.jobs.failures import explain_failure
+
+            place = getattr(error, "filename", None)
+            sentence = explain_failure(error, Path(str(place)) if place else Path.cwd())
+            if sentence.startswith("The job broke with"):
+                sentence = f"{place or 'A file'} cannot be used: {getattr(error, 'strerror', None) or error}."
+            _refuse(sentence)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _refuse(sentence: str) -> None:
+    typer.echo(f"Error: {sentence}", err=True)
+    raise typer.Exit(BAD_INPUT) from None

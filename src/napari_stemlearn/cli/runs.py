@@ -1,0 +1,143 @@
+"""``stemlearn runs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_stemlearn.jobs import Run
+
+app = typer.Typer(
+    help="List the runs of jobs; show, follow, stop, kill, resume or delete one.", invoke_without_command=True
+)
+
+RunsFolderOption = Annotated[
+    Path, typer.Option("--runs-folder", help="Where run folders lie.", envvar="STEMLEARN_RUNS", metavar="FOLDER")
+]
+DEFAULT_RUNS = Path("runs")
+NameArgument = Annotated[str, typer.Argument(help="Name of a run, its folder, or 'last' for the newest.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def runs(ctx: typer.Context, runs_folder: RunsFolderOption = DEFAULT_RUNS, as_json: JsonOption = False) -> None:
+    """List the runs, newest first."""
+    ctx.obj = runs_folder
+    if ctx.invoked_subcommand is not None:
+        return
+    from napari_stemlearn.cli.printing import note, print_json, print_table
+    from napari_stemlearn.jobs import list_runs
+
+    found = [_described(run) for run in list_runs(runs_folder)]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        note(f"There are no runs in {runs_folder}.")
+        return
+    names = ("name", "kind", "state", "done", "what")
+    print_table(names, ([entry[name] for name in names] for entry in found))
+
+
+@app.command("show")
+def show(ctx: typer.Context, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show state, settings, result or failure of a run."""
+    import yaml
+
+    from napari_stemlearn.cli.printing import print_json
+
+    run = run_named(name, ctx.obj)
+    record: dict[str, Any] = _described(run)
+    failure = run.failure
+    if failure is not None:
+        record["detail"] = failure.detail
+    record |= {"attempts": run.attempt, "result": run.result, **run.job.model_dump(mode="json", exclude={"kind"})}
+    if as_json:
+        print_json(record)
+    else:
+        typer.echo(yaml.safe_dump(record, sort_keys=False, allow_unicode=True).rstrip())
+
+
+@app.command("follow")
+def follow(ctx: typer.Context, name: NameArgument) -> None:
+    """Watch a run until it ends; Ctrl-C leaves it running."""
+    from napari_stemlearn.cli.watching import watch
+
+    run = run_named(name, ctx.obj)
+    watch(run.follow(), run.name)
+    typer.echo(f"{run.state}")
+
+
+@app.command("stop")
+def stop(ctx: typer.Context, name: NameArgument) -> None:
+    """Ask a run to stop at its next safe point, with a checkpoint."""
+    run = run_named(name, ctx.obj)
+    run.stop()
+    typer.echo(f"{run.state}")
+
+
+@app.command("kill")
+def kill(ctx: typer.Context, name: NameArgument) -> None:
+    """End a run at once; its last checkpoint stays."""
+    run = run_named(name, ctx.obj)
+    run.kill()
+    typer.echo(f"{run.state}")
+
+
+@app.command("resume")
+def resume(ctx: typer.Context, name: NameArgument) -> None:
+    """Go on with a run from its last checkpoint, in the background."""
+    run = run_named(name, ctx.obj)
+    run.resume()
+    typer.echo(f"{run.state}")
+
+
+@app.command("delete")
+def delete(ctx: typer.Context, name: NameArgument) -> None:
+    """Delete a run that has ended, with its checkpoints and its result."""
+    run = run_named(name, ctx.obj)
+    run.delete()
+    typer.echo(f"deleted {run.folder}")
+
+
+def run_named(name: str, runs_folder: Path) -> Run:
+    """Find a run by its name, its folder, or as the newest.
+
+    Raises
+    ------
+    JobError
+        If there is none.
+    """
+    from napari_stemlearn.errors import JobError
+    from napari_stemlearn.jobs import Run, list_runs
+
+    found = list_runs(runs_folder)
+    if name == "last" and found:
+        return found[0]
+    for place in (runs_folder / name, Path(name)):
+        if (place / "job.yaml").exists():
+            return Run(place)
+    known = ", ".join(run.name for run in found[:5]) or "none"
+    raise JobError(f"There is no run '{name}' in {runs_folder}; the newest there: {known}.")
+
+
+def _described(run: Run) -> dict[str, Any]:
+    from napari_stemlearn.errors import StemlearnError
+    from napari_stemlearn.jobs.event_log import last_progress
+
+    try:
+        job = run.job
+    except StemlearnError as error:
+        return {"name": run.name, "kind": "-", "state": "failed", "done": "-", "what": str(error)}
+    step = last_progress(run.folder / "events.jsonl")
+    failure = run.failure
+    return {
+        "name": run.name,
+        "kind": job.kind,
+        "state": str(run.state),
+        "done": f"{step.done} of {step.total}" if step else "-",
+        "what": failure.message if failure is not None else job.label,
+    }

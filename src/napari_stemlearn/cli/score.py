@@ -1,0 +1,276 @@
+"""``stemlearn score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_stemlearn.formats.site_files import SitesSidecar
+
+
+def score(
+    found: Annotated[Path, typer.Argument(help="CSV of found sites.", metavar="FOUND.csv")],
+    truth: Annotated[Path, typer.Argument(help="CSV of true sites; foreign ones need y,x,class.", metavar="TRUTH.csv")],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            "--tolerance", help="Largest distance of a pair in angstrom; default: min(0.6, half the spacing)."
+        ),
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option("--pixel-size", help="Angstrom per pixel; default: what the files say.")
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="Score this class only. Repeatable.", metavar="CLASS")
+    ] = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="Count a found class as a true one. Repeatable.", metavar="FOUND=TRUTH"),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", help="True class that is undecided: counts neither way. Repeatable.", metavar="CLASS"),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Leave out found sites with a lower score.")
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Frames to score, such as 0,2-5; default: all with a site.")
+    ] = None,
+    border: Annotated[float, typer.Option("--border", help="Leave out this many pixels at the edge.")] = 0.0,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", help="Height and width of a frame in pixels, for the border.", metavar="Y,X"),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", help="The micrograph: gives the shape; picks its sites where FOUND holds several."),
+    ] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Try every score threshold (precision-recall curve).")] = False,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Confidence intervals.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the scores as .csv or .json.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the scores as .png, .svg or .pdf.")] = None,
+) -> None:
+    """Score found sites against true ones: one-to-one optimal matching per frame and class."""
+    from napari_stemlearn import scoring
+    from napari_stemlearn.cli.printing import note, print_json, print_table
+    from napari_stemlearn.formats import read_sidecar, read_sites
+
+    found_sidecar, truth_sidecar = read_sidecar(found), read_sidecar(truth)
+    found_sites = read_sites(found, pixel_size=pixel_size, origin="predicted")
+    scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
+    truth_sites = read_sites(truth, pixel_size=scale, origin="truth")
+    found_sites = _of_image(found_sites, found, image)
+    truth_sites = _of_image(truth_sites, truth, image)
+    if threshold is not None:
+        found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
+    class_map = _class_map(maps or [])
+    rule: dict[str, Any] = {
+        "tolerance_angstrom": tolerance,
+        "pixel_size": scale,
+        "border": border,
+        "class_map": class_map,
+        "ignore": ignore or (),
+        "classes": classes,
+        "frames": _frames(frames) if frames is not None else None,
+        "shape": _shape(shape, image, found_sidecar, truth_sidecar) if border > 0 else None,
+    }
+    _check_classes(classes or [], class_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
+    if frames is None:
+        _tell_unlabelled(found_sites, truth_sites)
+    scores = scoring.score(found_sites, truth_sites, **rule)
+    swept = scoring.sweep(found_sites, truth_sites, **rule) if sweep else None
+    drawn = scoring.bootstrap(scores.matches) if bootstrap else None
+    if out is not None:
+        scoring.write_scores(out, scores, swept, drawn)
+    if figure is not None:
+        _draw(figure, scores, swept, drawn, f"{found.name} against {truth.name}")
+    used = scores.matches.rule
+    note(
+        f"Tolerance {used['tolerance_angstrom']:.3g} angstrom at {scale:.4g} angstrom per pixel, "
+        f"border {border:g} px, frames {', '.join(map(str, scores.matches.frames)) or 'none'}."
+    )
+    if as_json:
+        print_json(scoring.scores_record(scores, swept, drawn))
+        return
+    table = scores.table.drop(columns=["mean_dy_angstrom", "mean_dx_angstrom"])
+    print_table(list(table.columns), table.itertuples(index=False, name=None))
+    if swept is not None:
+        typer.echo("")
+        print_table(list(swept.best.columns), swept.best.itertuples(index=False, name=None))
+    if drawn is not None:
+        note(f"Intervals: {drawn.confidence:.0%}, from {drawn.n_units} {drawn.unit}.")
+        typer.echo("")
+        print_table(list(drawn.table.columns), drawn.table.itertuples(index=False, name=None))
+
+
+def _pixel_size(
+    given: float | None,
+    found: Path,
+    found_sites: pd.DataFrame,
+    found_sidecar: SitesSidecar | None,
+    truth: Path,
+    truth_sidecar: SitesSidecar | None,
+) -> float:
+    """The pixel size given, else of the found sites, else of the true ones; in angstrom."""
+    from napari_stemlearn.cli.printing import note
+    from napari_stemlearn.errors import SitesError
+    from napari_stemlearn.formats import read_sites
+    from napari_stemlearn.micrograph import check_pixel_size
+
+    if given is not None:
+        return check_pixel_size(given, found.name)
+    of_found = found_sidecar.pixel_size_angstrom if found_sidecar else None
+    of_found = of_found or _implied(found_sites)
+    of_truth = truth_sidecar.pixel_size_angstrom if truth_sidecar else None
+    if of_truth is None:
+        import contextlib
+
+        # positions in angstrom alone cannot be read before the pixel size is known
+        with contextlib.suppress(SitesError):
+            of_truth = _implied(read_sites(truth, origin="truth"))
+    if of_found is None and of_truth is None:
+        raise SitesError(
+            f"Neither {found.name} nor {truth.name} tells the pixel size; give it with --pixel-size in angstrom."
+        )
+    if of_found and of_truth and abs(of_found / of_truth - 1) > 0.005:
+        note(
+            f"Warning: {found.name} says {of_found:.4g} angstrom per pixel, {truth.name} {of_truth:.4g}; "
+            f"{of_found:.4g} is used."
+        )
+    return float(of_found or of_truth or 0)
+
+
+def _implied(sites: pd.DataFrame) -> float | None:
+    """Pixel size that the angstrom columns say."""
+    import numpy as np
+
+    far = sites[(sites["y"].abs() > 1) & np.isfinite(sites["y_angstrom"])]
+    return float(np.median(far["y_angstrom"] / far["y"])) if len(far) else None
+
+
+def _of_image(sites: pd.DataFrame, path: Path, image: Path | None) -> pd.DataFrame:
+    """The sites of one image, where a table holds those of several."""
+    from napari_stemlearn.errors import SitesError
+
+    if "image" not in sites or image is None:
+        return sites
+    names = [str(name) for name in dict.fromkeys(sites["image"])]
+    if image.name not in names:
+        raise SitesError(f"{path.name} holds no sites of {image.name}; it has those of {', '.join(names)}.")
+    chosen = sites[sites["image"].astype(str) == image.name].reset_index(drop=True)
+    if "image_frame" in chosen:
+        chosen["frame"] = chosen["image_frame"].astype(int)
+    return chosen
+
+
+def _class_map(entries: list[str]) -> dict[str, str]:
+    from napari_stemlearn.errors import SitesError
+
+    mapping = {}
+    for entry in entries:
+        of_found, separator, of_truth = entry.partition("=")
+        if not separator or not of_found.strip() or not of_truth.strip():
+            raise SitesError(f"--map takes FOUND=TRUTH, not '{entry}'.")
+        mapping[of_found.strip()] = of_truth.strip()
+    return mapping
+
+
+def _check_classes(
+    classes: list[str],
+    class_map: dict[str, str],
+    found: pd.DataFrame,
+    truth: pd.DataFrame,
+    found_sidecar: SitesSidecar | None,
+    truth_sidecar: SitesSidecar | None,
+) -> None:
+    """Refuse classes that occur nowhere: a misspelt one would score nothing in silence."""
+    from napari_stemlearn.errors import SitesError
+
+    in_found = {*found["class"].astype(str), *(found_sidecar.classes if found_sidecar else [])}
+    in_truth = {*truth["class"].astype(str), *(truth_sidecar.classes if truth_sidecar else [])}
+    for name in class_map:
+        if in_found and name not in in_found:
+            raise SitesError(f"--map names '{name}', but the found classes are {', '.join(sorted(in_found))}.")
+    known = {class_map.get(name, name) for name in in_found} | in_truth
+    for name in classes:
+        if name not in known:
+            raise SitesError(
+                f"The class '{name}' is in neither table; they have {', '.join(sorted(known)) or 'no sites'}."
+            )
+
+
+def _tell_unlabelled(found: pd.DataFrame, truth: pd.DataFrame) -> None:
+    """Say which searched frames have no true site: perhaps nobody labelled them."""
+    from napari_stemlearn.cli.printing import note
+
+    bare = sorted(set(found["frame"]) - set(truth["frame"]))
+    if bare and len(truth):
+        note(
+            f"Warning: frames {', '.join(map(str, bare))} have found sites but no true ones, "
+            "so these count as false; use --frames if nobody labelled them."
+        )
+
+
+def _frames(text: str) -> list[int]:
+    """Frame numbers from ``0,2-5``."""
+    from napari_stemlearn.errors import SitesError
+
+    chosen: list[int] = []
+    for part in text.split(","):
+        first, separator, last = part.strip().partition("-")
+        if not first.isdigit() or (separator and not last.isdigit()):
+            raise SitesError(f"--frames takes numbers from 0 such as 0,2-5, not '{text}'.")
+        chosen += range(int(first), int(last or first) + 1)
+    return chosen
+
+
+def _shape(
+    text: str | None, image: Path | None, found_sidecar: SitesSidecar | None, truth_sidecar: SitesSidecar | None
+) -> tuple[int, int]:
+    """Shape of a frame: given, of the image, or of the image that a sidecar names."""
+    from napari_stemlearn.errors import SitesError
+
+    if text is not None:
+        parts = [part.strip() for part in text.replace("x", ",").split(",")]
+        if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+            raise SitesError(f"--shape takes the height and width in pixels as Y,X, not '{text}'.")
+        return int(parts[0]), int(parts[1])
+    if image is not None:
+        from napari_stemlearn.formats import read_micrograph
+
+        return read_micrograph(image).shape
+    for sidecar in (found_sidecar, truth_sidecar):
+        if sidecar is None:
+            continue
+        shapes = [sidecar.image.shape] if sidecar.image is not None else []
+        shapes += [tuple(entry.get("shape", ())) for entry in sidecar.provenance.get("images", [])]
+        frames = {tuple(entry[-2:]) for entry in shapes if len(entry) >= 2}
+        if len(frames) == 1:
+            height, width = frames.pop()
+            return int(height), int(width)
+    raise SitesError(
+        "A border needs the size of the image, which neither file tells; give --shape Y,X or --image FILE."
+    )
+
+
+def _draw(path: Path, scores: Any, swept: Any, drawn: Any, title: str) -> None:
+    from napari_stemlearn import scoring
+    from napari_stemlearn.errors import FormatError
+
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise FormatError(f"Figures are written as .png, .svg or .pdf, not as '{path.suffix or path.name}'.")
+    chart = scoring.scores_figure(scores, swept, drawn, title=title)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        chart.savefig(part, format=path.suffix[1:].lower(), dpi=150)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise FormatError(f"The figure cannot be written to {path}: {error.strerror or error}.") from error

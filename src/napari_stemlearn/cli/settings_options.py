@@ -1,0 +1,153 @@
+"""Settings from a preset, a file and single values, in this order."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+
+import typer
+
+if TYPE_CHECKING:
+    from napari_stemlearn.settings import Settings
+
+    Model = TypeVar("Model", bound=Settings)
+else:
+    Model = TypeVar("Model")
+
+PresetOption = Annotated[str, typer.Option("--preset", help="Named settings to start from.")]
+SettingsOption = Annotated[
+    Path | None, typer.Option("--settings", help="YAML file of settings; overrides the preset.", metavar="FILE")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="One setting, such as imaging.pixel_size=0.1 or imaging=varied (a preset). Repeatable.",
+        metavar="NAME=VALUE",
+    ),
+]
+
+
+def chosen_settings(
+    model: type[Model],
+    *,
+    preset: str = "default",
+    file: Path | None = None,
+    assignments: list[str] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Model:
+    """Put settings together.
+
+    Parameters
+    ----------
+    model
+        Settings model.
+    preset
+        Named settings to start from.
+    file
+        YAML file; what it holds overrides the preset. A section may be the name of its preset.
+    assignments
+        ``name=value`` texts, which override the file.
+    changes
+        From options of their own, which override everything; None leaves as it is. Dots reach into sections.
+
+    Raises
+    ------
+    SettingsError
+        Names the setting, what is wrong and what is allowed.
+    """
+    from napari_stemlearn.settings import read_yaml
+
+    model.preset(preset)
+    values = copy.deepcopy(model.presets[preset])
+    if file is not None:
+        values = _merged(model, values, read_yaml(file))
+    record = model.checked(_with_presets(model, values)).record()
+    for assignment in assignments or []:
+        keys, value = _parsed(assignment)
+        _assign(record, keys, value, assignment)
+        record = _with_presets(model, record)
+    for key, value in (changes or {}).items():
+        if value is not None:
+            _assign(record, key.split("."), value, key)
+    return model.checked(record)
+
+
+def section_of(model: type[Any], name: str) -> type[Settings] | None:
+    """Settings model of a field that is a section of its own."""
+    from napari_stemlearn.settings import Settings
+
+    field = model.model_fields.get(name)
+    if field is None:
+        return None
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, Settings):
+            return candidate
+    return None
+
+
+def _merged(model: type[Any], base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay `changes` over `base`: sections are merged, everything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        section = section_of(model, key)
+        if section is not None and isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(section, merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _with_presets(model: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Replace the name of a preset by what it stands for, in every section."""
+    done = dict(values)
+    for key, value in values.items():
+        section = section_of(model, key)
+        if section is None:
+            continue
+        if isinstance(value, str):
+            done[key] = section.preset(value).record()
+        elif isinstance(value, dict):
+            done[key] = _with_presets(section, value)
+    return done
+
+
+def _parsed(assignment: str) -> tuple[list[str], Any]:
+    from napari_stemlearn.settings import parse_assignments
+
+    value: Any = parse_assignments([assignment])
+    keys = assignment.partition("=")[0].strip().split(".")
+    for key in keys:
+        value = value[key]
+    return keys, value
+
+
+def _assign(values: Any, keys: list[str], value: Any, assignment: str) -> None:
+    """Set a value deep inside; a number counts entries of a list from 0."""
+    from napari_stemlearn.errors import SettingsError
+
+    *parents, last = keys
+    for parent in parents:
+        values = _entry(values, parent, assignment)
+    if isinstance(values, list):
+        _entry(values, last, assignment)
+        values[int(last)] = value
+    elif isinstance(values, dict):
+        values[last] = value
+    else:
+        raise SettingsError(f"'{assignment}' reaches into {'.'.join(parents)}, which has no parts.")
+
+
+def _entry(values: Any, key: str, assignment: str) -> Any:
+    from napari_stemlearn.errors import SettingsError
+
+    if isinstance(values, list):
+        if not key.isdigit() or int(key) >= len(values):
+            raise SettingsError(f"'{assignment}': '{key}' is no entry of a list of {len(values)}, counted from 0.")
+        return values[int(key)]
+    if isinstance(values, dict):
+        if values.get(key) is None:
+            values[key] = {}
+        return values[key]
+    raise SettingsError(f"'{assignment}' reaches into a setting that has no parts.")

@@ -1,0 +1,132 @@
+"""``stemlearn train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
+from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+
+
+def train(
+    settings: SettingsOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="Recipe of a shipped model, by its name; its settings override the preset."),
+    ] = None,
+    assignments: SetOption = None,
+    preset: PresetOption = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder that gets a copy of the trained model.", metavar="FOLDER")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", help="Go on with this run: its name, folder, or 'last'.", metavar="RUN")
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Start a process of its own and return; see 'stemlearn runs'.")
+    ] = False,
+    runs_folder: RunsFolderOption = DEFAULT_RUNS,
+) -> None:
+    """Train a network that finds atoms or defects, from simulations or from a stored set.
+
+    Prints the folder of the trained model. Ctrl-C stops with a checkpoint; 'stemlearn train --resume RUN' goes on.
+    """
+    from napari_stemlearn import jobs
+    from napari_stemlearn.cli.printing import note
+    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli.runs import run_named
+    from napari_stemlearn.cli.settings_options import chosen_settings
+    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
+    from napari_stemlearn.errors import JobError, SettingsError
+    from napari_stemlearn.learning.settings import SegmentationSettings
+
+    if resume is not None:
+        if settings or recipe or assignments or name or device or preset != "default":
+            raise SettingsError("A resumed run keeps its settings; give --resume without other settings.")
+        run = run_named(resume, runs_folder)
+        if run.job.kind != "train":
+            raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not a training.")
+    else:
+        if recipe is not None and settings is not None:
+            raise SettingsError("Give either --recipe or --settings; both are files of settings.")
+        file = recipe_file(recipe) if recipe is not None else settings
+        changes = {"name": name, "device": device}
+        chosen = chosen_settings(
+            SegmentationSettings, preset=preset, file=file, assignments=assignments, changes=changes
+        )
+        if out is not None:
+            check_out(out)
+        run = jobs.create("train", chosen, runs_folder=runs_folder, label=chosen.name)
+    if background:
+        if out is not None:
+            raise SettingsError("With --background the model stays in the run folder; leave --out away.")
+        run.resume() if resume is not None else run.start()
+        typer.echo(str(run.folder))
+        return
+    note(f"Run folder: {run.folder}")
+    with stop_on_interrupt(run.stop):
+        done = watch(run.execute(resume=resume is not None), "training")
+    if done.stopped:
+        note(f"Stopped with a checkpoint; go on with: stemlearn train --resume {run.folder}")
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(str(_delivered(run.result_folder, out)))
+
+
+def recipe_file(name: str) -> Path:
+    """YAML file of a recipe.
+
+    Raises
+    ------
+    SettingsError
+        Lists the recipes.
+    """
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.models.store import shipped_folder
+
+    recipes = {path.stem: path for path in sorted((shipped_folder() / "recipes").glob("*.yaml"))}
+    if name not in recipes:
+        raise SettingsError(f"There is no recipe '{name}'; choose one of {', '.join(recipes) or 'none'}.")
+    return recipes[name]
+
+
+def check_out(out: Path) -> None:
+    """Refuse, before hours of training, a folder that cannot take the model.
+
+    Raises
+    ------
+    SettingsError
+        If it is there and holds something else than a model.
+    """
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.models.store import CARD
+
+    if out.exists() and not out.is_dir():
+        raise SettingsError(f"{out} is a file; --out takes a folder.")
+    if out.is_dir() and any(out.iterdir()) and not (out / CARD).exists():
+        raise SettingsError(f"{out} holds other files than a model; choose a new or empty folder.")
+
+
+def _delivered(result: Path, out: Path | None) -> Path:
+    """Where the model lies; copied to `out` where that was asked for."""
+    import shutil
+
+    from napari_stemlearn.errors import JobError
+    from napari_stemlearn.models.store import CARD, WEIGHTS
+
+    cards = sorted(result.rglob(CARD))
+    if not cards:
+        raise JobError(f"The training left no model in {result}.")
+    model = cards[0].parent
+    if out is None:
+        return model
+    out.mkdir(parents=True, exist_ok=True)
+    for file in (WEIGHTS, CARD):
+        part = out / f".{file}"
+        shutil.copyfile(model / file, part)
+        part.replace(out / file)
+    return out

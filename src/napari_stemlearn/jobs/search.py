@@ -1,0 +1,289 @@
+"""Find sites in files: single images and stacks, one table for all or one for each."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_stemlearn.errors import JobError, MicrographError, SitesError
+from napari_stemlearn.events import Done, Event, Log, Progress, Started
+from napari_stemlearn.finding.settings import FindSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_stemlearn.finding.found import Found
+    from napari_stemlearn.micrograph import Micrograph
+
+CLASSICAL = "log"
+"""Name of the finder that needs no model."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to search.
+
+    Parameters
+    ----------
+    images
+        Files of micrographs.
+    model
+        Name or folder of a model, or ``log`` for the classical finder.
+    pixel_size
+        Of all images in angstrom, where the files do not tell it or tell it wrongly.
+    title
+        Which image of files that hold several: number or title.
+    device
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+    maps
+        Whether to write the score maps.
+    """
+
+    images: tuple[str, ...]
+    model: str
+    pixel_size: float | None = None
+    title: int | str | None = None
+    device: str = "auto"
+    maps: bool = False
+
+
+def find_in_files(
+    settings: FindSettings,
+    folder: Path,
+    *,
+    inputs: dict[str, Any],
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Search files and write ``folder/result/sites.csv`` for one image, ``NAME_sites.csv`` for each of several.
+
+    The work of a job. `inputs` are the fields of `Request`; `resume` begins again, as a search is short.
+
+    Raises
+    ------
+    JobError
+        If `inputs` do not make a `Request`.
+    """
+    try:
+        request = Request(**{**inputs, "images": tuple(str(path) for path in inputs["images"])})
+    except (TypeError, KeyError) as error:
+        raise JobError(f"A search needs images and model as inputs: {error}.") from error
+    result = Path(folder) / "result"
+    out = result / "sites.csv" if len(request.images) == 1 else result
+    yield from search_files(settings, request, out, should_stop=should_stop)
+
+
+def search_files(
+    settings: FindSettings, request: Request, out: Path, *, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[Event]:
+    """Search files and write what is found.
+
+    Parameters
+    ----------
+    settings
+        How to search.
+    request
+        What to search.
+    out
+        A name that ends in ``.csv`` takes the sites of all images; of several images ``frame`` counts through, and the
+        columns ``image`` and ``image_frame`` tell where a site is from. Another name is a folder, which gets a table
+        ``NAME_sites.csv`` for each image. Maps lie beside the tables as ``NAME_map_CLASS.tif``.
+    should_stop
+        Asked between tiles; images that were searched to their end, and finished frames of a stack, are kept.
+
+    Yields
+    ------
+    Event
+        The last is a `Done` with ``tables`` (paths), ``sites``, ``classes`` (counts) and ``notes``.
+
+    Raises
+    ------
+    FormatError, MicrographError
+        If an image cannot be read or searched; all of them are looked at before the search begins.
+    ModelError
+        If the model is unknown or broken.
+    SitesError
+        If images of different pixel sizes are to share one table.
+    """
+    names = _names(request.images)
+    sizes = [_checked(path, request) for path in request.images]
+    one_table = out.suffix.lower() == ".csv"
+    if one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
+        raise SitesError(
+            f"The images have pixel sizes from {min(sizes):.4g} to {max(sizes):.4g} angstrom, which one table cannot "
+            "hold; give a folder, which gets one table for each."
+        )
+    folder = out.parent if one_table else out
+    folder.mkdir(parents=True, exist_ok=True)
+    model, device = _loaded(request)
+    yield Started(device=device[0], device_name=device[1], memory_free_gb=device[2])
+    tables: list[pd.DataFrame] = []
+    written: list[str] = []
+    images: list[dict[str, Any]] = []
+    notes: list[str] = []
+    counts: dict[str, int] = {}
+    record: dict[str, Any] = {}
+    first_frame = 0
+    stopped = False
+    for name, path in zip(names, request.images, strict=True):
+        if should_stop():
+            stopped = True
+            break
+        micrograph = _read(path, request)
+        found = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
+        record, stopped = found.record, found.stopped
+        for note in found.notes:
+            sentence = f"{name}: {note}" if len(names) > 1 else note
+            notes.append(sentence)
+            yield Log(message=sentence)
+        for site_class in record["thresholds"]:
+            count = int((found.sites["class"] == site_class).sum())
+            counts[site_class] = counts.get(site_class, 0) + count
+        images.append({"name": name, "shape": list(micrograph.data.shape), "pixel_size": micrograph.pixel_size})
+        if found.maps is not None:
+            _write_maps(folder, _table_name(name, names), found)
+        if one_table and len(names) > 1:
+            numbered = found.sites.assign(image=name, image_frame=found.sites["frame"])
+            tables.append(numbered.assign(frame=numbered["frame"] + first_frame))
+        else:
+            table = out if one_table else folder / f"{_table_name(name, names)}_sites.csv"
+            _write(table, found.sites, found.record, images[-1:], micrograph)
+            written.append(str(table))
+        first_frame += micrograph.n_frames
+        if stopped:
+            break
+    if one_table and len(names) > 1 and tables:
+        from napari_stemlearn.sites import concat_sites
+
+        _write(out, concat_sites(tables), record, images, None)
+        written.append(str(out))
+    result = {"tables": written, "sites": sum(counts.values()), "classes": counts, "notes": notes}
+    yield Done(result=result, stopped=stopped)
+
+
+def _search(
+    micrograph: Micrograph,
+    name: str,
+    model: Any,
+    settings: FindSettings,
+    with_maps: bool,
+    should_stop: Callable[[], bool],
+) -> Generator[Event, None, Found]:
+    """Search one micrograph in a thread, so that its tiles can be reported while it works."""
+    from napari_stemlearn.finding import find
+
+    reports: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def work() -> None:
+        try:
+            found = find(
+                micrograph,
+                model,
+                settings,
+                on_progress=lambda done, total: reports.put(("tiles", (done, total))),
+                should_stop=lambda: left.is_set() or should_stop(),
+                with_maps=with_maps,
+            )
+            reports.put(("found", found))
+        except BaseException as error:
+            reports.put(("error", error))
+
+    worker = threading.Thread(target=work, name="search", daemon=True)
+    worker.start()
+    try:
+        while True:
+            kind, value = reports.get()
+            if kind == "tiles":
+                yield Progress(done=value[0], total=value[1], stage=f"tiles of {name}")
+            elif kind == "error":
+                raise value
+            else:
+                return value  # type: ignore[no-any-return]
+    finally:
+        left.set()
+        worker.join()
+
+
+def _loaded(request: Request) -> tuple[Any, tuple[str, str, float | None]]:
+    """The model, and the device with its name and free memory."""
+    if request.model == CLASSICAL:
+        return CLASSICAL, ("cpu", "", None)
+    from napari_stemlearn.models.device import device_name, memory_free_gb
+    from napari_stemlearn.models.store import load_model
+
+    model = load_model(request.model, request.device)
+    return model, (str(model.device), device_name(model.device), memory_free_gb(model.device))
+
+
+def _read(path: str, request: Request, lazy: bool | None = None) -> Micrograph:
+    from napari_stemlearn.formats import read_micrograph
+
+    return read_micrograph(path, pixel_size=request.pixel_size, image=request.title, lazy=lazy)
+
+
+def _checked(path: str, request: Request) -> float:
+    """Pixel size of an image that can be read."""
+    try:
+        return _read(path, request, lazy=True).require_pixel_size()
+    except MicrographError as error:
+        if "is not known" in str(error):
+            raise MicrographError(f"{Path(path).name} does not tell its pixel size; give it in angstrom.") from error
+        raise
+
+
+def _names(images: Sequence[str]) -> list[str]:
+    """Short names of files, longer where two would be the same.
+
+    Raises
+    ------
+    SitesError
+        If there is no file, or one is given twice.
+    """
+    if not images:
+        raise SitesError("There is no image to search.")
+    for path in images:
+        if list(images).count(path) > 1:
+            raise SitesError(f"{path} is given twice.")
+    short = [Path(path).name for path in images]
+    return [name if short.count(name) == 1 else str(path) for name, path in zip(short, images, strict=True)]
+
+
+def _table_name(name: str, names: Sequence[str]) -> str:
+    """Name of an image's table and maps, without ending."""
+    stems = [Path(other).stem for other in names]
+    stem = Path(name).stem
+    return stem if stems.count(stem) == 1 else name.replace("/", "_").replace("\\", "_").replace(":", "_")
+
+
+def _write(
+    path: Path,
+    sites: pd.DataFrame,
+    record: dict[str, Any],
+    images: list[dict[str, Any]],
+    micrograph: Micrograph | None,
+) -> None:
+    from napari_stemlearn.formats import write_sites
+
+    write_sites(
+        path,
+        sites,
+        pixel_size=images[0]["pixel_size"],
+        micrograph=micrograph,
+        classes=list(record["thresholds"]),
+        provenance={**record, "images": images},
+    )
+
+
+def _write_maps(folder: Path, stem: str, found: Found) -> None:
+    from napari_stemlearn.formats import write_tiff
+    from napari_stemlearn.micrograph import Micrograph
+
+    for site_class, values in (found.maps or {}).items():
+        provenance = {**found.record, "kind": "score map", "class": site_class}
+        name = f"{stem}_map_{site_class}"
+        write_tiff(folder / f"{name}.tif", Micrograph(values, found.map_pixel_size, name, provenance))

@@ -1,0 +1,155 @@
+"""Help, version, bad usage, and the commands that only print."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from napari_stemlearn import __version__
+from napari_stemlearn.cli.settings import MODELS
+from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.formats import write_tiff
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.micrograph import Micrograph
+
+SCRIPT = Path(sys.executable).with_name("stemlearn")
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from napari_stemlearn.cli.app import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = ('torch', 'numpy', 'pandas', 'pydantic', 'abtem', 'hyperspy', 'matplotlib', 'napari', 'qtpy')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"
+    for command in ("simulate", "train", "find", "score", "models", "runs", "crystals", "info", "settings"):
+        assert command in shown
+
+
+def test_the_installed_command_runs(tmp_path: Path) -> None:
+    words = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "napari_stemlearn.cli"]
+    begun = time.perf_counter()
+    done = subprocess.run([*words, "--version"], capture_output=True, text=True, check=True)
+    print(f"stemlearn --version: {time.perf_counter() - begun:.2f} s")
+    assert done.stdout.strip() == f"napari-stemlearn {__version__}"
+    bad = subprocess.run([*words, "info", "nowhere.tif"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert bad.returncode == 2
+    assert bad.stderr == "Error: The file nowhere.tif does not exist.\n"
+    assert bad.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["bake"], ["info"], ["simulate", "out", "--number", "many"], ["score", "one.csv"]])
+def test_bad_usage_ends_with_status_2(stemlearn, words: list[str]) -> None:  # type: ignore[no-untyped-def]
+    result = stemlearn(*words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip()
+
+
+def test_crystals(stemlearn) -> None:  # type: ignore[no-untyped-def]
+    table = stemlearn("crystals")
+    assert table.exit_code == 0
+    assert any(line.startswith("WSe2 ") and "chalcogen" in line for line in table.stdout.splitlines())
+    entries = json.loads(stemlearn("crystals", "--json").stdout)
+    assert {"graphene", "WSe2", "SrTiO3"} <= {entry["name"] for entry in entries}
+    assert all(entry["lattice_constant"] > 2 for entry in entries)
+
+
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_printed_settings_are_the_default_ones(stemlearn, kind: str) -> None:  # type: ignore[no-untyped-def]
+    from importlib import import_module
+
+    printed = stemlearn("settings", kind)
+    assert printed.exit_code == 0
+    module, _, name = MODELS[kind].partition(":")
+    model = getattr(import_module(module), name)
+    assert model.checked(yaml.safe_load(printed.stdout)) == model.preset()
+
+
+def test_printed_settings_tell_units_and_ranges(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    text = stemlearn("settings", "imaging").stdout
+    assert "# Beam energy. [10 to 1000 keV]\n  beam_energy: 80.0" in text
+    assert "shape: [256, 256]" in text
+    tiny = yaml.safe_load(stemlearn("settings", "train", "--preset", "tiny").stdout)
+    assert SegmentationSettings.checked(tiny) == SegmentationSettings.preset("tiny")
+    assert refused("settings", "bake").startswith("There are no settings 'bake'; choose one of train, simulate")
+    assert "has no preset 'huge'; choose one of default, quick, tiny" in refused(
+        "settings", "train", "--preset", "huge"
+    )
+
+
+def test_settings_override_each_other_in_order(tmp_path: Path) -> None:
+    from napari_stemlearn.cli.settings_options import chosen_settings
+
+    file = tmp_path / "settings.yaml"
+    file.write_text("number: 3\nseed: 4\nimaging:\n  pixel_size: 0.3\n  shape: [32, 32]\nstructure: graphene\n")
+    chosen = chosen_settings(
+        SimulateSettings,
+        file=file,
+        assignments=["seed=5", "imaging.shape=[48, 40]", "structure.defects.1.probability=0.25"],
+        changes={"seed": 6, "number": None},
+    )
+    assert (chosen.number, chosen.seed) == (3, 6)
+    assert chosen.imaging.pixel_size == 0.3
+    assert chosen.imaging.shape == (48, 40)
+    assert chosen.structure.crystal == "graphene"
+    assert chosen.structure.defects[1].probability == 0.25
+    varied = chosen_settings(SimulateSettings, assignments=["imaging=varied", "imaging.probe.beam_energy=200"])
+    assert varied.imaging.probe.beam_energy == 200
+    assert str(varied.imaging.probe.C30) == "normal(0, 5000)"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("imaging.pixel_size=fine", "pixel_size"),
+        ("imaging.pixel_size=-1", "allowed: 0.01 to 2 angstrom"),
+        ("imaging.pixels=3", "There is no setting 'imaging.pixels'"),
+        ("imaging=blurry", "ImagingSettings has no preset 'blurry'; choose one of default"),
+        ("number", "'number' is not of the form name=value"),
+        ("structure.defects.7.probability=1", "'7' is no entry of a list of 1"),
+        ("seed.more=1", "reaches into"),
+        ("structure.crystal=Unobtainium", "There is no crystal preset 'Unobtainium'"),
+        ("imaging.shape=[1", "is not YAML"),
+    ],
+)
+def test_bad_settings_are_one_sentence(refused, assignment: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    assert words in refused("simulate", "out", "--set", assignment)
+    assert not Path("out").exists()
+
+
+def test_bad_settings_files(refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert "does not exist" in refused("simulate", "out", "--settings", "nowhere.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    assert "holds a list" in refused("simulate", "out", "--settings", "list.yaml")
+    (tmp_path / "torn.yaml").write_text("number: [1\n")
+    assert "cannot be read as YAML" in refused("simulate", "out", "--settings", "torn.yaml")
+
+
+def test_info_tells_shape_pixel_size_and_trouble(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    image = np.arange(12 * 10, dtype=np.float32).reshape(12, 10)
+    write_tiff(tmp_path / "a.tif", Micrograph(image, 0.25, "a", {"synthetic": False, "microscope": "x"}))
+    told = json.loads(stemlearn("info", "a.tif", "--json").stdout)
+    assert told[0]["shape"] == [12, 10]
+    assert told[0]["pixel_size_angstrom"] == pytest.approx(0.25)
+    assert told[0]["field_of_view_angstrom"] == pytest.approx([3.0, 2.5])
+    assert told[0]["first_frame"] == {"minimum": 0.0, "maximum": 119.0, "mean": pytest.approx(59.5)}
+    assert "trouble" not in told[0]
+    assert "microscope: x" in stemlearn("info", "a.tif").stdout
+    image[3, 3] = np.nan
+    write_tiff(tmp_path / "b.tif", Micrograph(np.stack([image, image]), None, "b"))
+    told = json.loads(stemlearn("info", "b.tif", "--json").stdout)
+    assert told[0]["axes"] == ["frame", "y", "x"]
+    assert told[0]["pixel_size_angstrom"].startswith("unknown")
+    assert "1 pixels that are NaN" in told[0]["trouble"]
+    assert "does not exist" in refused("info", "nowhere.tif")

@@ -1,0 +1,181 @@
+"""``stemlearn score``: the numbers, where pixel size and shape come from, and every refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_stemlearn.formats import sidecar_path, write_sites, write_tiff
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import concat_sites, make_sites
+
+PIXEL = 0.2
+Y = np.array([10.0, 30.0, 50.0, 2.0])
+X = np.array([12.0, 33.0, 40.0, 50.0])
+
+
+@pytest.fixture
+def micrograph() -> Micrograph:
+    return Micrograph(np.random.default_rng(0).random((64, 60), dtype=np.float32), PIXEL, "image")
+
+
+@pytest.fixture
+def tables(tmp_path: Path, micrograph: Micrograph) -> None:
+    """Found: two right, one 1.2 A off, one invented; truth, ours and foreign."""
+    found = make_sites(
+        [*Y[:2] + 0.5, Y[2] + 6, Y[3], 60.0],
+        [*X[:2], X[2], X[3], 5.0],
+        "vacancy1",
+        pixel_size=PIXEL,
+        score=[0.9, 0.8, 0.7, 0.6, 0.2],
+        origin="predicted",
+    )
+    write_sites(tmp_path / "found.csv", found, micrograph=micrograph)
+    pd.DataFrame({"y": Y, "x": X, "class": "vacancy1"}).to_csv(tmp_path / "foreign.csv", index=False)
+    write_sites(tmp_path / "truth.csv", make_sites(Y, X, "V_Se", pixel_size=PIXEL), micrograph=micrograph)
+
+
+@pytest.mark.usefixtures("tables")
+def test_scores_against_a_foreign_table_take_the_pixel_size_of_the_found_one(stemlearn) -> None:  # type: ignore[no-untyped-def]
+    result = stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--json")
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert record["rule"]["pixel_size"] == pytest.approx(PIXEL)
+    row = record["classes"][-1]
+    assert (row["tp"], row["fp"], row["fn"]) == (3, 2, 1)
+    assert row["precision"] == pytest.approx(0.6)
+    assert row["recall"] == pytest.approx(0.75)
+    assert row["rms_error_angstrom"] == pytest.approx(np.sqrt(2 / 3) * 0.5 * PIXEL)
+    table = stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 0.6)
+    assert table.stdout.splitlines()[0].split()[:4] == ["class", "n_truth", "n_found", "tp"]
+    assert table.stdout.splitlines()[-1].split()[:6] == ["all", "4", "5", "3", "2", "1"]
+    assert "Tolerance 0.6 angstrom at 0.2 angstrom per pixel" in table.stderr
+    wider = json.loads(stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 1.3, "--json").stdout)
+    assert wider["classes"][-1]["tp"] == 4
+    stricter = stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--threshold", 0.75, "--json")
+    assert json.loads(stricter.stdout)["classes"][-1]["n_found"] == 2
+    other = stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--pixel-size", 0.05, "--json")
+    assert json.loads(other.stdout)["classes"][-1]["tp"] == 4
+
+
+@pytest.mark.usefixtures("tables")
+def test_border_from_shape_image_or_sidecar(stemlearn, refused, tmp_path: Path, micrograph: Micrograph) -> None:  # type: ignore[no-untyped-def]
+    base = ["score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--json", "--border", 4]
+    write_tiff(tmp_path / "image.tif", micrograph)
+    for more in ([], ["--shape", "64,60"], ["--image", "image.tif"]):
+        row = json.loads(stemlearn(*base, *more).stdout)["classes"][-1]
+        # the site at y = 2 and the invented one at y = 60 lie in the border
+        assert (row["tp"], row["fp"], row["fn"]) == (2, 1, 1)
+    sidecar_path("found.csv").unlink()
+    assert "give --shape Y,X or --image FILE" in refused(*base)
+    assert "not 'big'" in refused(*base, "--shape", "big")
+    assert "does not exist" in refused(*base, "--image", "nowhere.tif")
+    assert "must be 0 or more" in refused(*base[:-1], "-1")
+
+
+@pytest.mark.usefixtures("tables")
+def test_classes_are_mapped_chosen_ignored_and_checked(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    base = ["score", "found.csv", "truth.csv", "--tolerance", 0.6]
+    apart = json.loads(stemlearn(*base, "--json").stdout)
+    assert {row["class"]: row["tp"] for row in apart["classes"]} == {"V_Se": 0, "vacancy1": 0, "all": 0}
+    together = json.loads(stemlearn(*base, "--map", "vacancy1=V_Se", "--class", "V_Se", "--json").stdout)
+    assert [row["class"] for row in together["classes"]] == ["V_Se", "all"]
+    assert together["classes"][0]["tp"] == 3
+    undecided = json.loads(stemlearn(*base, "--ignore", "V_Se", "--json").stdout)
+    assert undecided["classes"][-1]["fn"] == 0
+    assert undecided["classes"][-1]["fp"] == 2
+    assert "--map takes FOUND=TRUTH, not 'vacancy1'" in refused(*base, "--map", "vacancy1")
+    assert "--map names 'vacancy', but the found classes are vacancy1" in refused(*base, "--map", "vacancy=V_Se")
+    assert "The class 'v1' is in neither table; they have V_Se, vacancy1" in refused(*base, "--class", "v1")
+
+
+@pytest.mark.usefixtures("tables")
+def test_sweep_bootstrap_and_files(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    base = ["score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--sweep", "--bootstrap"]
+    result = stemlearn(*base, "--json", "--out", "scores.json", "--figure", "scores.png")
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert json.loads((tmp_path / "scores.json").read_text()) == record
+    assert record["sweep"]["best"][0]["best_threshold"] == pytest.approx(0.6)
+    assert record["bootstrap"]["unit"] == "blocks"
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    text = stemlearn(*base).stdout
+    assert "average_precision" in text
+    assert stemlearn(*base, "--out", "scores.csv").exit_code == 0
+    assert "written as .csv or .json" in refused(*base, "--out", "scores.txt")
+    assert "written as .png, .svg or .pdf" in refused(*base, "--figure", "scores.doc")
+    assert "cannot be written" in refused(*base, "--figure", "nowhere/scores.png")
+    unscored = make_sites(Y, X, "vacancy1", pixel_size=PIXEL, origin="hand")
+    write_sites("unscored.csv", unscored)
+    assert "have no score" in refused("score", "unscored.csv", "foreign.csv", "--sweep")
+
+
+def test_frames_and_images(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    truth = concat_sites([make_sites(Y, X, "vacancy1", pixel_size=PIXEL, frame=frame) for frame in (0, 1)])
+    found = concat_sites(
+        [
+            make_sites(
+                Y,
+                X,
+                "vacancy1",
+                pixel_size=PIXEL,
+                frame=frame,
+                score=0.9,
+                origin="predicted",
+                extra={"image": name, "image_frame": 0},
+            )
+            for frame, name in enumerate(["a.tif", "b.tif", "c.tif"])
+        ]
+    )
+    write_sites(tmp_path / "found.csv", found)
+    write_sites(tmp_path / "truth.csv", truth)
+    every = stemlearn("score", "found.csv", "truth.csv", "--json")
+    assert json.loads(every.stdout)["classes"][-1]["fp"] == 4
+    assert "Warning: frames 2 have found sites but no true ones" in every.stderr
+    some = stemlearn("score", "found.csv", "truth.csv", "--frames", "0-1", "--json")
+    assert json.loads(some.stdout)["classes"][-1]["f1"] == 1.0
+    assert "Warning" not in some.stderr
+    assert "--frames takes numbers from 0 such as 0,2-5" in refused(
+        "score", "found.csv", "truth.csv", "--frames", "two"
+    )
+    write_sites(tmp_path / "one.csv", make_sites(Y, X, "vacancy1", pixel_size=PIXEL))
+    picked = stemlearn("score", "found.csv", "one.csv", "--image", "c.tif", "--json")
+    assert json.loads(picked.stdout)["classes"][-1]["f1"] == 1.0
+    assert "holds no sites of d.tif; it has those of a.tif" in refused(
+        "score", "found.csv", "one.csv", "--image", "d.tif"
+    )
+
+
+def test_pixel_size_is_never_guessed(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    plain = pd.DataFrame({"y": Y, "x": X, "class": "vacancy1"})
+    plain.to_csv("found.csv", index=False)
+    plain.to_csv("truth.csv", index=False)
+    assert "Neither found.csv nor truth.csv tells the pixel size" in refused("score", "found.csv", "truth.csv")
+    done = stemlearn("score", "found.csv", "truth.csv", "--pixel-size", 0.2, "--json")
+    assert json.loads(done.stdout)["classes"][-1]["f1"] == 1.0
+    write_sites(tmp_path / "ours.csv", make_sites(Y, X, "vacancy1", pixel_size=0.3))
+    assert "0.3 angstrom per pixel" in stemlearn("score", "found.csv", "ours.csv").stderr
+    write_sites(tmp_path / "found2.csv", make_sites(Y, X, "vacancy1", pixel_size=0.2))
+    assert (
+        "Warning: found2.csv says 0.2 angstrom per pixel, ours.csv 0.3"
+        in stemlearn("score", "found2.csv", "ours.csv").stderr
+    )
+    for bad in ("0", "-0.2", "nan"):
+        assert "pixel size" in refused("score", "found.csv", "truth.csv", "--pixel-size", bad)
+    for bad in ("0", "-1", "nan"):
+        assert "tolerance" in refused("score", "found2.csv", "truth.csv", "--tolerance", bad)
+
+
+def test_nothing_found_is_a_score_too(stemlearn, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_sites(tmp_path / "truth.csv", make_sites(Y, X, "vacancy1", pixel_size=PIXEL))
+    write_sites(
+        tmp_path / "found.csv", make_sites([], [], "", pixel_size=PIXEL), pixel_size=PIXEL, classes=["vacancy1"]
+    )
+    record = json.loads(stemlearn("score", "found.csv", "truth.csv", "--class", "vacancy1", "--json").stdout)
+    assert record["classes"][0]["recall"] == 0.0
+    assert record["classes"][0]["precision"] is None
+    assert record["classes"][0]["fn"] == 4
