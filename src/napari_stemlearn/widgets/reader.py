@@ -1,0 +1,170 @@
+"""What napari opens: micrographs, stacks of single files, site tables, and folders that our writer made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_stemlearn.errors import FormatError, StemlearnError
+from napari_stemlearn.formats import (
+    EXTENSIONS,
+    read_micrograph,
+    read_micrographs,
+    read_sidecar,
+    read_sites,
+    read_stack,
+)
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.widgets.layer_data import LayerData, image_layer_data, points_layer_data
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+INDEX = "stemlearn-layers.json"
+"""File that lists the layers of a folder that our writer made."""
+
+PathOrPaths = str | Path | Sequence[str | Path]
+Reader = Callable[[PathOrPaths], list[LayerData]]
+
+
+def get_micrograph_reader(path: PathOrPaths) -> Reader | None:
+    """A reader for micrographs and for folders of ours; None for what others should open, such as colour images."""
+    paths = _paths(path)
+    if len(paths) == 1 and (paths[0] / INDEX).is_file():
+        return read_folder
+    if not paths or any(entry.suffix.lower() not in EXTENSIONS for entry in paths):
+        return None
+    if any(entry.is_dir() and entry.suffix.lower() != ".zspy" for entry in paths):
+        return None
+    if paths[0].suffix.lower() in (".tif", ".tiff"):
+        from napari_stemlearn.formats.tiff_reading import is_grey_tiff
+
+        if not all(is_grey_tiff(entry) for entry in paths):
+            return None
+    return read_images
+
+
+def get_sites_reader(path: PathOrPaths) -> Reader | None:
+    """A reader for site tables; None for other tables."""
+    from napari_stemlearn.formats.site_files import is_site_table
+
+    paths = _paths(path)
+    if not paths or any(entry.suffix.lower() != ".csv" or not is_site_table(entry) for entry in paths):
+        return None
+    return read_site_tables
+
+
+def read_images(path: PathOrPaths) -> list[LayerData]:
+    """Layers for every image in a file, or one stack of several files."""
+    paths = _paths(path)
+    found = read_micrographs(paths[0]) if len(paths) == 1 else [read_stack(paths)]
+    return [image_layer_data(micrograph) for micrograph in found]
+
+
+def read_site_tables(path: PathOrPaths) -> list[LayerData]:
+    """A Points layer for each table.
+
+    A table without a pixel size of its own lies on the image it was made for: the file beside it that its name begins
+    with (``scan_labels.csv`` on ``scan.tif``), else the image that is selected in the viewer, else the only one.
+    """
+    return [_sites_layer(entry) for entry in _paths(path)]
+
+
+def read_folder(path: PathOrPaths) -> list[LayerData]:
+    """The layers of a folder that `write_folder` made, in their order and under their names.
+
+    Raises
+    ------
+    FormatError
+        If the list of layers is damaged or names a file that is not there.
+    """
+    folder = _paths(path)[0]
+    try:
+        entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))["layers"]
+        listed = [
+            (str(entry["name"]), Path(str(entry["file"])).name, entry.get("source"), bool(entry.get("stack")))
+            for entry in entries
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{folder.name}/{INDEX} is damaged, so the folder's layers are not known.") from error
+    layers = []
+    for name, file, source, stack in listed:
+        if Path(file).suffix == ".csv":
+            layers.append(_sites_layer(folder / file, name=name, source=source, stack=stack))
+        else:
+            found = read_micrograph(folder / file)
+            layers.append(image_layer_data(Micrograph(found.data, found.pixel_size, name, found.provenance)))
+    return layers
+
+
+def _sites_layer(
+    path: Path, *, name: str | None = None, source: str | None = None, stack: bool | None = None
+) -> LayerData:
+    sites = read_sites(path)
+    sidecar = read_sidecar(path)
+    pixel_size = sidecar.pixel_size_angstrom if sidecar is not None else None
+    if pixel_size is None and len(sites) and sites["y_angstrom"].notna().any():
+        far = sites[sites["y"].abs() > 1]
+        pixel_size = float((far["y_angstrom"] / far["y"]).median()) if len(far) else None
+    image = None
+    if pixel_size is None:
+        image = _image_beside(path)
+    layer = _image_shown() if pixel_size is None and image is None else None
+    if image is not None:
+        pixel_size, source = image.pixel_size, image.name
+        stack = image.is_stack if stack is None else stack
+        sites = read_sites(path, pixel_size=pixel_size)
+    elif sidecar is not None and sidecar.image is not None:
+        source = source or sidecar.image.name
+        stack = len(sidecar.image.shape) == 3 if stack is None else stack
+    return points_layer_data(
+        sites,
+        name=name or path.stem,
+        pixel_size=pixel_size,
+        stack=stack,
+        classes=sidecar.classes if sidecar is not None else None,
+        source=layer.name if layer is not None else source,
+        source_layer=layer,
+        provenance={**(sidecar.provenance if sidecar is not None else {}), "file": path.name},
+    )
+
+
+def _image_beside(path: Path) -> Micrograph | None:
+    """The image that a table is named after, the longest name first."""
+    stem = path.stem
+    while stem:
+        for ending in EXTENSIONS:
+            candidate = path.with_name(stem + ending)
+            if candidate.is_file():
+                try:
+                    found = read_micrograph(candidate, lazy=True)
+                except StemlearnError:
+                    continue
+                if found.pixel_size is not None:
+                    return found
+        stem = stem.rpartition("_")[0]
+    return None
+
+
+def _image_shown() -> Layer | None:
+    """The selected image of the current viewer, else its only one, where it has a pixel size."""
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari is not None else None
+    if viewer is None:
+        return None
+    from napari_stemlearn.widgets.layers import image_layers, pixel_size_of
+
+    images = image_layers(viewer)
+    active = viewer.layers.selection.active
+    layer = active if active in images else images[0] if len(images) == 1 else None
+    try:
+        return layer if layer is not None and pixel_size_of(layer) is not None else None
+    except StemlearnError:
+        return None
+
+
+def _paths(path: PathOrPaths) -> list[Path]:
+    return [Path(path)] if isinstance(path, (str, Path)) else [Path(entry) for entry in path]

@@ -1,0 +1,134 @@
+"""What napari saves: calibrated TIFF, site tables, and folders of both."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_stemlearn.errors import FormatError
+from napari_stemlearn.formats import write_sites, write_tiff
+from napari_stemlearn.formats.atomic import reason, replacing
+from napari_stemlearn.formats.plain_values import plain
+from napari_stemlearn.widgets.layer_data import layer_from_data
+from napari_stemlearn.widgets.layers import (
+    about,
+    kind_of,
+    micrograph_from_layer,
+    pixel_size_of,
+    placement,
+    sites_from_layer,
+)
+from napari_stemlearn.widgets.reader import INDEX
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+_OUR_BOOKKEEPING = ("schema_version", "source_id", "provenance", "classes")
+
+
+def write_micrograph(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save an image layer as calibrated TIFF; its unit is turned into angstrom.
+
+    Raises
+    ------
+    MicrographError, FormatError
+        If the layer is no micrograph (colour, 4D, pixels that are not square) or the file cannot be written.
+    """
+    layer = layer_from_data((data, attributes, "image"))
+    return [str(write_tiff(path, micrograph_from_layer(layer)))]
+
+
+def write_site_table(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Save a Points layer as a site table with its sidecar; positions are in pixels of the layer.
+
+    Raises
+    ------
+    SitesError, FormatError
+        If the features are no site table or the file cannot be written.
+    """
+    layer = layer_from_data((data, attributes, "points"))
+    return [str(_write_points(Path(path), layer, None))]
+
+
+def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]]) -> list[str]:
+    """Save image and Points layers into a folder: one file a layer, and a list that keeps names and order.
+
+    Points made on one of the images are written in that image's pixels, with its hash in their sidecar.
+
+    Raises
+    ------
+    FormatError
+        If the folder cannot be made, or already holds something else.
+    """
+    folder = Path(path)
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / INDEX).is_file())):
+        raise FormatError(f"{folder} already exists and was not made by this command; choose another name.")
+    layers = [layer_from_data(entry) for entry in layer_data]
+    images = {layer.name: layer for layer in layers if layer.as_layer_data_tuple()[2] == "image"}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {folder} cannot be made: {reason(error)}.") from error
+    written: list[str] = []
+    listed: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for layer in layers:
+        is_image = images.get(layer.name) is layer
+        stem = _file_stem(layer.name, taken)
+        if is_image:
+            file = write_tiff(folder / f"{stem}.tif", micrograph_from_layer(layer))
+        else:
+            file = _write_points(folder / f"{stem}.csv", layer, images.get(str(about(layer).get("source"))))
+        listed.append(
+            {
+                "name": layer.name,
+                "file": file.name,
+                "kind": kind_of(layer),
+                "source": about(layer).get("source"),
+                "stack": layer.ndim > 2,
+            }
+        )
+        written.append(str(file))
+    with replacing(folder / INDEX) as temporary:
+        temporary.write_text(json.dumps({"version": 1, "layers": listed}, indent=1) + "\n", encoding="utf-8")
+    return [*written, str(folder / INDEX)]
+
+
+def _write_points(path: Path, layer: Layer, image: Layer | None) -> Path:
+    record = about(layer)
+    provenance = {**(record.get("provenance") or {})}
+    provenance.update({name: value for name, value in record.items() if name not in _OUR_BOOKKEEPING})
+    classes = record.get("classes")
+    return write_sites(
+        path,
+        # through world coordinates only where it must be: they cost the last digit
+        sites_from_layer(layer, None if image is None or _same_pixels(layer, image) else image),
+        pixel_size=pixel_size_of(layer if image is None else image),
+        micrograph=micrograph_from_layer(image) if image is not None else None,
+        classes=[str(entry) for entry in classes] if isinstance(classes, (list, tuple)) else None,
+        provenance=plain({"layer": layer.name, **provenance}),
+    )
+
+
+def _same_pixels(one: Layer, other: Layer) -> bool:
+    return (
+        one.ndim == other.ndim
+        and tuple(one.units) == tuple(other.units)
+        and all(np.array_equal(a, b) for a, b in zip(placement(one), placement(other), strict=True))
+    )
+
+
+def _file_stem(name: str, taken: set[str]) -> str:
+    """A file name that any system takes and no other layer has."""
+    base = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:80] or "layer"
+    stem, number = base, 1
+    while stem.lower() in taken:
+        number += 1
+        stem = f"{base}_{number}"
+    taken.add(stem.lower())
+    return stem
