@@ -66,11 +66,11 @@ def range_text(minimum: float | None, maximum: float | None, unit: str) -> str:
     """Words for an allowed range."""
     suffix = f" {unit}" if unit else ""
     if minimum is not None and maximum is not None:
-        return f"{minimum:g} to {maximum:g}{suffix}"
+        return f"{minimum:.10g} to {maximum:.10g}{suffix}"
     if minimum is not None:
-        return f"at least {minimum:g}{suffix}"
+        return f"at least {minimum:.10g}{suffix}"
     if maximum is not None:
-        return f"at most {maximum:g}{suffix}"
+        return f"at most {maximum:.10g}{suffix}"
     return f"any number{suffix}"
 
 
@@ -100,7 +100,7 @@ class Settings(BaseModel):
                     raise ValueError(f"{name} is {value}; allowed: {allowed}")
 
     @classmethod
-    def preset(cls, name: str = "default", **changes: Any) -> Self:
+    def preset(cls, name: str = "default", /, **changes: Any) -> Self:
         """Build a named preset, with changes.
 
         Raises

@@ -80,3 +80,19 @@ def test_assignments():
     }
     with pytest.raises(SettingsError, match="not of the form"):
         parse_assignments(["dose"])
+
+
+class Named(Settings):
+    presets = {"default": {}, "other": {"name": "other"}}
+
+    name: str = "model"
+    count: int = quantity(1, "1", "How many.", maximum=1_000_000)
+
+
+def test_a_field_may_be_called_name():
+    assert Named.preset("other", name="mine").name == "mine"
+
+
+def test_large_bounds_are_written_out():
+    with pytest.raises(SettingsError, match="at most 1000000"):
+        Named.checked({"count": 2_000_000})

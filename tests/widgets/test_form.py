@@ -147,7 +147,7 @@ def test_one_line_takes_numbers_and_distributions(qtbot, form, text, value):
         ("steps", "many", "'many' is not a whole number"),
         ("steps", "", "A number is needed"),
         ("dose", "uniform(5, 1)", "needs low <= high"),
-        ("dose", "gauss(5, 1)", "'gauss'"),
+        ("dose", "gauss(5, 1)", "'gauss(5, 1)' is none of"),
         ("dose", "-3", "Dose is -3.0; allowed: at least 0 electrons"),
         ("limit", "-1", "allowed: at least 0 angstrom"),
     ],

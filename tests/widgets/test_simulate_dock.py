@@ -1,0 +1,147 @@
+"""The Simulate dock previews one image of the very set that it writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.jobs import RunState
+from napari_stemlearn.structures.settings import StructureSettings
+from napari_stemlearn.widgets.layers import kind_of
+from napari_stemlearn.widgets.simulate_dock import SimulateDock
+from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def dock(qtbot, viewer):
+    dock = SimulateDock(viewer)
+    qtbot.addWidget(dock)
+    dock.form.set_value(
+        SimulateSettings(
+            number=2,
+            device="cpu",
+            structure={"defects": [{"kind": "vacancy1", "probability": 0.3}]},
+            imaging={"shape": (40, 48), "pixel_size": 0.3},
+        )
+    )
+    return dock
+
+
+def preview(qtbot, dock):
+    dock.preview_button.click()
+    qtbot.waitUntil(lambda: not dock._background.running, timeout=100_000)
+
+
+def type_into(line, text):
+    line.setText(text)
+    line.textEdited.emit(text)
+
+
+def test_preview_and_set_hold_the_same_images(qtbot, dock, viewer):
+    preview(qtbot, dock)
+    image, columns, defects = viewer.layers
+    assert image.name == "simulated image 0"
+    assert image.data.shape == (40, 48)
+    assert [kind_of(layer) for layer in viewer.layers] == ["simulated", "truth", "truth"]
+    for layer in viewer.layers:
+        assert tuple(layer.scale) == (0.3, 0.3)
+        assert {str(unit) for unit in layer.units} == {"angstrom"}
+    assert not columns.visible
+    assert defects.visible
+    assert "40 × 48 pixels of 0.3 Å" in dock.report.text()
+    assert f"{len(defects.data)} vacancy1" in dock.report.text()
+
+    type_into(dock.index.line, "1")
+    preview(qtbot, dock)
+    assert list(viewer.layers) == [image, columns, defects]
+    assert image.name == "simulated image 1"
+    second = image.data.copy()
+
+    dock.panel.start_button.click()
+    qtbot.waitUntil(lambda: dock.panel.state is RunState.DONE, timeout=100_000)
+    assert not dock.open_button.isHidden()
+    dock.open_button.click()
+    qtbot.waitUntil(lambda: not dock._opener.running, timeout=30_000)
+    stack = viewer.layers[dock.panel.run.name]
+    assert stack.data.shape == (2, 40, 48)
+    np.testing.assert_array_equal(stack.data[1], second)
+    truth = viewer.layers[f"{dock.panel.run.name} defects"]
+    np.testing.assert_allclose(truth.data[truth.data[:, 0] == 1][:, 1:], defects.data, atol=1e-3)
+
+
+def test_take_the_specimen_from_the_structure_dock(qtbot, dock, viewer):
+    before = dock.settings()
+    dock.take_button.click()
+    assert "open the Structure dock" in dock.form.error.text()
+    assert dock.settings() == before
+    structure = StructureDock(viewer)
+    qtbot.addWidget(structure)
+    structure.form.set_value(StructureSettings.preset("graphene"))
+    dock.take_button.click()
+    assert dock.settings().structure == StructureSettings.preset("graphene")
+    assert "graphene" in dock.form.message.text()
+
+
+def test_take_the_specimen_from_the_layers_where_the_dock_is_closed(dock, viewer):
+    from napari_stemlearn.structures import build
+
+    settings = StructureSettings(crystal="MoS2", field_of_view=(20, 20))
+    show_specimen(viewer, build(settings, 0))
+    dock.take_button.click()
+    assert dock.settings().structure == settings
+
+
+def test_another_viewer_has_its_own_specimen(qtbot, dock):
+    other = StructureDock(ViewerModel())
+    qtbot.addWidget(other)
+    dock.take_button.click()
+    assert "There is no specimen yet" in dock.form.error.text()
+
+
+def test_a_bad_value_stops_both_buttons(dock, viewer):
+    type_into(dock.form.body.editors["number"].line, "0")
+    assert not dock.preview_button.isEnabled()
+    assert not dock.panel.start_button.isEnabled()
+    assert "number is 0; allowed: 1 to 1000000" in dock.panel.reason.text()
+    type_into(dock.form.body.editors["number"].line, "3")
+    type_into(dock.index.line, "first")
+    assert not dock.preview_button.isEnabled()
+    assert dock.panel.start_button.isEnabled()
+    assert "whole number" in dock.reason.text()
+
+
+def test_a_failure_in_the_thread_is_told_and_frees_the_button(qtbot, dock, viewer):
+    dock.form.set_value({**dock.settings().record(), "device": "cuda:93"})
+    preview(qtbot, dock)
+    assert "cuda:93" in dock.reason.text()
+    assert dock.preview_button.isEnabled()
+    assert dock.preview_button.text() == "Preview"
+    assert len(viewer.layers) == 0
+
+
+def test_a_runtime_error_in_the_thread_is_heard(qtbot, dock):
+    def out_of_memory():
+        raise RuntimeError("CUDA out of memory")
+
+    dock._background.start(out_of_memory)
+    qtbot.waitUntil(lambda: not dock._background.running, timeout=10_000)
+    assert "CUDA out of memory" in dock.reason.text()
+
+
+def test_the_copied_lines_are_the_settings(dock):
+    text = dock.lines()
+    names = {}
+    exec(text.split("labelled, seeds")[0], names)
+    assert names["settings"] == dock.settings()

@@ -1,0 +1,134 @@
+"""The Train dock starts trainings from any source and hands the model on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from napari.components import ViewerModel
+
+from napari_stemlearn.jobs import RunState, create
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.models.store import list_models
+from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TrainDock, keep_model
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
+
+
+@pytest.fixture
+def dock(qtbot):
+    dock = TrainDock(ViewerModel())
+    qtbot.addWidget(dock)
+    return dock
+
+
+def type_into(line, text):
+    line.setText(text)
+    line.textEdited.emit(text)
+
+
+def make_set(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name in ("00000.tif", "00000_sites.csv", "images.csv"):
+        (folder / name).touch()
+    return folder
+
+
+def test_it_opens_on_the_quick_preset_and_says_where_training_runs(dock):
+    assert dock.settings() == SegmentationSettings.preset("quick")
+    assert dock.form.preset_box.currentText() == "quick"
+    assert dock.panel.start_button.isEnabled()
+    assert "process of its own" in dock.panel.reason.text()
+    assert dock.use_button.isHidden()
+
+
+def test_the_source_goes_into_the_settings_and_comes_back_from_them(dock, tmp_path):
+    folder = make_set(tmp_path / "set")
+    dock.source.choose(str(folder))
+    assert dock.settings().data.source == "folder"
+    assert dock.settings().data.folder == str(folder)
+    assert dock.source.box.currentText() == "set"
+    dock.form.set_preset("tiny")
+    assert dock.source.folder == ""
+    assert dock.source.box.currentText() == SIMULATED
+    dock.form.set_value(dock.settings().changed(data={"source": "folder", "folder": str(folder)}))
+    assert dock.source.folder == str(folder)
+
+
+def test_sets_of_the_project_are_offered(dock):
+    runs = dock.panel.project.runs
+    make_set(runs / "20260102-030405-simulate-WSe2" / "result")
+    (runs / "20260102-030405-simulate-WSe2" / "job.yaml").touch()
+    dock.source.refresh()
+    texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
+    assert texts == [SIMULATED, "20260102-030405-simulate-WSe2", OTHER]
+    dock.source.box.activated.emit(1)
+    assert dock.settings().data.folder.endswith("20260102-030405-simulate-WSe2/result")
+
+
+def test_a_folder_without_labelled_images_is_refused(dock, tmp_path):
+    (tmp_path / "empty").mkdir()
+    dock.source.choose(str(tmp_path / "empty"))
+    assert not dock.panel.start_button.isEnabled()
+    assert "There are no labelled images" in dock.panel.reason.text()
+    dock.source.choose("")
+    assert dock.panel.start_button.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pixel_size": 0}, "pixel_size is 0.0; allowed: 0.01 to 2 angstrom"),
+        ({"targets": {"classes": {"antisite": ["antisite"]}}}, "no structure has defects of the class 'antisite'"),
+        ({"optimisation": {"steps": 0}}, "steps is 0; allowed: at least 1"),
+        ({"name": ""}, "name"),
+    ],
+)
+def test_a_bad_setting_stops_the_button_and_nothing_starts(dock, change, words):
+    dock.form.set_value({**dock.settings().record(), **change})
+    assert not dock.panel.start_button.isEnabled()
+    assert words in dock.panel.reason.text()
+    dock.train()
+    assert dock.panel.run is None
+    assert not dock.panel.project.runs.exists()
+
+
+def test_the_copied_lines_are_the_settings(dock):
+    dock.form.set_value(
+        dock.settings().changed(**{"name": "mine", "optimisation.steps": 7, "imaging.probe.C10": "normal(0, 5)"})
+    )
+    names = {}
+    exec(dock.lines().split("run = ")[0], names)
+    assert names["settings"] == dock.settings()
+
+
+def test_looking_at_a_run_folds_the_settings_away(dock):
+    run = create("train", SegmentationSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
+    dock.panel.watch(run)
+    assert not dock.setup.is_open
+    assert dock.panel.state is RunState.WAITING
+    dock.panel.watch(None)
+    assert dock.setup.is_open
+
+
+def test_from_train_to_a_model_in_the_project(qtbot, dock):
+    settings = SegmentationSettings.preset("tiny", name="little one")
+    dock.form.set_value(settings)
+    dock.panel.start_button.click()
+    qtbot.waitUntil(lambda: dock.panel.state in (RunState.DONE, RunState.FAILED), timeout=200_000)
+    assert dock.panel.error.text() == ""
+    assert dock.panel.run.settings == settings
+    assert {"train_loss", "held_out_f1"} <= set(dock.panel.last_metrics)
+    assert dock.panel.device_label.full_text.startswith("on cpu")
+    dock.use_button.click()
+    models = dock.panel.project.models
+    assert "Choose it in the Find dock" in dock.used.text()
+    assert [entry.name for entry in list_models([models]) if entry.origin == "given"] == ["little one"]
+    result = dock.panel.run.result_folder
+    assert keep_model(result, models) == models / "little one"
+    (models / "little one" / "card.json").write_text("{}")
+    assert keep_model(result, models) == models / "little one-2"
