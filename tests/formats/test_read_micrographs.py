@@ -357,6 +357,13 @@ def test_diffraction_spectra_and_4d_are_refused(shape, units, signal_type, words
     assert words in str(caught.value)
 
 
+def test_survey_images_are_refused_by_their_pixel_size(tmp_path, image):
+    axes = [_axis("y", 24, 0.5, "µm"), _axis("x", 32, 0.5, "µm", index=1)]
+    path = _write_hyperspy(tmp_path / "survey.hspy", image, axes)
+    with pytest.raises(MicrographError, match=r"'survey' is 5000\.0; it must be one number between 0\.001 and 1000"):
+        read_micrograph(path)
+
+
 def test_complex_data_are_refused(tmp_path, image):
     path = _write_hyperspy(tmp_path / "made.hspy", image.astype(np.complex64), _square())
     with pytest.raises(MicrographError, match="complex"):

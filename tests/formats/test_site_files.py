@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 
 import numpy as np
@@ -195,6 +194,7 @@ def test_tables_that_cannot_be_written(sites, tmp_path):
 def test_full_disk_leaves_nothing_behind(sites, tmp_path):
     path = write_sites(tmp_path / "found.csv", sites[:3])
     before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    resource = pytest.importorskip("resource", reason="the limit of a file's size needs Unix")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import signal
 
 import dask.array
@@ -114,6 +113,7 @@ def test_names_and_folders_that_cannot_be_written(tmp_path, image):
 def test_full_disk_leaves_nothing_behind_and_the_old_file_whole(tmp_path, image):
     old = write_tiff(tmp_path / "image.tif", Micrograph(image, 0.2))
     large = Micrograph(np.zeros((4, 512, 512), np.float32), 0.3)
+    resource = pytest.importorskip("resource", reason="the limit of a file's size needs Unix")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))

@@ -8,6 +8,7 @@ import http.server
 import io
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,18 +210,18 @@ def test_samples_in_napari(sets, tmp_path, monkeypatch):
     assert [str(unit) for unit in viewer.layers.extent.units] == ["pixel", "angstrom", "angstrom"]
 
 
-def test_simulated_day_in_napari(monkeypatch):
+def test_simulated_day_in_napari(monkeypatch, npe2pm):
     from napari.components import ViewerModel
 
     import napari_stemlearn.samples.day as module
-    from napari_stemlearn.widgets.layer_data import layer_from_data
     from napari_stemlearn.widgets.layers import kind_of, sites_from_layer
 
     small = module.simulated_day(frames=2, size=96)
     monkeypatch.setattr(module, "simulated_day", lambda: small)
     viewer = ViewerModel()
-    for entry in sample_data.simulated_day():
-        viewer.add_layer(layer_from_data(entry))
+    manifest = Path(module.__file__).parents[1] / "napari.yaml"
+    with npe2pm.tmp_plugin(manifest=str(manifest)):
+        viewer.open_sample("napari-stemlearn", "simulated_day")
     stack, labelled, columns, defects = viewer.layers
     assert [kind_of(layer) for layer in viewer.layers] == ["image", "image", "truth", "truth"]
     # side by side, not on top of each other

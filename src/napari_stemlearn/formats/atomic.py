@@ -32,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
     try:
         yield temporary
-        with open(temporary, "rb") as stream:
+        with open(temporary, "r+b") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except BaseException as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal
+
+from napari_stemlearn.micrograph import check_pixel_size
 
 UnitKind = Literal["length", "reciprocal", "angle", "energy", "time", "none", "unknown"]
 
@@ -84,3 +87,15 @@ def to_angstrom(value: float, unit: object) -> float:
         If `unit` is no length (see `kind_of_unit`).
     """
     return float(value) * ANGSTROM_PER[plain_unit(unit)]
+
+
+def square_pixel_size(sizes: Sequence[float], name: str) -> float:
+    """Side of a pixel from its height and width in angstrom.
+
+    Raises
+    ------
+    MicrographError
+        If they differ by more than 0.5 % or are out of range.
+    """
+    alike = min(sizes) > 0 and max(sizes) / min(sizes) <= 1.005
+    return check_pixel_size(sum(sizes) / len(sizes) if alike else sizes, name)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_stemlearn.errors import FormatError, StemlearnError
 from napari_stemlearn.formats.acquisition import acquisition
 from napari_stemlearn.formats.atomic import reason
-from napari_stemlearn.formats.lengths import kind_of_unit, plain_unit, to_angstrom
-from napari_stemlearn.micrograph import Micrograph, check_pixel_size
+from napari_stemlearn.formats.lengths import kind_of_unit, plain_unit, square_pixel_size, to_angstrom
+from napari_stemlearn.micrograph import Micrograph
 
 READERS: dict[str, str] = {
     ".dm3": "digitalmicrograph",
@@ -49,7 +49,7 @@ def read_signals(path: Path, *, lazy: bool) -> list[dict[str, Any]]:
             f"({reason(error)})."
         ) from error
     if not signals:
-        raise FormatError(f"{path.name} holds no data.")
+        raise FormatError(f"{path.name} holds no image.")
     return list(signals)
 
 
@@ -164,7 +164,7 @@ def _pixel_size(axes: list[dict[str, Any]], name: str) -> tuple[float | None, st
         if kind_of_unit(unit) != "length" or not np.isfinite(scale) or scale == 0:
             return None, "not in the file"
         sizes.append(to_angstrom(scale, unit))
-    return check_pixel_size(sizes, name), "file"
+    return square_pixel_size(sizes, name), "file"
 
 
 def refuse_diffraction(path: Path) -> FormatError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
 from napari_stemlearn.formats.acquisition import acquisition
 from napari_stemlearn.formats.atomic import reason
-from napari_stemlearn.formats.lengths import kind_of_unit, to_angstrom
+from napari_stemlearn.formats.lengths import kind_of_unit, square_pixel_size, to_angstrom
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
 FRAME_AXES = "TZIQRPHLEM"
@@ -191,19 +191,19 @@ def _foreign_size(path: Path, tiff: Any, series: Any, name: str) -> tuple[float 
     if tiff.is_ome:
         sizes = _ome_sizes(tiff.ome_metadata or "")
         if sizes is not None:
-            return check_pixel_size(sizes, name), "OME metadata", {}
+            return square_pixel_size(sizes, name), "OME metadata", {}
     if tiff.is_imagej:
         unit = (tiff.imagej_metadata or {}).get("unit")
         sizes = _tag_sizes(series.pages[0], to_angstrom(1.0, unit)) if kind_of_unit(unit) == "length" else None
         if sizes is None:
             return None, "not in the file", {}
-        return check_pixel_size(sizes, name), "ImageJ metadata", {}
+        return square_pixel_size(sizes, name), "ImageJ metadata", {}
     sizes, facts = _instrument_sizes(path)
     if sizes is not None:
-        return check_pixel_size(sizes, name), "instrument tags", facts
+        return square_pixel_size(sizes, name), "instrument tags", facts
     sizes = _resolution_sizes(series.pages[0])
     if sizes is not None:
-        return check_pixel_size(sizes, name), "resolution tags", facts
+        return square_pixel_size(sizes, name), "resolution tags", facts
     return None, "not in the file", facts
 
 
