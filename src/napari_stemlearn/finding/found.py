@@ -1,0 +1,99 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_stemlearn.sites import concat_sites
+
+
+@dataclass(frozen=True)
+class FrameFound:
+    """Sites of one frame.
+
+    Parameters
+    ----------
+    frame
+        Index of the frame.
+    sites
+        Site table in pixels of the original frame.
+    maps
+        Score maps by class, shape (y, x) at `map_pixel_size`, or None where not asked for.
+    map_pixel_size
+        In angstrom; the upper left corner of maps and frame coincide.
+    notes
+        Full sentences on what was done that the user should know.
+    """
+
+    frame: int
+    sites: pd.DataFrame
+    maps: dict[str, NDArray[np.float32]] | None = None
+    map_pixel_size: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Sites of a micrograph.
+
+    Parameters
+    ----------
+    sites
+        Site table in pixels of the original micrograph, all frames.
+    maps
+        Score maps by class, with a frame axis where the micrograph has one, at `map_pixel_size`; None where not asked
+        for.
+    map_pixel_size
+        In angstrom.
+    notes
+        Full sentences on what was done that the user should know.
+    frames
+        Frames that were searched, in order.
+    stopped
+        Whether it was stopped before the last frame; finished frames are kept.
+    record
+        Model, settings and pixel size, for provenance.
+    """
+
+    sites: pd.DataFrame
+    maps: dict[str, NDArray[np.float32]] | None = None
+    map_pixel_size: float | None = None
+    notes: tuple[str, ...] = ()
+    frames: tuple[int, ...] = ()
+    stopped: bool = False
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def map_translation(self, pixel_size: float) -> float:
+        """Where the centre of the first map pixel lies, in angstrom from the centre of the first image pixel.
+
+        Parameters
+        ----------
+        pixel_size
+            Of the micrograph, in angstrom.
+        """
+        return 0.0 if self.map_pixel_size is None else 0.5 * (self.map_pixel_size - pixel_size)
+
+
+def joined(
+    parts: list[FrameFound], *, is_stack: bool, stopped: bool, notes: tuple[str, ...], record: dict[str, Any]
+) -> Found:
+    """Join the frames of a micrograph."""
+    maps = None
+    if parts and parts[0].maps is not None:
+        names = list(parts[0].maps)
+        every = {name: [part.maps[name] for part in parts if part.maps is not None] for name in names}
+        maps = {name: np.stack(frames) if is_stack else frames[0] for name, frames in every.items()}
+    return Found(
+        sites=concat_sites([part.sites for part in parts]),
+        maps=maps,
+        map_pixel_size=parts[0].map_pixel_size if parts else None,
+        notes=tuple(dict.fromkeys([*notes, *(note for part in parts for note in part.notes)])),
+        frames=tuple(part.frame for part in parts),
+        stopped=stopped,
+        record=record,
+    )
