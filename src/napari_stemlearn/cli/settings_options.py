@@ -36,6 +36,7 @@ def chosen_settings(
     file: Path | None = None,
     assignments: list[str] | None = None,
     changes: dict[str, Any] | None = None,
+    base: Model | None = None,
 ) -> Model:
     """Put settings together.
 
@@ -51,19 +52,15 @@ def chosen_settings(
         ``name=value`` texts, which override the file.
     changes
         From options of their own, which override everything; None leaves as it is. Dots reach into sections.
+    base
+        Complete settings to start from, in place of preset and file.
 
     Raises
     ------
     SettingsError
         Names the setting, what is wrong and what is allowed.
     """
-    from napari_stemlearn.settings import read_yaml
-
-    model.preset(preset)
-    values = copy.deepcopy(model.presets[preset])
-    if file is not None:
-        values = _merged(model, values, read_yaml(file))
-    record = model.checked(_with_presets(model, values)).record()
+    record = (base or _from_preset_and_file(model, preset, file)).record()
     for assignment in assignments or []:
         keys, value = _parsed(assignment)
         _assign(record, keys, value, assignment)
@@ -72,6 +69,16 @@ def chosen_settings(
         if value is not None:
             _assign(record, key.split("."), value, key)
     return model.checked(record)
+
+
+def _from_preset_and_file(model: type[Model], preset: str, file: Path | None) -> Model:
+    from napari_stemlearn.settings import read_yaml
+
+    model.preset(preset)
+    values = copy.deepcopy(model.presets[preset])
+    if file is not None:
+        values = _merged(model, values, read_yaml(file))
+    return model.checked(_with_presets(model, values))
 
 
 def section_of(model: type[Any], name: str) -> type[Settings] | None:

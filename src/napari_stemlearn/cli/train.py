@@ -15,7 +15,7 @@ def train(
     settings: SettingsOption = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="Recipe of a shipped model, by its name; its settings override the preset."),
+        typer.Option("--recipe", help="Recipe of a shipped model, by its name, or a YAML file of one."),
     ] = None,
     assignments: SetOption = None,
     preset: PresetOption = "default",
@@ -43,6 +43,7 @@ def train(
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.errors import JobError, SettingsError
+    from napari_stemlearn.learning.recipes import load_recipe
     from napari_stemlearn.learning.settings import SegmentationSettings
 
     if resume is not None:
@@ -52,12 +53,15 @@ def train(
         if run.job.kind != "train":
             raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not a training.")
     else:
-        if recipe is not None and settings is not None:
-            raise SettingsError("Give either --recipe or --settings; both are files of settings.")
-        file = recipe_file(recipe) if recipe is not None else settings
-        changes = {"name": name, "device": device}
+        if recipe is not None and (settings is not None or preset != "default"):
+            raise SettingsError("A recipe is complete; give --recipe without --settings and --preset.")
         chosen = chosen_settings(
-            SegmentationSettings, preset=preset, file=file, assignments=assignments, changes=changes
+            SegmentationSettings,
+            preset=preset,
+            file=settings,
+            assignments=assignments,
+            changes={"name": name, "device": device},
+            base=load_recipe(recipe) if recipe is not None else None,
         )
         if out is not None:
             check_out(out)
@@ -75,23 +79,6 @@ def train(
         note(f"Stopped with a checkpoint; go on with: stemlearn train --resume {run.folder}")
         raise typer.Exit(INTERRUPTED)
     typer.echo(str(_delivered(run.result_folder, out)))
-
-
-def recipe_file(name: str) -> Path:
-    """YAML file of a recipe.
-
-    Raises
-    ------
-    SettingsError
-        Lists the recipes.
-    """
-    from napari_stemlearn.errors import SettingsError
-    from napari_stemlearn.models.store import shipped_folder
-
-    recipes = {path.stem: path for path in sorted((shipped_folder() / "recipes").glob("*.yaml"))}
-    if name not in recipes:
-        raise SettingsError(f"There is no recipe '{name}'; choose one of {', '.join(recipes) or 'none'}.")
-    return recipes[name]
 
 
 def check_out(out: Path) -> None:

@@ -1,0 +1,207 @@
+"""``stemlearn find``: from an image to a table that ``stemlearn score`` takes, and the search as a job."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_stemlearn import jobs
+from napari_stemlearn.errors import JobError
+from napari_stemlearn.events import Done, Progress
+from napari_stemlearn.finding.settings import FindSettings
+from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites, write_tiff
+from napari_stemlearn.jobs import RunState
+from napari_stemlearn.jobs.search import Request, search_files
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.models.card import ModelCard
+from napari_stemlearn.models.store import save_model
+from napari_stemlearn.sites import make_sites
+
+PIXEL = 0.2
+
+
+def lattice(shape: tuple[int, int], spacing: float = 12.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An image of bright round columns on a square lattice, and where they are."""
+    y, x = (axis.ravel() for axis in np.mgrid[6 : shape[0] - 3 : spacing, 6.3 : shape[1] - 3 : spacing])
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = np.zeros(shape)
+    for of_y, of_x in zip(y, x, strict=True):
+        image += np.exp(-((rows - of_y) ** 2 + (columns - of_x) ** 2) / (2 * 2.5**2))
+    return image.astype(np.float32) + np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32), y, x
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """``one.tif``, ``two.tif`` and ``stack.tif`` with the same columns; gives where they are."""
+    image, y, x = lattice((72, 60))
+    write_tiff(tmp_path / "one.tif", Micrograph(image, PIXEL, "one"))
+    write_tiff(tmp_path / "two.tif", Micrograph(image[:, ::-1].copy(), PIXEL, "two"))
+    write_tiff(tmp_path / "stack.tif", Micrograph(np.stack([image, image[::-1]]), PIXEL, "stack"))
+    return y, x
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A network with random weights: it finds nonsense, but it is a network."""
+    import torch
+
+    from napari_stemlearn.networks.residual_unet import ResidualUNet
+
+    torch.manual_seed(0)
+    network = ResidualUNet(1, 2, width=4, levels=2, stem=2)
+    card = ModelCard(
+        name="random", classes=("vacancy1", "antisite"), pixel_size=PIXEL, network=network.record(), thresholds={}
+    )
+    save_model(tmp_path / "models" / "random", network, card)
+    return tmp_path / "models" / "random"
+
+
+def test_find_then_score(stemlearn, images) -> None:  # type: ignore[no-untyped-def]
+    y, x = images
+    result = stemlearn("find", "one.tif", "--model", "log", "--out", "sites.csv")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "sites.csv\n"
+    assert f"Found {len(y)} sites: {len(y)} column." in result.stderr
+    assert "column radius was measured" in result.stderr
+    sidecar = read_sidecar("sites.csv")
+    assert sidecar is not None
+    assert sidecar.pixel_size_angstrom == pytest.approx(PIXEL)
+    assert sidecar.provenance["model"] == "log"
+    pd.DataFrame({"y": y, "x": x, "class": "atom"}).to_csv("truth.csv", index=False)
+    scored = stemlearn("score", "sites.csv", "truth.csv", "--map", "column=atom", "--border", 4, "--json")
+    row = json.loads(scored.stdout)["classes"][-1]
+    assert row["f1"] == 1.0
+    assert row["rms_error_angstrom"] < 0.05
+
+
+def test_without_out_the_table_goes_to_stdout(stemlearn, images) -> None:  # type: ignore[no-untyped-def]
+    result = stemlearn("find", "one.tif", "--model", "log")
+    table = pd.read_csv(io.StringIO(result.stdout))
+    assert len(table) == len(images[0])
+    assert list(table.columns[:8]) == ["frame", "y", "x", "y_angstrom", "x_angstrom", "class", "score", "origin"]
+    assert not list(Path().glob("*.csv"))
+
+
+def test_several_images_share_a_table_or_get_one_each(stemlearn, refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    n = len(images[0])
+    result = stemlearn("find", "one.tif", "stack.tif", "two.tif", "--model", "log", "--out", "all.csv")
+    assert result.exit_code == 0, result.stderr
+    table = read_sites("all.csv")
+    assert table["image"].value_counts().to_dict() == {"one.tif": n, "stack.tif": 2 * n, "two.tif": n}
+    assert sorted(set(table["frame"])) == [0, 1, 2, 3]
+    assert set(table.loc[table["frame"] == 2, "image_frame"]) == {1}
+    assert set(table.loc[table["frame"] == 3, "image"]) == {"two.tif"}
+    sidecar = read_sidecar("all.csv")
+    assert sidecar is not None
+    assert [entry["shape"] for entry in sidecar.provenance["images"]] == [[72, 60], [2, 72, 60], [72, 60]]
+    # the tables know the size of the frames, so a border can be left out
+    bordered = stemlearn("score", "all.csv", "all.csv", "--border", 8, "--json")
+    assert json.loads(bordered.stdout)["classes"][-1]["f1"] == 1.0
+
+    result = stemlearn("find", "one.tif", "stack.tif", "--model", "log", "--out", "tables")
+    assert result.stdout.splitlines() == ["tables/one_sites.csv", "tables/stack_sites.csv"]
+    assert len(read_sites("tables/stack_sites.csv")) == 2 * n
+    image = read_micrograph("one.tif")
+    write_tiff(tmp_path / "coarse.tif", Micrograph(image.data, 0.3, "coarse"))
+    assert "which one table cannot hold; give a folder" in refused(
+        "find", "one.tif", "coarse.tif", "--model", "log", "--out", "all.csv"
+    )
+    assert "one.tif is given twice" in refused("find", "one.tif", "one.tif", "--model", "log")
+    (tmp_path / "other").mkdir()
+    write_tiff(tmp_path / "other" / "one.tif", Micrograph(image.data, PIXEL, "one"))
+    result = stemlearn("find", "one.tif", "other/one.tif", "--model", "log", "--out", "both.csv")
+    assert set(read_sites("both.csv")["image"]) == {"one.tif", "other/one.tif"}
+
+
+def test_a_network_with_maps_thresholds_and_settings(stemlearn, refused, images, model: Path) -> None:  # type: ignore[no-untyped-def]
+    base = ["find", "one.tif", "--model", model, "--device", "cpu"]
+    low = stemlearn(*base, "--threshold", 0.05, "--tta", "--maps", "--out", "sites.csv", "--pixel-size", 0.25)
+    assert low.exit_code == 0, low.stderr
+    assert "resampled from 0.25 to 0.2 angstrom per pixel" in low.stderr
+    sidecar = read_sidecar("sites.csv")
+    assert sidecar is not None
+    assert sidecar.pixel_size_angstrom == pytest.approx(0.25)
+    assert sidecar.classes == ["vacancy1", "antisite"]
+    assert sidecar.provenance["settings"]["test_time_augmentation"] is True
+    score_map = read_micrograph(
+        "sites_map_vacancy1.tif" if Path("sites_map_vacancy1.tif").exists() else "one_map_vacancy1.tif"
+    )
+    assert score_map.pixel_size == pytest.approx(0.2)
+    assert score_map.shape == (90, 75)
+    assert 0 <= score_map.frame(0).min() <= score_map.frame(0).max() <= 1
+    n_low = len(read_sites("sites.csv"))
+    high = stemlearn(*base, "--threshold", 0.99, "--out", "high.csv")
+    assert high.exit_code == 0
+    assert len(read_sites("high.csv")) < n_low
+    only = stemlearn(*base, "--set", "classes=[antisite]", "--threshold", 0.05, "--out", "only.csv")
+    assert only.exit_code == 0, only.stderr
+    assert set(read_sites("only.csv")["class"]) <= {"antisite"}
+    assert "knows no class 'adatom'; it knows vacancy1, antisite" in refused(*base, "--set", "classes=[adatom]")
+    assert "threshold is 2" in refused(*base, "--threshold", 2)
+    assert "give --out with --maps" in refused(*base, "--maps")
+    assert "There is no model 'nobody'" in refused("find", "one.tif", "--model", "nobody")
+    assert "trained for 0.1 to 0.4 angstrom" in refused(*base, "--pixel-size", 10)
+    assert not Path("refused.csv").exists()
+
+
+def test_the_search_is_a_job(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    inputs = {"images": [str(tmp_path / "stack.tif")], "model": "log"}
+    run = jobs.start("find", FindSettings(), runs_folder=tmp_path / "runs", inputs=inputs)
+    assert run.wait(60) is RunState.DONE, run.failure
+    assert run.result is not None
+    assert run.result["classes"] == {"column": 2 * len(images[0])}
+    assert len(read_sites(run.result_folder / "sites.csv")) == 2 * len(images[0])
+    broken = jobs.run_inline("find", FindSettings(), runs_folder=tmp_path / "runs", inputs={"model": "log"})
+    assert broken.failure is not None
+    assert broken.failure.message.startswith("A search needs images and model as inputs")
+    gone = {**inputs, "images": [str(tmp_path / "stack.tif"), "nowhere.tif"]}
+    failed = jobs.run_inline("find", FindSettings(), runs_folder=tmp_path / "runs", inputs=gone)
+    assert failed.failure is not None
+    assert failed.failure.message == "The file nowhere.tif does not exist."
+    with pytest.raises(JobError, match="takes FindSettings"):
+        jobs.create("find", jobs.job_kind("simulate").settings_model()(), runs_folder=tmp_path / "runs")
+
+
+def test_a_stopped_search_keeps_the_frames_that_are_done(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done_frames = 0
+
+    def second_frame() -> bool:
+        return done_frames >= 1
+
+    events = []
+    request = Request(images=(str(tmp_path / "stack.tif"), str(tmp_path / "one.tif")), model="log")
+    for event in search_files(FindSettings(), request, tmp_path / "out", should_stop=second_frame):
+        events.append(event)
+        if isinstance(event, Progress):
+            assert event.stage == "tiles of stack.tif"
+            done_frames += 1
+    assert isinstance(events[-1], Done)
+    assert events[-1].stopped
+    assert (tmp_path / "out" / "stack_sites.csv").exists()
+    assert not (tmp_path / "out" / "one_sites.csv").exists()
+
+
+def test_leaving_a_search_ends_its_thread(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    import threading
+
+    write_tiff(tmp_path / "long.tif", Micrograph(np.stack([read_micrograph("one.tif").data] * 200), PIXEL, "long"))
+    request = Request(images=(str(tmp_path / "long.tif"),), model="log")
+    events = search_files(FindSettings(), request, tmp_path / "out")
+    while not isinstance(next(events), Progress):
+        pass
+    events.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "search"]
+    assert not (tmp_path / "out" / "long_sites.csv").exists()
+
+
+def test_a_truth_table_of_another_image_does_not_fit(stemlearn, images) -> None:  # type: ignore[no-untyped-def]
+    stemlearn("find", "one.tif", "--model", "log", "--out", "sites.csv")
+    make_sites([500.0], [500.0], "column", pixel_size=PIXEL).to_csv("far.csv", index=False)
+    row = json.loads(stemlearn("score", "sites.csv", "far.csv", "--json").stdout)["classes"][-1]
+    assert row["tp"] == 0
+    assert row["recall"] == 0.0
