@@ -1,8 +1,10 @@
 # Two commands matter: `make demo` and `make test`. Each sets up what it needs.
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
-# a screen where there is none
-SCREEN := $(if $(DISPLAY),,xvfb-run -a -s "-screen 0 1600x1000x24")
+# a virtual screen where there is none
+ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
+SCREEN := STEMLEARN_VIRTUAL_SCREEN=1 xvfb-run -a -s "-screen 0 1600x1000x24"
+endif
 
 .PHONY: help setup demo demo-train test tests lint format docs pictures models benchmarks clean
 

@@ -16,7 +16,7 @@ done
 
 # Xvfb, Mesa and the xcb libraries of Qt: tests and pictures need a screen, even a virtual one
 if [ "$(uname -s)" = Linux ]; then
-    packages=(xvfb libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4 libxcb-image0
+    packages=(xvfb xauth libegl1 libgl1 libgl1-mesa-dri libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4 libxcb-image0
         libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0)
     "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || packages+=("python3-venv")
     if command -v dpkg-query >/dev/null 2>&1; then

@@ -1,0 +1,97 @@
+"""Acquired and virtual images with labels that nothing was trained or chosen on: for scoring only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from napari_stemlearn.formats import read_micrograph, read_sites, read_stack
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import concat_sites
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Images with labels and the rule by which they are scored.
+
+    Parameters
+    ----------
+    name, what
+        Short name, and one sentence.
+    images, labels
+        Files below the data folder, one label file an image.
+    site_class, label_class
+        The class as the model calls it and as the labels do.
+    tolerance
+        In angstrom.
+    border
+        Pixels at the rim without labels.
+    """
+
+    name: str
+    what: str
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    site_class: str
+    label_class: str
+    tolerance: float
+    border: float
+
+    def load(self, folder: Path) -> tuple[Micrograph, pd.DataFrame]:
+        """Images as one stack, and the labels with one frame number an image."""
+        paths = [folder / image for image in self.images]
+        micrograph = read_micrograph(paths[0]) if len(paths) == 1 else read_stack(paths, name=self.name)
+        tables = []
+        for frame, path in enumerate(self.labels):
+            table = read_sites(folder / path, pixel_size=micrograph.pixel_size, origin="hand")
+            tables.append(table.assign(frame=frame))
+        return micrograph, concat_sites(tables)
+
+
+def _virtual_day(day: str) -> LabelledSet:
+    names = [f"wse2-virtual/{day}/labelled_{number}" for number in range(3)]
+    return LabelledSet(
+        name=f"wse2-virtual {day}",
+        what=f"WSe2, virtual {day.replace('_', ' ')}: 3 frames of 1024 by 1024 pixels with exact truth",
+        images=tuple(f"{name}.tif" for name in names),
+        labels=tuple(f"{name}_defects.csv" for name in names),
+        site_class="vacancy1",
+        label_class="vacancy1",
+        tolerance=0.9,
+        border=16,
+    )
+
+
+def _doped(name: str, folder: str, image: str, labels: str, what: str, border: float) -> LabelledSet:
+    return LabelledSet(name, what, (f"{folder}/{image}",), (f"{folder}/{labels}",), "vacancy1", "V_Se", 1.0, border)
+
+
+SETS: tuple[LabelledSet, ...] = (
+    _virtual_day("day_a"),
+    _virtual_day("day_b"),
+    _doped(
+        "ti2", "wse2-ti-doped-labelled", "ti2_adf2.tif", "ti2_labels.csv", "Ti-doped WSe2, low-angle ADF, measured", 10
+    ),
+    _doped(
+        "ti25",
+        "wse2-ti-doped-labelled",
+        "ti25_adf2.tif",
+        "ti25_labels.csv",
+        "Ti-doped WSe2, low-angle ADF, measured",
+        10,
+    ),
+    _doped(
+        "cr9", "wse2-cr-doped-labelled", "cr9_adf2.tif", "cr9_labels.csv", "Cr-doped WSe2, low-angle ADF, measured", 14
+    ),
+)
+"""All sets, in the order of the tables."""
+
+
+def data_folder() -> Path | None:
+    """Folder of the images: STEMLEARN_DATA, else ``shared/data`` beside the repository; None where there is none."""
+    chosen = os.environ.get("STEMLEARN_DATA")
+    folder = Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
