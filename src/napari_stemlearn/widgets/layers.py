@@ -253,8 +253,7 @@ def add_image(
         name=name or micrograph.name,
         metadata={KEY: _record(kind, source_layer, details)},
         rgb=False,
-        **layout(ndim, micrograph.pixel_size, source_layer),
-        **options,
+        **{**layout(ndim, micrograph.pixel_size, source_layer), **options},
     )
     viewer.add_layer(layer)
     return layer
@@ -384,8 +383,7 @@ def add_sites(
         border_color=site_colours(sites, kind) if len(sites) else "white",
         border_width=0.12,
         canvas_size_limits=(7, 10000),
-        **layout(ndim, pixel_size, source_layer),
-        **options,
+        **{**layout(ndim, pixel_size, source_layer), **options},
     )
     _set_feature_defaults(layer, sites, kind)
     viewer.add_layer(layer)

@@ -1,0 +1,200 @@
+"""What a search found, class by class, with thresholds that act at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
+
+from napari_stemlearn.widgets.class_chooser import swatch
+from napari_stemlearn.widgets.class_colours import colours_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEPS = 200
+
+
+class Candidates:
+    """The candidates of a search and the thresholds over them; knows no window.
+
+    Parameters
+    ----------
+    thresholds
+        Of each class, in their order.
+    lowest
+        Score down to which candidates were kept, of each class.
+    pixel_size
+        In angstrom.
+    frame_shape
+        Shape (y, x) of a frame in pixels.
+    """
+
+    def __init__(
+        self,
+        thresholds: dict[str, float],
+        lowest: dict[str, float],
+        pixel_size: float,
+        frame_shape: tuple[int, int],
+    ) -> None:
+        self.thresholds = dict(thresholds)
+        self.lowest = lowest
+        self.hidden: set[str] = set()
+        self.pixel_size = pixel_size
+        self.frame_shape = frame_shape
+        self.tables: list[pd.DataFrame] = []
+        self.frames: list[int] = []
+
+    @property
+    def classes(self) -> list[str]:
+        """Classes in the model's order."""
+        return list(self.thresholds)
+
+    def add(self, frame: int, table: pd.DataFrame) -> None:
+        """Take in the candidates of a frame."""
+        self.frames.append(frame)
+        self.tables.append(table)
+
+    def table(self) -> pd.DataFrame:
+        """All candidates."""
+        from napari_stemlearn.sites import concat_sites
+
+        return concat_sites(self.tables)
+
+    def mask(self, table: pd.DataFrame, *, visible_only: bool = True) -> NDArray[np.bool_]:
+        """Mask of the candidates at or above the threshold of their class, without classes that are switched off."""
+        names = table["class"].to_numpy(dtype=object)
+        scores = table["score"].to_numpy(dtype=float)
+        kept = np.zeros(len(table), dtype=bool)
+        for name, threshold in self.thresholds.items():
+            if not (visible_only and name in self.hidden):
+                kept |= (names == name) & (scores >= threshold)
+        return kept
+
+    def counts(self, table: pd.DataFrame) -> dict[str, int]:
+        """Number at or above the threshold, of each class."""
+        names = table["class"].to_numpy(dtype=object)[self.mask(table, visible_only=False)]
+        return {name: int(np.count_nonzero(names == name)) for name in self.classes}
+
+    def area(self) -> float:
+        """Searched area in nm², all frames together."""
+        height, width = self.frame_shape
+        return height * width * (self.pixel_size / 10) ** 2 * max(len(self.frames), 1)
+
+
+class ThresholdTable(QWidget):
+    """One row a class: shown or not, threshold, number, density."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.rows: dict[str, tuple[QCheckBox, QSlider, QDoubleSpinBox, QLabel, QLabel]] = {}
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(1, 1)
+        self.candidates: Candidates | None = None
+
+    def show_candidates(self, candidates: Candidates) -> None:
+        """Make a row for each class."""
+        self.candidates = candidates
+        while (item := self._grid.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.rows = {}
+        for column, (text, tip) in enumerate(
+            (
+                ("Class", ""),
+                ("Threshold", "Lowest score that counts; moving it changes the layer at once"),
+                ("", ""),
+                ("Sites", "Number in all searched frames"),
+                ("per nm²", "Sites by the searched area"),
+            )
+        ):
+            head = QLabel(text)
+            head.setToolTip(tip)
+            head.setEnabled(False)
+            if column > 2:
+                head.setAlignment(Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(head, 0, column)
+        colours = colours_of(candidates.classes)
+        for row, name in enumerate(candidates.classes, 1):
+            self._add_row(row, name, colours[name], candidates)
+
+    def _add_row(self, row: int, name: str, colour: str, candidates: Candidates) -> None:
+        box = QCheckBox(name)
+        box.setIcon(swatch(colour))
+        box.setChecked(name not in candidates.hidden)
+        box.setToolTip(f"Show {name}")
+        slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setMinimumWidth(50)
+        slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        number = QDoubleSpinBox()
+        number.setDecimals(2)
+        number.setSingleStep(0.01)
+        number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        number.setFixedWidth(44)
+        low = candidates.lowest[name]
+        number.setRange(low, 1.0)
+        slider.setRange(int(np.ceil(low * STEPS)), STEPS)
+        number.setValue(candidates.thresholds[name])
+        slider.setValue(round(candidates.thresholds[name] * STEPS))
+        count, density = QLabel("0"), QLabel("–")
+        for label in (count, density):
+            label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            label.setMinimumWidth(44)
+        for column, widget in enumerate((box, slider, number, count, density)):
+            self._grid.addWidget(widget, row, column)
+        self.rows[name] = (box, slider, number, count, density)
+        box.toggled.connect(lambda on, name=name: self._switched(name, on))
+        slider.valueChanged.connect(lambda value, name=name: self._slid(name, value / STEPS))
+        number.valueChanged.connect(lambda value, name=name: self._typed(name, value))
+
+    def show_counts(self, counts: dict[str, int], area: float) -> None:
+        """Write numbers and densities."""
+        for name, (_box, _slider, _number, count, density) in self.rows.items():
+            sites = counts.get(name, 0)
+            count.setText(f"{sites:,}".replace(",", "\u202f"))
+            density.setText(f"{sites / area:.3g}" if area else "–")
+
+    def set_threshold(self, name: str, value: float) -> None:
+        """Set a threshold as a user would."""
+        self.rows[name][2].setValue(value)
+
+    def _switched(self, name: str, on: bool) -> None:
+        if self.candidates is not None:
+            (self.candidates.hidden.discard if on else self.candidates.hidden.add)(name)
+            self.changed.emit()
+
+    def _slid(self, name: str, value: float) -> None:
+        number = self.rows[name][2]
+        if round(number.value() * STEPS) != round(value * STEPS):
+            number.setValue(value)
+
+    def _typed(self, name: str, value: float) -> None:
+        slider = self.rows[name][1]
+        slider.blockSignals(True)
+        slider.setValue(round(value * STEPS))
+        slider.blockSignals(False)
+        if self.candidates is not None:
+            self.candidates.thresholds[name] = value
+            self.changed.emit()
+
+
+def lowest_scores(thresholds: dict[str, float], floor: float) -> dict[str, float]:
+    """Scores down to which candidates are kept: the floor, or less where a class's own threshold is less."""
+    return {name: min(floor, threshold) for name, threshold in thresholds.items()}
+
+
+def features_of(layer: Any) -> dict[str, Any]:
+    """Provenance that a layer of found sites carries, for writing it to a file."""
+    from napari_stemlearn.widgets.layers import about
+
+    return {key: value for key, value in about(layer).items() if key not in ("source_id",)}

@@ -1,0 +1,607 @@
+"""The dock that finds atoms and defects with one button."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QRadioButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.finding.settings import FindSettings
+from napari_stemlearn.widgets.background import Background
+from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, lowest_scores
+from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
+from napari_stemlearn.widgets.copy_python import CopyButton, changes
+from napari_stemlearn.widgets.device_editor import DeviceEditor
+from napari_stemlearn.widgets.dock import Dock, heading, separator
+from napari_stemlearn.widgets.form import SettingsForm
+from napari_stemlearn.widgets.label_store import slug
+from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.layers import (
+    KEY,
+    about,
+    add_image,
+    add_sites,
+    current_frame,
+    image_layers,
+    micrograph_from_layer,
+    our_layers,
+    update_sites,
+)
+from napari_stemlearn.widgets.model_chooser import ModelChooser
+from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.search_child import CLASSICAL, SearchRequest
+from napari_stemlearn.widgets.search_process import SearchProcess, guarded
+from napari_stemlearn.widgets.section import Section
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_stemlearn.finding.found import FrameFound
+    from napari_stemlearn.micrograph import Micrograph
+
+LOWEST_SCORE = 0.1
+"""Candidates of a network are kept down to this score, so that thresholds can be moved after the search."""
+LOWEST_CLASSICAL = 0.4
+"""Each candidate of the classical finder costs a fit, so fewer are kept."""
+SHARE_FOR_DRAWING = 0.1
+"""While a stack is searched, at most this share of the time goes into drawing what is found so far."""
+IDLE_MS = 10 * 60 * 1000
+"""An idle search process is let go after this time, for its memory."""
+
+
+class FindDock(Dock):
+    """Find atoms and defects.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer to search in.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None):
+        super().__init__(napari_viewer, "A trained network marks atoms and defects in an image or a stack.", parent)
+        self.process = SearchProcess()
+        self.worker: Any = None
+        self.candidates: Candidates | None = None
+        self.layer: Any = None
+        self.searched_layer: Any = None
+        self._notes: list[str] = []
+        self._maps: dict[str, Any] = {}
+        self._drawn_at = 0.0
+        self._draw_time = 0.0
+        self._stop_asked = False
+        self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
+        self.pixel_size = PixelSizeRow()
+        self.model = ModelChooser(lambda: [shared_project().models])
+        self.this_frame = QRadioButton("this frame")
+        self.all_frames = QRadioButton("all frames")
+        self.frames = QWidget()
+        self.options = Section("Options", self._make_options)
+        self.form: SettingsForm | None = None
+        self.device: DeviceEditor | None = None
+        self.maps_box: QCheckBox | None = None
+        self.find_button = ReasonedButton("Find", main=True)
+        self.bar = QProgressBar()
+        self.stop_button = QPushButton("Stop")
+        self.state = Sentences()
+        self.error = ErrorLabel()
+        self.results = QWidget()
+        self.found_heading = heading("")
+        self.table = ThresholdTable()
+        self.notes = Sentences()
+        self.export_button = QPushButton("Export CSV")
+        self.copy_button = CopyButton(self.python_lines)
+        self.saved = Sentences()
+        self._lay_out()
+        self._writing = Background(self)
+        self._writing.done.connect(lambda path: self.saved.say(f"Saved {path.name} in {path.parent}"))
+        self._writing.failed.connect(lambda sentence, _detail: self.error.say(sentence))
+        self._filtering = QTimer(self)
+        self._filtering.setSingleShot(True)
+        self._filtering.setInterval(20)
+        self._filtering.timeout.connect(self._filter)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(IDLE_MS)
+        process = self.process
+        self._idle.timeout.connect(process.close)
+        self.destroyed.connect(lambda _object=None: process.close())
+        self._connect()
+        self._image_changed()
+
+    def _lay_out(self) -> None:
+        group = QButtonGroup(self)
+        row = QHBoxLayout(self.frames)
+        row.setContentsMargins(0, 0, 0, 0)
+        for button in (self.this_frame, self.all_frames):
+            group.addButton(button)
+            row.addWidget(button)
+        row.addStretch(1)
+        self.all_frames.setChecked(True)
+        self.frames_label = QLabel("Search")
+        model_label = QLabel("Model")
+        model_label.setContentsMargins(0, 5, 0, 0)
+        grid = QGridLayout()
+        grid.setColumnStretch(1, 1)
+        grid.setVerticalSpacing(6)
+        grid.addWidget(QLabel("Image"), 0, 0)
+        grid.addWidget(self.image, 0, 1)
+        grid.addWidget(self.pixel_size, 1, 0, 1, 2)
+        grid.addWidget(model_label, 2, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(self.model, 2, 1)
+        grid.addWidget(self.frames_label, 3, 0)
+        grid.addWidget(self.frames, 3, 1)
+        running = QHBoxLayout()
+        running.addWidget(self.bar, 1)
+        running.addWidget(self.stop_button)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(14)
+        inner = QVBoxLayout(self.results)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(6)
+        inner.addWidget(separator())
+        inner.addWidget(self.found_heading)
+        inner.addWidget(self.table)
+        inner.addWidget(self.notes)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.export_button)
+        buttons.addWidget(self.copy_button)
+        inner.addLayout(buttons)
+        inner.addWidget(self.saved)
+        self.column.addLayout(grid)
+        self.column.addWidget(self.options)
+        self.column.addWidget(self.find_button)
+        self.column.addLayout(running)
+        self.column.addWidget(self.state)
+        self.column.addWidget(self.error)
+        self.column.addWidget(self.results)
+        self.column.addStretch(1)
+        for widget in (self.bar, self.stop_button, self.results):
+            widget.hide()
+
+    def _make_options(self) -> QWidget:
+        widget = QWidget()
+        layout = QVBoxLayout(widget)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        self.form = SettingsForm(FindSettings, hidden=("threshold", "thresholds", "classes"), with_presets=False)
+        self.form.changed.connect(self.refresh)
+        self.maps_box = QCheckBox("Show probability maps")
+        self.maps_box.setToolTip("One image layer a class with the network's score of every pixel")
+        self.device = DeviceEditor()
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Device"))
+        row.addWidget(self.device, 1)
+        layout.addWidget(self.form)
+        layout.addWidget(self.maps_box)
+        layout.addLayout(row)
+        return widget
+
+    def _connect(self) -> None:
+        self.image.chosen.connect(lambda _layer: self._image_changed())
+        self.pixel_size.given.connect(self.refresh)
+        self.model.changed.connect(self.refresh)
+        self.find_button.clicked.connect(self.find)
+        self.stop_button.clicked.connect(self.stop)
+        self.table.changed.connect(self._filtering.start)
+        self.export_button.clicked.connect(self.export)
+        self.viewer.layers.events.removed.connect(self._on_removed)
+        self.viewer.dims.events.current_step.connect(self._on_frame)
+
+    # -- what is chosen
+
+    def _image_changed(self) -> None:
+        layer = self.image.layer()
+        self.pixel_size.ask_for(layer)
+        stack = layer is not None and layer.ndim > 2 and not layer.rgb
+        self.frames.setVisible(stack)
+        self.frames_label.setVisible(stack)
+        if stack:
+            count = (layer.data[0] if layer.multiscale else layer.data).shape[-3]
+            self.all_frames.setText(f"all {count} frames")
+            self._on_frame()
+        self.refresh()
+
+    def _on_frame(self, _event: Any = None) -> None:
+        layer = self.image.layer() if isalive(self) else None
+        if layer is not None and layer.ndim > 2 and layer in self.viewer.layers:
+            self.this_frame.setText(f"this frame ({current_frame(self.viewer, layer)})")
+
+    def settings(self) -> FindSettings:
+        """The settings of the options, checked."""
+        if self.form is None:
+            return FindSettings()
+        if self.form.problem:
+            raise StemlearnError(self.form.problem)
+        return self.form.value()  # type: ignore[return-value]
+
+    def why_not(self) -> str | None:
+        """Why nothing can be searched, or None."""
+        layer = self.image.layer()
+        if layer is None:
+            return "Open an image or a stack first."
+        if self.worker is not None:
+            return "A search is running."
+        try:
+            micrograph = micrograph_from_layer(layer)
+        except StemlearnError as error:
+            return str(error)
+        if micrograph.pixel_size is None:
+            return "Give the pixel size of the image first."
+        if self.form is not None and self.form.problem:
+            return "A setting under “Options” is not allowed."
+        return None
+
+    def refresh(self) -> None:
+        """Switch the buttons to what can be done."""
+        running = self.worker is not None
+        self.find_button.allow(None if running else self.why_not())
+        self.find_button.setVisible(not running)
+        self.bar.setVisible(running)
+        self.stop_button.setVisible(running)
+        self.export_button.setEnabled(self.layer is not None and not running)
+        self.copy_button.setEnabled(self.searched_layer is not None)
+
+    # -- searching
+
+    def find(self) -> None:
+        """Search the chosen image."""
+        if self.why_not():
+            self.refresh()
+            return
+        layer = self.image.layer()
+        micrograph = micrograph_from_layer(layer)
+        settings = self.settings()
+        thresholds = self.model.thresholds()
+        floor = LOWEST_CLASSICAL if self.model.entry is None else LOWEST_SCORE
+        lowest = lowest_scores(thresholds, floor)
+        one = micrograph.is_stack and self.this_frame.isChecked()
+        assert micrograph.pixel_size is not None
+        request = SearchRequest(
+            model=self.model.path,
+            device=str(self.device.raw()) if self.device is not None else "auto",
+            settings=settings.record(),
+            name=micrograph.name,
+            shape=tuple(int(length) for length in micrograph.data.shape),
+            dtype=np.dtype(micrograph.data.dtype).str,
+            pixel_size=micrograph.pixel_size,
+            frames=(current_frame(self.viewer, layer),) if one else None,
+            with_maps=self.maps_box is not None and self.maps_box.isChecked(),
+            lowest=lowest,
+        )
+        self._prepare(layer, micrograph, settings, thresholds, lowest, request)
+        self._start(request, micrograph)
+
+    def _prepare(
+        self,
+        layer: Any,
+        micrograph: Micrograph,
+        settings: FindSettings,
+        thresholds: dict[str, float],
+        lowest: dict[str, float],
+        request: SearchRequest,
+    ) -> None:
+        """Get ready for results: a layer of the same image and model is filled anew, its thresholds stay."""
+        assert micrograph.pixel_size is not None
+        record = {"model": self.model.name, "settings": settings.record()}
+        mark = str(layer.unique_id)
+        same = [
+            other
+            for other in our_layers(self.viewer, "predicted")
+            if about(other).get("source_id") == mark and about(other).get("model") == self.model.name
+        ]
+        kept = self.candidates if same and same[-1] is self.layer else None
+        fresh = Candidates(thresholds, lowest, micrograph.pixel_size, micrograph.shape)
+        if kept is not None and kept.classes == fresh.classes:
+            fresh.hidden = set(kept.hidden)
+            fresh.thresholds = {name: max(value, lowest[name]) for name, value in kept.thresholds.items()}
+            if about(self.layer).get("settings") == record["settings"] and kept.pixel_size == fresh.pixel_size:
+                again = set(request.frames if request.frames is not None else range(micrograph.n_frames))
+                for frame, table in zip(kept.frames, kept.tables, strict=True):
+                    if frame not in again:
+                        fresh.add(frame, table)
+        self.layer = same[-1] if same else None
+        self.searched_layer = layer
+        self.candidates = fresh
+        self._record = record
+        self._request = request
+        self._notes = []
+        self._maps = {}
+        self._draw_time = self._drawn_at = 0.0
+        self._stop_asked = False
+
+    def _start(self, request: SearchRequest, micrograph: Micrograph) -> None:
+        from napari.qt.threading import thread_worker
+
+        process = self.process
+
+        def messages() -> Iterator[tuple[Any, ...]]:
+            return process.search(request, micrograph)
+
+        # in a process: importing torch in a thread held the interpreter, and with it the window, for 0.4 to 0.8 s
+        self.worker = thread_worker(guarded, start_thread=False)(messages)
+        self.worker.yielded.connect(self._heard)
+        self._idle.stop()
+        self.error.say(None)
+        self.saved.say()
+        self.state.say("Searching…" if process.alive else "Loading the network…")
+        self.bar.setRange(0, 0)
+        self.stop_button.setText("Stop")
+        self.stop_button.setEnabled(True)
+        self.worker.start()
+        self.refresh()
+
+    def stop(self) -> None:
+        """Stop at the next tile and keep finished frames; asked again, end the search process at once."""
+        if self.worker is None:
+            return
+        if self._stop_asked:
+            self.process.kill()
+            return
+        self._stop_asked = True
+        self.state.say("Stopping after this tile…")
+        self.stop_button.setText("Stop now")
+        self.process.stop()
+
+    def _heard(self, message: tuple[Any, ...]) -> None:
+        if not isalive(self):
+            return
+        kind, *rest = message
+        if kind == "started":
+            self.state.say(f"Searching on {rest[0]}…")
+        elif kind == "progress":
+            done, total = rest
+            self.bar.setRange(0, total)
+            self.bar.setValue(done)
+        elif kind == "found":
+            self._take(rest[0])
+        elif kind == "end":
+            self._finish(stopped=bool(rest[0]), error=None)
+        elif kind == "failed":
+            self._finish(stopped=False, error=rest[0], detail=rest[1])
+
+    def _take(self, part: FrameFound) -> None:
+        assert self.candidates is not None
+        self.candidates.add(part.frame, part.sites)
+        self._notes += [note for note in part.notes if note not in self._notes]
+        if part.maps is not None:
+            self._show_maps(part)
+        since = time.perf_counter() - self._drawn_at
+        if self._draw_time <= SHARE_FOR_DRAWING * since:
+            self._draw()
+
+    def _finish(self, *, stopped: bool, error: str | None, detail: str = "") -> None:
+        self.worker = None
+        self._idle.start()
+        if error is not None:
+            self.state.say()
+            self.error.say(None if self._stop_asked else error, detail)
+        if self.candidates is not None and (self.candidates.frames or error is None):
+            self._draw()
+            if self.layer is not None:
+                self.viewer.layers.selection.active = self.layer
+        if error is None or self._stop_asked:
+            frames = len(self.candidates.frames) if self.candidates is not None else 0
+            self.state.say(
+                f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept." if stopped or error else None
+            )
+        self.refresh()
+
+    # -- showing
+
+    def _draw(self) -> None:
+        """Show the candidates so far in the layer and the table."""
+        begin = time.perf_counter()
+        candidates = self.candidates
+        assert candidates is not None
+        if self.searched_layer not in self.viewer.layers:
+            return
+        table = candidates.table()
+        if self.layer is None or self.layer not in self.viewer.layers:
+            active = self.viewer.layers.selection.active
+            self.layer = add_sites(
+                self.viewer,
+                table,
+                kind="predicted",
+                source_layer=self.searched_layer,
+                name=f"{self.searched_layer.name} {self.model.name}",
+            )
+            self.viewer.layers.selection.active = active
+        else:
+            update_sites(self.layer, table)
+        self.layer.metadata[KEY].update(
+            {
+                **self._record,
+                "thresholds": dict(candidates.thresholds),
+                "lowest": dict(candidates.lowest),
+                "classes": candidates.classes,
+                "frames": sorted(candidates.frames),
+                "notes": list(self._notes),
+            }
+        )
+        if self.table.candidates is not candidates:
+            self.table.show_candidates(candidates)
+        self.results.show()
+        self._filter()
+        self.notes.say(*self._notes)
+        self._drawn_at = time.perf_counter()
+        self._draw_time = self._drawn_at - begin
+
+    def _filter(self) -> None:
+        """Show those at or above the thresholds."""
+        candidates, layer = self.candidates, self.layer
+        if candidates is None or layer is None or layer not in self.viewer.layers:
+            return
+        table = candidates.table()
+        if len(table) != len(layer.data):
+            self.saved.say("The layer was edited by hand, so thresholds no longer act on it; search again.")
+            return
+        if len(table):
+            layer.shown = candidates.mask(table)
+        layer.metadata[KEY]["thresholds"] = dict(candidates.thresholds)
+        counts = candidates.counts(table)
+        self.table.show_counts(counts, candidates.area())
+        total, frames = sum(counts.values()), len(candidates.frames)
+        where = f" in {frames} frames" if frames > 1 else ""
+        self.found_heading.setText(f"{total:,} site{'' if total == 1 else 's'}{where}".replace(",", "\u202f"))
+
+    def _show_maps(self, part: FrameFound) -> None:
+        """Put the score maps of a frame into image layers, one a class, on the pixels of the image."""
+        source = self.searched_layer
+        if source not in self.viewer.layers or part.maps is None or part.map_pixel_size is None:
+            return
+        request = self._request
+        stack = len(request.shape) == 3
+        for name, values in part.maps.items():
+            if name not in self._maps:
+                data = np.zeros((request.shape[0], *values.shape), np.float32) if stack else values
+                self._maps[name] = self._map_layer(name, data, part.map_pixel_size)
+            layer = self._maps[name]
+            if stack and layer in self.viewer.layers:
+                layer.data[(0,) * (layer.data.ndim - 3) + (part.frame,)] = values
+                layer.refresh()
+
+    def _map_layer(self, name: str, data: NDArray[np.float32], map_pixel_size: float) -> Any:
+        from napari_stemlearn.micrograph import Micrograph
+        from napari_stemlearn.widgets.class_colours import colour_of
+
+        source = self.searched_layer
+        factor = map_pixel_size / self._request.pixel_size
+        for old in our_layers(self.viewer, "map"):
+            record = about(old)
+            if record.get("source_id") == str(source.unique_id) and record.get("class") == name:
+                self.viewer.layers.remove(old)
+        active = self.viewer.layers.selection.active
+        scale, translate = np.array(source.scale, dtype=float), np.array(source.translate, dtype=float)
+        # corners coincide, so the centre of the first map pixel lies half the difference further in
+        translate[-2:] += 0.5 * (factor - 1) * scale[-2:]
+        scale[-2:] *= factor
+        layer = add_image(
+            self.viewer,
+            Micrograph(data, map_pixel_size, f"{source.name} p({name})"),
+            kind="map",
+            source_layer=source,
+            record={"class": name, "model": self.model.name},
+            scale=scale,
+            translate=translate,
+            colormap=_fading(colour_of(name)),
+            blending="additive",
+            contrast_limits=(0.0, 1.0),
+            opacity=0.7,
+        )
+        self.viewer.layers.move(self.viewer.layers.index(layer), self.viewer.layers.index(source) + 1)
+        self.viewer.layers.selection.active = active
+        return layer
+
+    def _on_removed(self, event: Any) -> None:
+        if not isalive(self):
+            return
+        if event.value is self.layer:
+            self.layer = None
+            if self.worker is None:
+                self.results.hide()
+        self.refresh()
+
+    # -- taking away
+
+    def sites(self) -> Any:
+        """Site table of what is shown."""
+        assert self.candidates is not None
+        table = self.candidates.table()
+        return table[self.candidates.mask(table)].reset_index(drop=True)
+
+    def export(self) -> None:
+        """Write the shown sites as CSV into the project folder."""
+        if self.candidates is None or self.layer is None:
+            return
+        record = {key: value for key, value in about(self.layer).items() if key != "source_id"}
+        name = f"{slug(self.searched_layer.name)}-{self.model_name}-{datetime.now():%Y%m%d-%H%M%S}.csv"
+        path = shared_project().folder / "sites" / name
+        self._writing.start(_write, path, self.sites(), self.candidates, record)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model that the results come from."""
+        return str(self._record["model"])
+
+    def python_lines(self) -> str:
+        """The lines that find the same with the public API."""
+        if self.searched_layer is None or self.candidates is None:
+            raise StemlearnError("Nothing was searched yet, so there is nothing to copy.")
+        request = self._request
+        _preset, different = changes(FindSettings.checked(request.settings))
+        arguments = {**different, "thresholds": {k: round(v, 4) for k, v in self.candidates.thresholds.items()}}
+        source = getattr(getattr(self.searched_layer, "source", None), "path", None) or f"{slug(request.name)}.tif"
+        model = CLASSICAL if request.model == CLASSICAL else self.model_name
+        entry = next((one for one in self.model.entries if one.name == model), None)
+        if entry is not None and entry.origin == "given":
+            model = str(entry.folder)
+        frames = f", frames={list(request.frames)}" if request.frames is not None else ""
+        return "\n".join(
+            [
+                "from napari_stemlearn.finding import FindSettings, find",
+                "from napari_stemlearn.formats import read_micrograph, write_sites",
+                "",
+                f"micrograph = read_micrograph({str(source)!r}, pixel_size={request.pixel_size:.6g})",
+                "settings = FindSettings(",
+                *(f"    {name}={value!r}," for name, value in arguments.items()),
+                ")",
+                f"found = find(micrograph, {model!r}, settings{frames})",
+                "print(*found.notes, sep='\\n')",
+                'write_sites("sites.csv", found.sites, micrograph=micrograph, provenance=found.record)',
+                "",
+            ]
+        )
+
+    # -- coming and going
+
+    def enterEvent(self, event: Any) -> None:
+        """Load the network while the mouse is on its way to the button."""
+        if self.worker is None and self.model.entry is not None and self.why_not() is None:
+            device = str(self.device.raw()) if self.device is not None else "auto"
+            self.process.warm_up(self.model.path, device)
+            self._idle.start()
+        super().enterEvent(event)
+
+    def closeEvent(self, event: Any) -> None:
+        self.process.close()
+        super().closeEvent(event)
+
+
+def _write(path: Path, sites: Any, candidates: Candidates, record: dict[str, Any]) -> Path:
+    from napari_stemlearn.errors import FormatError
+    from napari_stemlearn.formats import write_sites
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {path.parent} cannot be made: {error.strerror or error}.") from error
+    return write_sites(path, sites, pixel_size=candidates.pixel_size, classes=candidates.classes, provenance=record)
+
+
+def _fading(colour: str) -> Any:
+    """A colour map from nothing to a colour."""
+    from napari.utils.colormaps import Colormap
+    from napari.utils.colormaps.standardize_color import transform_color
+
+    return Colormap([[0.0, 0.0, 0.0, 1.0], transform_color(colour)[0]], name=f"to {colour}")

@@ -1,0 +1,137 @@
+"""Choose a trained network or the classical finder, and see what it is good for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_stemlearn.widgets.choosers import Sentences
+from napari_stemlearn.widgets.editors import CalmComboBox
+from napari_stemlearn.widgets.search_child import CLASSICAL
+
+if TYPE_CHECKING:
+    from napari_stemlearn.models.store import ModelEntry
+
+CLASSICAL_TEXT = "classical (LoG and Gaussian fits)"
+CLASSICAL_CLASS = "column"
+CLASSICAL_WORDS = "Finds every bright column, without training. It knows no defects."
+ORIGINS = {"shipped": "", "user": "yours", "given": "of this project"}
+
+
+class ModelChooser(QWidget):
+    """A list of models, and beneath it what the chosen one finds, where it was trained and what it scored.
+
+    Parameters
+    ----------
+    folders
+        Gives further folders of models.
+    """
+
+    changed = Signal()
+
+    def __init__(self, folders: Callable[[], Sequence[Path]] = lambda: (), parent: QWidget | None = None):
+        super().__init__(parent)
+        self._folders = folders
+        self.entries: list[ModelEntry] = []
+        self.box = CalmComboBox()
+        self.words = Sentences()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.box)
+        layout.addWidget(self.words)
+        self.box.activated.connect(lambda _index: self._chosen())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """List the models again; the chosen one stays chosen."""
+        from napari_stemlearn.models.store import list_models
+
+        present = self.name if self.box.count() else None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self.entries = list_models([folder for folder in self._folders() if folder.is_dir()])
+        self._broken = [str(warning.message) for warning in caught]
+        self.box.blockSignals(True)
+        self.box.clear()
+        for entry in self.entries:
+            origin = ORIGINS.get(entry.origin, entry.origin)
+            self.box.addItem(f"{entry.name} ({origin})" if origin else entry.name)
+            self.box.setItemData(self.box.count() - 1, entry.card.description, Qt.ItemDataRole.ToolTipRole)
+        self.box.addItem(CLASSICAL_TEXT)
+        names = [entry.name for entry in self.entries]
+        self.box.setCurrentIndex(
+            names.index(present) if present in names else len(names) if present == CLASSICAL else 0
+        )
+        self.box.blockSignals(False)
+        self._chosen()
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model, None for the classical finder."""
+        index = self.box.currentIndex()
+        return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    @property
+    def name(self) -> str:
+        """Name for layers and scripts."""
+        entry = self.entry
+        return entry.name if entry is not None else CLASSICAL
+
+    @property
+    def path(self) -> str:
+        """What a search is asked for."""
+        entry = self.entry
+        return str(entry.folder) if entry is not None else CLASSICAL
+
+    def thresholds(self) -> dict[str, float]:
+        """Threshold of each class of the chosen finder, in its order."""
+        entry = self.entry
+        if entry is None:
+            return {CLASSICAL_CLASS: 0.5}
+        return {name: entry.card.threshold(name) for name in entry.card.classes}
+
+    def choose(self, name: str) -> bool:
+        """Choose by name; False where there is no such model."""
+        names = [*(entry.name for entry in self.entries), CLASSICAL]
+        if name not in names:
+            return False
+        self.box.setCurrentIndex(names.index(name))
+        self._chosen()
+        return True
+
+    def showEvent(self, event: QShowEvent) -> None:
+        # a model trained meanwhile is there when the dock is looked at again
+        self.refresh()
+        super().showEvent(event)
+
+    def _chosen(self) -> None:
+        entry = self.entry
+        if entry is None:
+            none_yet = None if self.entries else "There is no trained network yet: train one in the Train dock."
+            self.words.say(CLASSICAL_WORDS, none_yet, *self._broken)
+        else:
+            self.words.say(*card_words(entry), *self._broken)
+            self.words.setToolTip(entry.card.note)
+        self.changed.emit()
+
+
+def card_words(entry: ModelEntry) -> list[str]:
+    """A model card in a few lines."""
+    card = entry.card
+    trained = f"Trained at {card.pixel_size:.3g} Å/\u2060px"
+    if card.pixel_size_range:
+        low, high = card.pixel_size_range
+        trained += f" on images of {low:.2g} to {high:.2g} Å/\u2060px"
+    lines = [f"Finds {', '.join(card.classes)}.", f"{trained}."]
+    best = [score for score in card.scores if score.f1 is not None][:2]
+    lines.extend(f"F1 {score.f1:.2f} for {score.site_class} on {score.measured_on}." for score in best)
+    if not best:
+        lines.append("Not scored yet.")
+    return lines

@@ -1,0 +1,106 @@
+"""Labels on disk come back whole, under any name of the image, and damage is said in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sites_and_images import lattice_stack
+
+from napari_stemlearn.errors import FormatError, StemlearnError
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import empty_sites
+from napari_stemlearn.widgets.label_store import (
+    fingerprint,
+    folder_for,
+    free_name,
+    load_set,
+    review_path,
+    save_set,
+    saved_sets,
+    slug,
+)
+from napari_stemlearn.widgets.labelling import HandLabels
+
+
+@pytest.fixture
+def micrograph():
+    return Micrograph(lattice_stack()[0], 0.2, "day a/stack.tif")
+
+
+def labelled():
+    labels = HandLabels(pixel_size=0.2, n_frames=3)
+    labels.add(0, 10.25, 20.5, "vacancy1")
+    labels.add(2, 30, 40, "Se2", origin="edited", score=0.75)
+    labels.reject(pd.Series({"frame": 1, "y": 5.0, "x": 6.0, "class": "vacancy1", "score": 0.6}))
+    labels.reject(pd.Series({"frame": 1, "y": 50.0, "x": 6.0, "class": "vacancy1", "score": np.nan}))
+    labels.set_done(2, True)
+    return labels
+
+
+def test_everything_comes_back(tmp_path, micrograph):
+    folder = folder_for(tmp_path / "labels", micrograph)
+    labels = labelled()
+    save_set(folder / "labels.csv", labels.state, pixel_size=0.2, classes=["vacancy1", "Se2", "none yet"])
+    assert [(entry.name, entry.n_sites) for entry in saved_sets(folder)] == [("labels", 2)]
+    loaded = load_set(folder / "labels.csv", pixel_size=0.2)
+    pd.testing.assert_frame_equal(loaded.state.sites, labels.sites, check_dtype=False)
+    pd.testing.assert_frame_equal(loaded.state.rejected, labels.rejected, check_dtype=False)
+    assert loaded.state.done == {2}
+    assert loaded.classes == ["vacancy1", "Se2", "none yet"]
+
+
+def test_a_table_without_review_file_is_read_as_it_is(tmp_path):
+    path = tmp_path / "labels.csv"
+    save_set(path, labelled().state, pixel_size=0.2, classes=[])
+    review_path(path).unlink()
+    loaded = load_set(path, pixel_size=0.2)
+    assert len(loaded.state.sites) == 2
+    assert loaded.classes == ["vacancy1", "Se2"]
+    assert loaded.state.done == frozenset()
+
+
+def test_an_image_is_known_by_its_values_not_by_its_name(tmp_path, micrograph):
+    labels = tmp_path / "labels"
+    folder = folder_for(labels, micrograph)
+    folder.mkdir(parents=True)
+    renamed = Micrograph(micrograph.data.copy(), None, "other name")
+    assert folder_for(labels, renamed) == folder
+    changed = micrograph.data.copy()
+    changed[0, ::7, ::7] += 1
+    assert folder_for(labels, Micrograph(changed, 0.2, "other name")) != folder
+    assert fingerprint(micrograph) != fingerprint(Micrograph(micrograph.data[:2], 0.2))
+
+
+def test_names_are_free_and_fit_for_files(tmp_path):
+    assert free_name(tmp_path, "labels", set()) == "labels"
+    save_set(tmp_path / "labels.csv", labelled().state, pixel_size=0.2, classes=[])
+    assert free_name(tmp_path, "labels", {"labels 2"}) == "labels 3"
+    assert slug("a/b: c?.tif") == "a_b_c_.tif"
+    assert slug("///") == "image"
+
+
+def test_damage_and_full_disks_are_sentences_and_keep_the_older_file(tmp_path):
+    path = tmp_path / "labels.csv"
+    save_set(path, labelled().state, pixel_size=0.2, classes=[])
+    review_path(path).write_text("{", encoding="utf-8")
+    with pytest.raises(StemlearnError, match="damaged"):
+        load_set(path, pixel_size=0.2)
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(FormatError, match="cannot be made"):
+        save_set(tmp_path / "file" / "labels.csv", labelled().state, pixel_size=0.2, classes=[])
+    assert len(load_set_sites(path)) == 2
+
+
+def load_set_sites(path):
+    from napari_stemlearn.formats import read_sites
+
+    return read_sites(path)
+
+
+def test_an_empty_set_can_be_kept(tmp_path):
+    labels = HandLabels(pixel_size=0.2)
+    save_set(tmp_path / "labels.csv", labels.state, pixel_size=0.2, classes=["vacancy1"])
+    loaded = load_set(tmp_path / "labels.csv", pixel_size=0.2)
+    assert len(loaded.state.sites) == len(empty_sites()) == 0
+    assert loaded.classes == ["vacancy1"]
