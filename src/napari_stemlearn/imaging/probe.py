@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import exp, lgamma
 
 import numpy as np
 import torch
 
 from napari_stemlearn.imaging.scattering import wavelength
 from napari_stemlearn.imaging.settings import ABERRATIONS
-
-FOCAL_NODES = 9
-"""Points of the Gauss-Hermite quadrature over the focal spread."""
 
 SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Standard deviation of a Gaussian of unit full width at half maximum."""
@@ -71,7 +69,6 @@ def transfer_functions(
     grid: tuple[int, int],
     half: tuple[int, int],
     padded: tuple[int, int],
-    focal_spread: bool = True,
     device: str = "cpu",
 ) -> torch.Tensor:
     """Optical transfer functions of incoherent imaging, normalised to one at zero frequency.
@@ -92,8 +89,6 @@ def transfer_functions(
         Frequency steps (y, x) from the centre that hold the largest aperture.
     padded
         Transform lengths (y, x), at least ``4 half + 1``, so that the autocorrelation does not wrap round.
-    focal_spread
-        Whether to integrate over the focal spread; False leaves it out.
     device
         Where to compute.
 
@@ -111,18 +106,19 @@ def transfer_functions(
     vectors = np.stack([aberration_vector(probe) for probe in probes]) * scale
     polynomials, squared = _polynomials(half, grid, device)
     chi = torch.from_numpy(vectors).float().to(device) @ polynomials.flatten(1)
-    chi = chi.unflatten(1, polynomials.shape[1:])[:, None]
-    spread = np.array([probe.get("focal_spread", 0.0) for probe in probes]) * SIGMA_OF_FWHM
-    weights = np.ones(1)
-    if focal_spread:
-        nodes, weights = np.polynomial.hermite.hermgauss(FOCAL_NODES)
-        weights = weights / np.sqrt(np.pi)
-        shifts = np.sqrt(2) * spread[:, None] * nodes * scale[:, :1]
-        chi = chi + torch.from_numpy(shifts).float().to(device)[:, :, None, None] * polynomials[0]
-    inside = squared <= torch.from_numpy(aperture**2).float().to(device)[:, None, None, None]
-    wavefunction = torch.polar(inside.to(chi.dtype).expand_as(chi), -chi)
-    density = torch.fft.ifft2(_spread_out(wavefunction, half, padded)).abs() ** 2
-    density = (density * torch.from_numpy(weights).float().to(device)[:, None, None]).sum(dim=1)
+    chi = chi.unflatten(1, polynomials.shape[1:])
+    shifts, weights = _focal_quadrature(probes, aperture, scale[:, 0])
+    defocus = polynomials[0]
+    inside = (squared <= torch.from_numpy(aperture**2).float().to(device)[:, None, None]).to(chi.dtype)
+    density = chi.new_zeros((len(probes), *padded))
+    for shift, weight in zip(shifts.T, weights.T, strict=True):
+        phase = chi
+        if shift.any():
+            phase = torch.addcmul(chi, torch.from_numpy(shift).float().to(device)[:, None, None], defocus)
+        amplitude = _to_space(torch.polar(inside, -phase), half, padded)
+        parts = torch.view_as_real(amplitude).square_()
+        weighed = torch.from_numpy(weight).float().to(device)[:, None, None]
+        density.addcmul_(parts[..., 0] + parts[..., 1], weighed)
     transfer = torch.fft.rfft(density)[..., : 2 * half[1] + 1]
     transfer = torch.fft.fft(transfer, dim=-2)
     transfer = torch.cat([transfer[:, : 2 * half[0] + 1], transfer[:, -2 * half[0] :]], dim=1)
@@ -131,15 +127,34 @@ def transfer_functions(
     return transfer * gaussian_transfer(source / spacing, grid=grid, half=half, device=device)
 
 
-def _spread_out(wavefunction: torch.Tensor, half: tuple[int, int], padded: tuple[int, int]) -> torch.Tensor:
-    """Put the frequencies of an aperture into the corners of a larger transform."""
+def _focal_quadrature(
+    probes: Sequence[Mapping[str, float]], aperture: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts of defocus (as factors of its polynomial) and their weights, shapes (image, nodes).
+
+    As many nodes of Gauss and Hermite's quadrature as the widest spread of the phase needs for a part in 1e5.
+    """
+    spread = np.array([probe.get("focal_spread", 0.0) for probe in probes]) * SIGMA_OF_FWHM * scale
+    # largest difference of phase between two points of the aperture for one standard deviation
+    phase = float((spread * aperture**2 / 2).max())
+    needed = 1
+    while needed < 64 and phase ** (2 * needed) * exp(lgamma(needed + 1) - lgamma(2 * needed + 1)) > 1e-5:
+        needed += 1
+    nodes, weights = np.polynomial.hermite.hermgauss(needed)
+    return np.sqrt(2) * spread[:, None] * nodes, np.tile(weights / np.sqrt(np.pi), (len(probes), 1))
+
+
+def _to_space(wavefunction: torch.Tensor, half: tuple[int, int], padded: tuple[int, int]) -> torch.Tensor:
+    """Inverse transform of an aperture, padded with zeros; rows without waves are left out of the first pass."""
     y, x = half
-    spread = wavefunction.new_zeros((*wavefunction.shape[:-2], *padded))
-    spread[..., : y + 1, : x + 1] = wavefunction[..., : y + 1, : x + 1]
-    spread[..., : y + 1, -x:] = wavefunction[..., : y + 1, -x:]
-    spread[..., -y:, : x + 1] = wavefunction[..., -y:, : x + 1]
-    spread[..., -y:, -x:] = wavefunction[..., -y:, -x:]
-    return spread
+    wide = wavefunction.new_zeros((*wavefunction.shape[:-1], padded[1]))
+    wide[..., : x + 1] = wavefunction[..., : x + 1]
+    wide[..., -x:] = wavefunction[..., -x:]
+    wide = torch.fft.ifft(wide)
+    tall = wavefunction.new_zeros((*wavefunction.shape[:-2], *padded))
+    tall[..., : y + 1, :] = wide[..., : y + 1, :]
+    tall[..., -y:, :] = wide[..., -y:, :]
+    return torch.fft.ifft(tall, dim=-2)
 
 
 def gaussian_transfer(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ from napari_stemlearn.imaging.scan import ScanPath, places_in_image, scan_path
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.settings import Settings, bounds_of
-from napari_stemlearn.sites import make_sites
+from napari_stemlearn.sites import COLUMNS, make_sites
 
 SECTIONS = ("probe", "adf", "scan", "contamination", "detector")
 """Sections of `ImagingSettings`; each image draws each from a stream of its own."""
@@ -49,21 +49,32 @@ _GPU_PIXELS = 64 * 512 * 512  # grid points computed at once on a GPU
 
 
 class SpecimenLike(Protocol):
-    """What an image is made of: positions (n, 3) as x, y, z in angstrom, atomic numbers (n,), and tables of sites."""
+    """What is imaged, in angstrom: atoms as x, y, z and atomic numbers, and sites as (y, x) and classes.
+
+    The tables `columns` and `defects` have the same rows as the arrays; they are only read when a table is asked for.
+    """
 
     @property
     def positions(self) -> NDArray[np.float64]: ...
     @property
-    def numbers(self) -> NDArray[np.int64]: ...
+    def numbers(self) -> NDArray[Any]: ...
+    @property
+    def column_positions(self) -> NDArray[np.float64]: ...
+    @property
+    def column_class(self) -> NDArray[Any]: ...
+    @property
+    def defect_positions(self) -> NDArray[np.float64]: ...
+    @property
+    def defect_class(self) -> NDArray[Any]: ...
     @property
     def columns(self) -> pd.DataFrame: ...
     @property
     def defects(self) -> pd.DataFrame: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlainSpecimen:
-    """Atoms without a crystal: every atom is a site, nothing is a defect.
+    """Atoms without a crystal: every atom is a column of its own, nothing is a defect.
 
     Parameters
     ----------
@@ -74,23 +85,39 @@ class PlainSpecimen:
     """
 
     positions: NDArray[np.float64]
-    numbers: NDArray[np.int64]
+    numbers: NDArray[Any]
+    defect_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)), init=False)
+    defect_class: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=object), init=False)
+
+    @property
+    def column_positions(self) -> NDArray[np.float64]:
+        """y, x of every atom, shape (n, 2)."""
+        return np.asarray(self.positions, dtype=float)[:, 1::-1]
+
+    @cached_property
+    def column_class(self) -> NDArray[Any]:
+        """Chemical symbols, shape (n,)."""
+        from ase.data import chemical_symbols
+
+        return np.array(chemical_symbols, dtype=object)[np.asarray(self.numbers)]
 
     @property
     def columns(self) -> pd.DataFrame:
-        """One site an atom."""
-        from ase.data import chemical_symbols
-
-        symbols = np.array(chemical_symbols, dtype=object)[self.numbers]
-        return make_sites(self.positions[:, 1], self.positions[:, 0], symbols, pixel_size=1.0)
+        """Every atom with its symbol."""
+        return _plain_table(self.column_positions, self.column_class)
 
     @property
     def defects(self) -> pd.DataFrame:
         """None."""
-        return make_sites([], [], "", pixel_size=1.0)
+        return _plain_table(self.defect_positions, self.defect_class)
 
 
-@dataclass(frozen=True)
+def _plain_table(positions: NDArray[np.float64], classes: NDArray[Any]) -> pd.DataFrame:
+    """Positions (y, x) in angstrom and classes as a table."""
+    return pd.DataFrame({"y_angstrom": positions[:, 0], "x_angstrom": positions[:, 1], "class": classes})
+
+
+@dataclass(frozen=True, eq=False)
 class SitesInImage:
     """Sites inside one image as plain arrays; `table` makes the site table on first use.
 
@@ -102,23 +129,30 @@ class SitesInImage:
         Shape (n,), text.
     pixel_size
         In angstrom.
-    source
-        The specimen's table.
     rows
-        Which rows of `source` these sites are.
+        Which of the specimen's sites these are, shape (n,).
+    specimen
+        Holds the table with what else is known about the sites.
+    kind
+        Which of its tables.
     """
 
     positions: NDArray[np.float64]
     classes: NDArray[Any]
     pixel_size: float
-    source: pd.DataFrame = field(repr=False)
-    rows: NDArray[np.int64] = field(repr=False)
+    rows: NDArray[np.int64]
+    specimen: SpecimenLike = field(repr=False)
+    kind: Literal["columns", "defects"]
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """Site table with the further columns of the specimen's table."""
-        known = {"frame", "y", "x", "y_angstrom", "x_angstrom", "class", "score", "origin"}
-        extra = {name: self.source[name].to_numpy()[self.rows] for name in self.source.columns if name not in known}
+        source = getattr(self.specimen, self.kind)
+        known = {*COLUMNS, "column"}
+        extra = {name: source[name].to_numpy()[self.rows] for name in source.columns if name not in known}
         y, x = self.positions.T
         return make_sites(y, x, self.classes, pixel_size=self.pixel_size, origin="truth", extra=extra)
 
@@ -298,7 +332,6 @@ class _Prepared:
     may_carbon: bool
     background: NDArray[np.float32] | float
     currents: NDArray[np.float64]
-    focal_spread: bool
     column_sites: SitesInImage
     defect_sites: SitesInImage
 
@@ -357,9 +390,8 @@ def _prepare(
         may_carbon=may_carbon,
         background=background(streams["contamination"], settings.shape, pixel_size, drawn["contamination"]),
         currents=line_currents(streams["detector"], settings.shape[0], drawn["detector"]),
-        focal_spread=plan.may_be("probe", "focal_spread"),
-        column_sites=_sites(specimen.columns, path, settings.shape),
-        defect_sites=_sites(specimen.defects, path, settings.shape),
+        column_sites=_sites(specimen, "columns", path, settings.shape),
+        defect_sites=_sites(specimen, "defects", path, settings.shape),
     )
 
 
@@ -378,12 +410,18 @@ def _displacement_layers(
     return layers, values
 
 
-def _sites(table: pd.DataFrame, path: ScanPath, shape: tuple[int, int]) -> SitesInImage:
-    """Sites of a specimen's table that lie inside the image."""
-    y, x = places_in_image(path, table["y_angstrom"].to_numpy(), table["x_angstrom"].to_numpy())
+def _sites(
+    specimen: SpecimenLike, kind: Literal["columns", "defects"], path: ScanPath, shape: tuple[int, int]
+) -> SitesInImage:
+    """Sites of a specimen that lie inside the image."""
+    if kind == "columns":
+        places, classes = specimen.column_positions, specimen.column_class
+    else:
+        places, classes = specimen.defect_positions, specimen.defect_class
+    y, x = places_in_image(path, places[:, 0], places[:, 1])
     rows = np.flatnonzero((y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5))
     positions = np.stack([y[rows], x[rows]], axis=1)
-    return SitesInImage(positions, table["class"].to_numpy()[rows], path.pixel_size, table, rows)
+    return SitesInImage(positions, classes[rows], path.pixel_size, rows, specimen, kind)
 
 
 def _groups(prepared: Sequence[_Prepared], device: torch.device) -> Iterator[list[int]]:
@@ -413,7 +451,6 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         grid=grid.size,
         half=grid.half,
         padded=grid.padded,
-        focal_spread=first.focal_spread,
         device=name,
     )
     waves = _atom_waves(group, spacings, device)
