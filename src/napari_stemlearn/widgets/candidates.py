@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,13 @@ from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QSize
 
 from napari_stemlearn.widgets.class_chooser import swatch
 from napari_stemlearn.widgets.class_colours import colours_of
+from napari_stemlearn.widgets.labels import DimLabel
 
 if TYPE_CHECKING:
     import pandas as pd
 
 STEPS = 200
+NAME_WIDTH = 110
 
 
 class Candidates:
@@ -118,9 +121,9 @@ class ThresholdTable(QWidget):
                 ("per nm²", "Sites by the searched area"),
             )
         ):
-            head = QLabel(text)
+            head = DimLabel(text)
+            head.setWordWrap(False)
             head.setToolTip(tip)
-            head.setEnabled(False)
             if column > 2:
                 head.setAlignment(Qt.AlignmentFlag.AlignRight)
             self._grid.addWidget(head, 0, column)
@@ -129,18 +132,21 @@ class ThresholdTable(QWidget):
             self._add_row(row, name, colours[name], candidates)
 
     def _add_row(self, row: int, name: str, colour: str, candidates: Candidates) -> None:
-        box = QCheckBox(name)
+        box = QCheckBox(self._short(name))
         box.setIcon(swatch(colour))
         box.setChecked(name not in candidates.hidden)
         box.setToolTip(f"Show {name}")
+        box.setAccessibleName(name)
         slider = QSlider(Qt.Orientation.Horizontal)
-        slider.setMinimumWidth(50)
+        slider.setMinimumWidth(36)
         slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         number = QDoubleSpinBox()
         number.setDecimals(2)
         number.setSingleStep(0.01)
         number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-        number.setFixedWidth(44)
+        # the theme asks for wider boxes than a number below 1 needs
+        number.setStyleSheet("min-width: 0px; padding: 1px 2px;")
+        number.setFixedWidth(48)
         low = candidates.lowest[name]
         number.setRange(low, 1.0)
         slider.setRange(int(np.ceil(low * STEPS)), STEPS)
@@ -149,13 +155,16 @@ class ThresholdTable(QWidget):
         count, density = QLabel("0"), QLabel("–")
         for label in (count, density):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            label.setMinimumWidth(44)
+            label.setMinimumWidth(40)
         for column, widget in enumerate((box, slider, number, count, density)):
             self._grid.addWidget(widget, row, column)
         self.rows[name] = (box, slider, number, count, density)
         box.toggled.connect(lambda on, name=name: self._switched(name, on))
         slider.valueChanged.connect(lambda value, name=name: self._slid(name, value / STEPS))
         number.valueChanged.connect(lambda value, name=name: self._typed(name, value))
+
+    def _short(self, name: str) -> str:
+        return self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, NAME_WIDTH)
 
     def show_counts(self, counts: dict[str, int], area: float) -> None:
         """Write numbers and densities."""
@@ -193,8 +202,43 @@ def lowest_scores(thresholds: dict[str, float], floor: float) -> dict[str, float
     return {name: min(floor, threshold) for name, threshold in thresholds.items()}
 
 
-def features_of(layer: Any) -> dict[str, Any]:
-    """Provenance that a layer of found sites carries, for writing it to a file."""
-    from napari_stemlearn.widgets.layers import about
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_COUNT = re.compile(r"^Frame \d+: (\d+) of (\d+) (.+)$")
 
-    return {key: value for key, value in about(layer).items() if key not in ("source_id",)}
+
+def gather(notes: list[str]) -> list[str]:
+    """Notes of many frames in few sentences: counts are added up, other numbers become a range.
+
+    Parameters
+    ----------
+    notes
+        Full sentences, in the order in which they came.
+    """
+    counts: dict[str, list[int]] = {}
+    ranges: dict[str, list[list[str]]] = {}
+    order: list[tuple[str, str]] = []
+    for note in dict.fromkeys(notes):
+        counted = _COUNT.match(note)
+        key = ("count", counted[3]) if counted else ("range", _NUMBER.sub("#", note))
+        if key not in order:
+            order.append(key)
+        if counted:
+            total = counts.setdefault(counted[3], [0, 0, 0])
+            for place, value in enumerate((int(counted[1]), int(counted[2]), 1)):
+                total[place] += value
+        else:
+            ranges.setdefault(key[1], []).append(_NUMBER.findall(note))
+    sentences = []
+    for kind, text in order:
+        if kind == "count":
+            part, whole, frames = counts[text]
+            where = "" if frames == 1 else f" in {frames} frames"
+            sentences.append(f"{part} of {whole} {text.rstrip('.')}{where}.")
+            continue
+        columns = zip(*ranges[text], strict=True)
+        words = text
+        for column in columns:
+            low, high = min(column, key=float), max(column, key=float)
+            words = words.replace("#", low if low == high else f"{low} to {high}", 1)
+        sentences.append(words)
+    return sentences

@@ -19,6 +19,11 @@ from napari_stemlearn.widgets.class_colours import colours_of
 
 DEFAULT_CLASSES = ("vacancy1", "vacancy2", "metal_vacancy", "antisite", "substitution", "adatom")
 COLUMNS = 2
+_STYLE = (
+    "QToolButton { border: 1px solid rgba(128, 128, 128, 90); border-radius: 3px; padding: 2px 4px; text-align: left; }"
+    "QToolButton:hover { border-color: COLOUR; }"
+    "QToolButton:checked { border: 2px solid COLOUR; background: rgba(128, 128, 128, 60); font-weight: bold; }"
+)
 
 
 def swatch(colour: str, size: int = 14) -> QIcon:
@@ -85,6 +90,7 @@ class ClassChooser(QWidget):
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
             button.setMinimumHeight(26)
+            button.setStyleSheet(_STYLE.replace("COLOUR", colours[name]))
             button.setToolTip(f"Label {name}" + (f" (key {number + 1})" if number < 9 else ""))
             button.clicked.connect(lambda _on=False, name=name: self.chosen.emit(name))
             self._group.addButton(button)

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.widgets.background import Background
-from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, lowest_scores
+from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, gather, lowest_scores
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, changes
 from napari_stemlearn.widgets.device_editor import DeviceEditor
@@ -90,6 +90,8 @@ class FindDock(Dock):
         self._drawn_at = 0.0
         self._draw_time = 0.0
         self._stop_asked = False
+        self._begin = 0.0
+        self._device_name = "cpu"
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
         self.pixel_size = PixelSizeRow()
         self.model = ModelChooser(lambda: [shared_project().models])
@@ -329,6 +331,7 @@ class FindDock(Dock):
         self._maps = {}
         self._draw_time = self._drawn_at = 0.0
         self._stop_asked = False
+        self._begin = time.perf_counter()
 
     def _start(self, request: SearchRequest, micrograph: Micrograph) -> None:
         from napari.qt.threading import thread_worker
@@ -368,7 +371,8 @@ class FindDock(Dock):
             return
         kind, *rest = message
         if kind == "started":
-            self.state.say(f"Searching on {rest[0]}…")
+            self._device_name = str(rest[0])
+            self.state.say(f"Searching on {self._device_name}…")
         elif kind == "progress":
             done, total = rest
             self.bar.setRange(0, total)
@@ -400,11 +404,11 @@ class FindDock(Dock):
             self._draw()
             if self.layer is not None:
                 self.viewer.layers.selection.active = self.layer
-        if error is None or self._stop_asked:
+        if self._stop_asked or stopped:
             frames = len(self.candidates.frames) if self.candidates is not None else 0
-            self.state.say(
-                f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept." if stopped or error else None
-            )
+            self.state.say(f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept.")
+        elif error is None:
+            self.state.say(f"Done in {duration(time.perf_counter() - self._begin)} on {self._device_name}.")
         self.refresh()
 
     # -- showing
@@ -443,7 +447,7 @@ class FindDock(Dock):
             self.table.show_candidates(candidates)
         self.results.show()
         self._filter()
-        self.notes.say(*self._notes)
+        self.notes.say(*gather(self._notes))
         self._drawn_at = time.perf_counter()
         self._draw_time = self._drawn_at - begin
 
@@ -586,6 +590,11 @@ class FindDock(Dock):
     def closeEvent(self, event: Any) -> None:
         self.process.close()
         super().closeEvent(event)
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
 def _write(path: Path, sites: Any, candidates: Candidates, record: dict[str, Any]) -> Path:

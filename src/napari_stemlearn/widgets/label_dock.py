@@ -273,7 +273,8 @@ class LabelDock(Dock):
             if about(layer).get("source_id") == str(image.unique_id):
                 names = about(layer).get("classes") or list(dict.fromkeys(layer.features.get("class", [])))
                 found += [str(name) for name in names]
-        return list(dict.fromkeys(found or DEFAULT_CLASSES))
+        usual = [name for name in DEFAULT_CLASSES if name in found or not found]
+        return list(dict.fromkeys([*usual, *found]))
 
     def _add(self, session: LabelSession) -> LabelSession:
         session.message = self.message.say
@@ -293,7 +294,9 @@ class LabelDock(Dock):
             self.score.truth.choose(session.layer)
         self._list_sets()
         self.review.use(session)
-        self.review_section.open(session is not None and self.review.source.layer() is not None)
+        if session is not None and self.review.source.layer() is not None:
+            self.review_section.open()
+            self.score_section.open()
         self._refresh()
 
     def _actions(self, session: LabelSession) -> dict[str, Any]:

@@ -87,6 +87,14 @@ class FramesOnRequest:
         frame = self._frame(int(index))
         return frame[tuple(rest)] if rest else frame
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if self.ndim > 2:
+            raise TypeError("a stack is read frame by frame")
+        return np.asarray(self._frame(0), dtype=dtype)
+
     def _frame(self, index: int) -> NDArray[Any]:
         if self._kept is None or self._kept[0] != index:
             self._kept = None

@@ -1,0 +1,496 @@
+"""Finding in the dock: what is missing is said, thresholds act at once, nothing that breaks leaves it hanging."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.components import ViewerModel
+from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
+
+from napari_stemlearn.finding.found import FrameFound
+from napari_stemlearn.formats import read_sidecar, read_sites, write_tiff
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import make_sites
+from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
+from napari_stemlearn.widgets.find_dock import FindDock
+from napari_stemlearn.widgets.layers import about, add_sites, our_layers, sites_from_layer
+from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
+from napari_stemlearn.widgets.search_process import SearchProcess, guarded
+
+WAIT = 120_000
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch, tmp_path):
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def dock(qtbot, viewer):
+    dock = FindDock(viewer)
+    qtbot.addWidget(dock)
+    yield dock
+    dock.process.kill()
+
+
+def request(data, *, model="log", name="stack", lowest=None, **changes):
+    values = {
+        "model": model,
+        "device": "cpu",
+        "settings": {},
+        "name": name,
+        "shape": data.shape,
+        "dtype": data.dtype.str,
+        "pixel_size": PIXEL_SIZE,
+        "lowest": lowest or {"column": 0.4},
+    }
+    return SearchRequest(**{**values, **changes})
+
+
+def found(frame, scores, site_class="vacancy1"):
+    places = 10.0 * np.arange(1, len(scores) + 1)
+    table = make_sites(places, places, site_class, pixel_size=PIXEL_SIZE, frame=frame, score=scores, origin="predicted")
+    return FrameFound(frame, table, notes=(f"Frame {frame}: 1 of {len(scores)} Gaussian fits were refused.",))
+
+
+def answer_with(dock, messages):
+    """Let the dock hear these messages instead of those of a search."""
+    dock.process.search = lambda _request, _micrograph: iter(messages)
+
+
+def run(qtbot, dock):
+    dock.find_button.button.click()
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+
+
+# --- what is missing is said ------------------------------------------------------------------------------------------
+
+
+def test_the_button_says_why_it_is_off(dock, viewer):
+    assert "Open an image" in dock.find_button.reason.text()
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    assert not dock.find_button.button.isEnabled()
+    viewer.add_image(lattice_stack()[0])
+    assert "pixel size" in dock.find_button.reason.text()
+    assert not dock.pixel_size.isHidden()
+    dock.pixel_size.line.setText("-3")
+    dock.pixel_size.button.click()
+    assert "0.001" in dock.pixel_size.error.text()
+    dock.find()
+    assert dock.worker is None
+    dock.pixel_size.line.setText("0.2")
+    dock.pixel_size.line.returnPressed.emit()
+    assert dock.find_button.button.isEnabled()
+    assert dock.find_button.reason.isHidden()
+    assert not our_layers(viewer)
+
+
+def test_oblong_pixels_are_refused_in_a_sentence(dock, viewer):
+    viewer.add_image(lattice_stack()[0][0], scale=(0.2, 0.3), units=("angstrom", "angstrom"))
+    assert "square" in dock.find_button.reason.text()
+
+
+def test_frames_are_offered_for_stacks_only(dock, viewer):
+    data = lattice_stack(n_frames=4)[0]
+    single = add_stack(viewer, data[0], "single")
+    assert dock.frames.isHidden()
+    stack = add_stack(viewer, data, "stack")
+    dock.image.choose(stack)
+    assert not dock.frames.isHidden()
+    assert dock.all_frames.text() == "all 4 frames"
+    viewer.dims.set_point(0, 2)
+    assert dock.this_frame.text() == "this frame (2)"
+    dock.image.choose(single)
+    assert dock.frames.isHidden()
+
+
+def test_a_setting_that_is_not_allowed_keeps_the_button_off(dock, viewer):
+    add_stack(viewer, lattice_stack()[0])
+    dock.options.open()
+    line = dock.form.body.editors["border"].line
+    line.setText("-1")
+    line.textEdited.emit("-1")
+    assert not dock.find_button.button.isEnabled()
+    assert "Options" in dock.find_button.reason.text()
+
+
+def test_models_show_what_their_card_says(dock, tmp_path, qtbot):
+    save_toy_model(tmp_path / "models" / "toy")
+    (tmp_path / "models" / "broken").mkdir()
+    (tmp_path / "models" / "broken" / "card.json").write_text("{}", encoding="utf-8")
+    dock.model.refresh()
+    assert dock.model.choose("toy")
+    words = dock.model.words.text()
+    assert "vacancy1, vacancy2" in words
+    assert "0.2" in words
+    assert "Not scored yet" in words
+    assert "broken" in words
+    assert dock.model.thresholds() == {"vacancy1": 0.5, "vacancy2": 0.5}
+    assert dock.model.choose("log")
+    assert "without training" in dock.model.words.text()
+    assert not dock.model.choose("nothing")
+
+
+# --- what comes of a search -------------------------------------------------------------------------------------------
+
+
+def test_thresholds_filter_the_layer_at_once(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    answer_with(
+        dock,
+        [
+            ("started", "cpu"),
+            ("progress", 1, 2),
+            ("found", found(0, [0.9, 0.6, 0.45], "column")),
+            ("found", found(1, [0.7], "column")),
+            ("end", False),
+        ],
+    )
+    run(qtbot, dock)
+    (layer,) = our_layers(viewer, "predicted")
+    assert layer.shown.tolist() == [True, True, False, True]
+    assert layer.units == image.units
+    assert list(layer.features.columns[:3]) == ["class", "score", "origin"]
+    assert dock.found_heading.text() == "3 sites in 2 frames"
+    assert "2 of 4 Gaussian fits were refused in 2 frames." in dock.notes.text()
+    dock.table.set_threshold("column", 0.65)
+    qtbot.waitUntil(lambda: layer.shown.tolist() == [True, False, False, True], timeout=2000)
+    assert dock.table.rows["column"][3].text() == "2"
+    area = 2 * (96 * PIXEL_SIZE / 10) ** 2
+    assert float(dock.table.rows["column"][4].text()) == pytest.approx(2 / area, rel=0.01)
+    assert about(layer)["thresholds"] == {"column": 0.65}
+    assert len(sites_from_layer(layer, image)) == 2
+    dock.table.rows["column"][1].setValue(80)
+    qtbot.waitUntil(lambda: layer.shown.all(), timeout=2000)
+    dock.table.rows["column"][0].setChecked(False)
+    qtbot.waitUntil(lambda: not layer.shown.any(), timeout=2000)
+
+
+def test_searching_one_frame_again_keeps_the_others_and_the_thresholds(dock, viewer, qtbot):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    answer_with(
+        dock,
+        [("found", found(0, [0.9], "column")), ("found", found(1, [0.8], "column")), ("end", False)],
+    )
+    run(qtbot, dock)
+    dock.table.set_threshold("column", 0.85)
+    viewer.dims.set_point(0, 1)
+    dock.this_frame.setChecked(True)
+    answer_with(dock, [("found", found(1, [0.95, 0.5], "column")), ("end", False)])
+    run(qtbot, dock)
+    (layer,) = our_layers(viewer, "predicted")
+    assert layer.features["score"].tolist() == [0.9, 0.95, 0.5]
+    assert layer.shown.tolist() == [True, True, False]
+    assert about(layer)["frames"] == [0, 1]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), ValueError("no"), MemoryError()])
+def test_whatever_breaks_the_dock_says_so_and_can_go_on(dock, viewer, qtbot, error):
+    add_stack(viewer, lattice_stack()[0])
+
+    def broken(_request, _micrograph):
+        yield "started", "cpu"
+        raise error
+
+    dock.process.search = broken
+    run(qtbot, dock)
+    assert type(error).__name__ in dock.error.text()
+    assert dock.find_button.button.isEnabled()
+    assert dock.bar.isHidden()
+    assert not our_layers(viewer)
+
+
+def test_stopping_keeps_finished_frames(dock, viewer, qtbot):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    go_on = threading.Event()
+
+    def slow(_request, _micrograph):
+        yield "found", found(0, [0.9], "column")
+        go_on.wait(20)
+        yield "end", True
+
+    dock.process.search = slow
+    dock.process.stop = go_on.set
+    dock.find_button.button.click()
+    assert dock.find_button.isHidden()
+    qtbot.waitUntil(lambda: bool(dock.candidates.frames), timeout=WAIT)
+    assert not dock.stop_button.isHidden()
+    dock.stop_button.click()
+    assert dock.stop_button.text() == "Stop now"
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+    assert dock.state.text() == "Stopped; 1 finished frame kept."
+    assert len(our_layers(viewer, "predicted")) == 1
+
+
+def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9], "column")), ("end", False)])
+    run(qtbot, dock)
+    viewer.layers.remove(dock.layer)
+    assert dock.results.isHidden()
+    run(qtbot, dock)
+    assert len(our_layers(viewer, "predicted")) == 1
+    viewer.layers.remove(image)
+    assert "Open an image" in dock.find_button.reason.text()
+    dock.table.set_threshold("column", 0.95)
+
+
+def test_an_edited_layer_is_not_filtered_any_more(dock, viewer, qtbot):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9, 0.5], "column")), ("end", False)])
+    run(qtbot, dock)
+    dock.layer.add([[0, 5, 5]])
+    dock.table.set_threshold("column", 0.95)
+    qtbot.waitUntil(lambda: "edited by hand" in dock.saved.text(), timeout=2000)
+    assert dock.layer.shown.all()
+
+
+def test_predictions_of_others_are_left_alone(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    other = add_sites(viewer, found(0, [0.9]).sites, kind="predicted", source_layer=image, record={"model": "another"})
+    answer_with(dock, [("found", found(0, [0.9, 0.8], "column")), ("end", False)])
+    run(qtbot, dock)
+    assert len(our_layers(viewer, "predicted")) == 2
+    assert len(other.data) == 1
+
+
+# --- the real thing ---------------------------------------------------------------------------------------------------
+
+
+def test_the_classical_finder_finds_exports_and_can_be_copied(dock, viewer, qtbot, tmp_path):
+    data, truth = lattice_stack(n_frames=2)
+    add_stack(viewer, data)
+    dock.model.choose("log")
+    run(qtbot, dock)
+    assert dock.error.text() == ""
+    table = dock.sites()
+    assert len(table) == len(truth)
+    order = ["frame", "y", "x"]
+    ours = table.round(0).sort_values(order)[order].to_numpy()
+    np.testing.assert_allclose(ours, truth.sort_values(order)[order].to_numpy(), atol=1)
+    assert "Done in" in dock.state.text()
+    dock.export_button.click()
+    qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
+    (path,) = (tmp_path / "project" / "sites").glob("*.csv")
+    pd.testing.assert_frame_equal(read_sites(path), table, check_dtype=False)
+    assert read_sidecar(path).provenance["model"] == "log"
+    write_tiff(tmp_path / "stack.tif", Micrograph(data, PIXEL_SIZE))
+    lines = dock.python_lines().replace("'stack.tif'", repr(str(tmp_path / "stack.tif")))
+    names: dict = {}
+    exec(lines.replace('"sites.csv"', repr(str(tmp_path / "sites.csv"))), names)
+    assert len(names["found"].sites) == len(table)
+
+
+def test_a_network_marks_sites_and_shows_its_maps(dock, viewer, qtbot, tmp_path):
+    save_toy_model(tmp_path / "models" / "toy")
+    image = add_stack(viewer, lattice_stack(n_frames=2, size=48)[0])
+    image.translate = (0, 3, 5)
+    dock.model.refresh()
+    dock.model.choose("toy")
+    dock.options.open()
+    dock.maps_box.setChecked(True)
+    dock.device.set_raw("cpu")
+    run(qtbot, dock)
+    assert dock.error.text() == ""
+    (layer,) = our_layers(viewer, "predicted")
+    assert set(layer.features["class"]) <= {"vacancy1", "vacancy2"}
+    assert about(layer)["model"] == "toy"
+    maps = our_layers(viewer, "map")
+    assert len(maps) == 2
+    for one in maps:
+        np.testing.assert_allclose(one.extent.world, image.extent.world, atol=PIXEL_SIZE)
+        assert one.units == image.units
+        assert one.data.shape == (2, 48, 48)
+        assert all(np.ptp(frame) > 0 for frame in one.data)
+    assert viewer.layers.selection.active is layer
+    run(qtbot, dock)
+    assert len(our_layers(viewer, "map")) == 2
+    assert len(our_layers(viewer, "predicted")) == 1
+
+
+def test_a_killed_search_process_is_said_and_the_next_search_starts_another():
+    data = lattice_stack(n_frames=1)[0]
+    micrograph = Micrograph(data, PIXEL_SIZE, "stack")
+    process = SearchProcess()
+    process.start()
+    first = process._child.pid
+    process._child.kill()
+    while process.alive:
+        time.sleep(0.01)
+    messages = list(process.search(request(data), micrograph))
+    assert messages[-1] == ("end", False)
+    assert process._child.pid != first
+
+    class Killer:
+        shape, dtype, ndim = data.shape, data.dtype, 3
+
+        def __getitem__(self, _index):
+            os.kill(process._child.pid, 9)
+            return data[0]
+
+    messages = list(process.search(request(data), Micrograph(Killer(), PIXEL_SIZE, "stack")))
+    assert messages[-1][0] == "failed"
+    assert "killed" in messages[-1][1]
+    process.close()
+
+
+def test_frames_that_cannot_be_read_end_the_search_with_a_sentence():
+    class Broken:
+        shape, dtype, ndim = (2, 16, 16), np.dtype("f4"), 3
+
+        def __getitem__(self, _index):
+            raise RuntimeError("the disk is gone")
+
+    process = SearchProcess()
+    messages = list(process.search(request(np.zeros((2, 16, 16), "f4")), Micrograph(Broken(), PIXEL_SIZE, "stack")))
+    assert messages[-1][0] == "failed"
+    assert "the disk is gone" in messages[-1][1]
+    assert not process.alive
+
+
+# --- the child, in this process ---------------------------------------------------------------------------------------
+
+
+class Pipes:
+    """A child in a thread, with real pipes."""
+
+    def __init__(self):
+        to_child, from_parent = os.pipe()
+        to_parent, from_child = os.pipe()
+        self.outgoing, self.incoming = os.fdopen(from_parent, "wb"), os.fdopen(to_parent, "rb")
+        streams = os.fdopen(to_child, "rb"), os.fdopen(from_child, "wb")
+        self.thread = threading.Thread(target=serve, args=streams, daemon=True)
+        self.thread.start()
+
+    def ask(self, data, message, stop_at=None):
+        send(self.outgoing, message)
+        heard = []
+        while not heard or heard[-1][0] not in ("end", "failed"):
+            heard.append(receive(self.incoming))
+            if heard[-1][0] == stop_at:
+                send(self.outgoing, ("stop",))
+            elif heard[-1][0] == "want":
+                index = heard[-1][1]
+                send(self.outgoing, ("frame", index, data[index] if data.ndim == 3 else data))
+        return heard
+
+    def close(self):
+        self.outgoing.close()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def child():
+    pipes = Pipes()
+    yield pipes
+    pipes.close()
+
+
+def kinds(messages):
+    return [message[0] for message in messages]
+
+
+def test_the_child_searches_stops_and_says_what_is_wrong(child):
+    data = lattice_stack(n_frames=3)[0]
+    heard = child.ask(data, ("search", request(data, frames=(2,))))
+    assert [message[1].frame for message in heard if message[0] == "found"] == [2]
+    assert heard[-1] == ("end", False)
+    heard = child.ask(data, ("search", request(data)), stop_at="want")
+    assert heard[-1] == ("end", True)
+    assert "found" not in kinds(heard)
+    heard = child.ask(data, ("search", request(data, settings={"border": -1})))
+    assert heard[-1][0] == "failed"
+    assert "border" in heard[-1][1]
+    heard = child.ask(data, ("search", request(data, model="nowhere")))
+    assert "no model 'nowhere'" in heard[-1][1]
+    heard = child.ask(np.zeros_like(data), ("search", request(data)))
+    assert "one grey level" in heard[-1][1]
+    heard = child.ask(data[0], ("search", request(data[0])))
+    assert heard[-1] == ("end", False)
+
+
+def test_the_child_loads_a_model_once_and_again_when_it_changed(child, tmp_path):
+    folder = save_toy_model(tmp_path / "toy")
+    data = lattice_stack(n_frames=1, size=32)[0]
+    lowest = {"vacancy1": 0.1, "vacancy2": 0.1}
+    send(child.outgoing, ("warm", str(folder), "cpu"))
+    first = child.ask(data, ("search", request(data, model=str(folder), lowest=lowest)))
+    assert first[-1] == ("end", False)
+    save_toy_model(folder, classes=("vacancy1", "antisite"))
+    os.utime(folder / "card.json", (1, 1))
+    heard = child.ask(data, ("search", request(data, model=str(folder), lowest={"antisite": 0.1})))
+    assert heard[-1] == ("end", False)
+
+
+def test_a_frame_in_a_file_is_read_from_there(child, tmp_path):
+    data = lattice_stack(n_frames=1)[0]
+    np.save(tmp_path / "frame.npy", data[0])
+
+    class Paths:
+        ndim = 3
+
+        def __getitem__(self, _index):
+            return str(tmp_path / "frame.npy")
+
+    heard = child.ask(Paths(), ("search", request(data)))
+    assert heard[-1] == ("end", False)
+
+
+# --- plain parts ------------------------------------------------------------------------------------------------------
+
+
+def test_candidates_count_by_their_own_thresholds():
+    candidates = Candidates({"a": 0.5, "b": 0.2}, {"a": 0.1, "b": 0.1}, 1.0, (100, 100))
+    table = make_sites([1, 2, 3, 4], [1, 2, 3, 4], ["a", "a", "b", "b"], pixel_size=1.0, score=[0.6, 0.4, 0.3, 0.1])
+    candidates.add(0, table)
+    assert candidates.mask(candidates.table()).tolist() == [True, False, True, False]
+    assert candidates.counts(table) == {"a": 1, "b": 1}
+    candidates.hidden.add("a")
+    assert candidates.mask(table).tolist() == [False, False, True, False]
+    assert candidates.counts(table) == {"a": 1, "b": 1}
+    assert candidates.area() == pytest.approx(100.0)
+    assert lowest_scores({"a": 0.5, "b": 0.05}, 0.1) == {"a": 0.1, "b": 0.05}
+
+
+def test_notes_of_many_frames_become_few_sentences():
+    notes = [
+        "The column radius was measured as 0.60 angstrom.",
+        "Frame 0: 80 of 1441 Gaussian fits were refused; these sites stay unrefined.",
+        "Frame 1: 20 of 1442 Gaussian fits were refused; these sites stay unrefined.",
+        "The column radius was measured as 0.57 angstrom.",
+        "The search was stopped before its end.",
+    ]
+    assert gather(notes) == [
+        "The column radius was measured as 0.57 to 0.60 angstrom.",
+        "100 of 2883 Gaussian fits were refused; these sites stay unrefined in 2 frames.",
+        "The search was stopped before its end.",
+    ]
+
+
+def test_guarded_never_raises():
+    def broken():
+        yield ("started", "cpu")
+        raise RuntimeError("lost")
+
+    messages = list(guarded(broken))
+    assert messages[0] == ("started", "cpu")
+    assert messages[1][0] == "failed"
+    assert "lost" in messages[1][1]
