@@ -20,8 +20,9 @@ CLASS = "column"
 NAME = "log"
 """Its name in place of a model."""
 
-NOISE_FACTOR = 4.0
-"""A column must exceed so many standard deviations of the filtered noise."""
+NOISE_FACTOR, LATTICE_NOISE_FACTOR = 4.0, 3.0
+"""A column must exceed so many standard deviations of the filtered noise; fewer in a lattice, whose columns leave noise
+little room: between them the filter answers below zero."""
 
 WEAKEST = 0.1
 """And this part of the strong columns (their 95th percentile)."""
@@ -90,9 +91,10 @@ def classical_maps(reader: FrameReader, pixel_size: float, settings: FindSetting
     sign = 1.0 if settings.polarity == "bright" else -1.0
     sample = sample_of(reader)
     notes = []
+    texture = measure_texture(sample, pixel_size)
     radius = settings.column_radius
     if radius is None:
-        radius = measure_texture(sample, pixel_size).column_radius
+        radius = texture.column_radius
         notes.append(f"The column radius was measured as {radius:.2f} angstrom.")
     sigma = radius / np.sqrt(2) / pixel_size
     if sigma < 0.6:
@@ -101,7 +103,8 @@ def classical_maps(reader: FrameReader, pixel_size: float, settings: FindSetting
     response = sign * filtered(sample, sigma)
     y, x = local_maxima(response, 0.0)
     strong = float(np.quantile(response[y, x], 0.95)) if len(y) else 0.0
-    threshold = max(NOISE_FACTOR * noise_of_filtered(sample, sigma), WEAKEST * strong, 1e-9)
+    factor = LATTICE_NOISE_FACTOR if texture.is_lattice else NOISE_FACTOR
+    threshold = max(factor * noise_of_filtered(sample, sigma), WEAKEST * strong, 1e-9)
     halo = int(np.ceil(_TRUNCATE * sigma)) + 2
     height, width = reader.shape
 

@@ -16,7 +16,7 @@ SMALLEST_RADIUS, LARGEST_RADIUS = 0.35, 2.0
 """Bounds of the radius in angstrom."""
 
 TYPICAL_RADIUS = 0.5
-"""Without a lattice nothing tells narrow columns from correlated noise: the radius is then at least this, in angstrom."""
+"""At least this, in angstrom, without a lattice: nothing then tells narrow columns from correlated noise."""
 
 LATTICE = 60.0
 """The strongest of a million values of pure noise is about 14 times its ring's level."""
@@ -117,9 +117,10 @@ def _half_width(correlation: NDArray[np.floating], farthest: float) -> float:
 
 def _add_streaks(diffuse: NDArray[np.float64], power: NDArray[np.floating]) -> None:
     """Raise the level along both axes, where lines that jump or differ in brightness leave a streak of noise."""
-    edge = min(3, power.shape[1])
-    level = median_filter(power[:, :edge], size=(31, 1), mode="wrap") / np.log(2)
-    diffuse[:, :edge] = np.maximum(diffuse[:, :edge], level)
+    if min(power.shape) < 31:
+        return
+    level = median_filter(power[:, :3], size=(31, 1), mode="wrap") / np.log(2)
+    diffuse[:, :3] = np.maximum(diffuse[:, :3], level)
     for row in (-2, -1, 0, 1, 2):
         level = median_filter(power[row], size=31, mode="reflect") / np.log(2)
         diffuse[row] = np.maximum(diffuse[row], level)
@@ -128,7 +129,7 @@ def _add_streaks(diffuse: NDArray[np.float64], power: NDArray[np.floating]) -> N
 def _rings(
     power: NDArray[np.floating], frequency: NDArray[np.floating], pixel_size: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """Largest ratio of the power to its ring's level, for periods between 0.8 and 6 angstrom, and that level everywhere.
+    """Largest ratio of the power to its ring's level, for periods of 0.8 to 6 angstrom, and that level everywhere.
 
     The level of a ring is its median over ln 2: the mean of what is no Bragg spot.
     """

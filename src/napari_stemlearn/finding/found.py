@@ -84,16 +84,25 @@ def joined(
 ) -> Found:
     """Join the frames of a micrograph."""
     maps = None
-    if parts and parts[0].maps is not None:
-        names = list(parts[0].maps)
-        every = {name: [part.maps[name] for part in parts if part.maps is not None] for name in names}
-        maps = {name: np.stack(frames) if is_stack else frames[0] for name, frames in every.items()}
+    searched = [part for part in parts if part.maps is not None]
+    if searched and searched[0].maps is not None:
+        maps = {name: _stacked(parts, name) if is_stack else values for name, values in searched[0].maps.items()}
     return Found(
         sites=concat_sites([part.sites for part in parts]),
         maps=maps,
-        map_pixel_size=parts[0].map_pixel_size if parts else None,
+        map_pixel_size=searched[0].map_pixel_size if searched else None,
         notes=tuple(dict.fromkeys([*notes, *(note for part in parts for note in part.notes)])),
         frames=tuple(part.frame for part in parts),
         stopped=stopped,
         record=record,
     )
+
+
+def _stacked(parts: list[FrameFound], name: str) -> NDArray[np.float32]:
+    """Maps of one class of all frames; NaN for frames that were left out."""
+    shape = next(part.maps[name].shape for part in parts if part.maps is not None)
+    stack = np.full((len(parts), *shape), np.nan, np.float32)
+    for index, part in enumerate(parts):
+        if part.maps is not None:
+            stack[index] = part.maps[name]
+    return stack

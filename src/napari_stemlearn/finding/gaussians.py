@@ -58,7 +58,8 @@ def fit_gaussians(
 ) -> GaussianFits:
     """Fit a round Gaussian to each column by Levenberg-Marquardt (Marquardt 1963), all columns together.
 
-    The width is held near the expected one as far as the noise of the patch leaves it open (a Gaussian prior on its logarithm).
+    The width is held near the expected one as far as the noise of the patch leaves it open (a Gaussian prior on its
+    logarithm).
 
     Parameters
     ----------
