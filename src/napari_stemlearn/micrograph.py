@@ -115,7 +115,7 @@ def check_image(data: ArrayLike, name: str = "micrograph") -> None:
         For RGB, 4D, 1D, empty, complex or non-numeric arrays and for frames below 2 by 2 pixels.
     """
     shape = np.shape(data)
-    dtype = getattr(data, "dtype", np.asarray(data).dtype)
+    dtype = data.dtype if hasattr(data, "dtype") else np.asarray(data).dtype
     if len(shape) not in (2, 3):
         hint = "; choose one 2D image or a virtual image of a 4D data set" if len(shape) > 3 else ""
         raise MicrographError(f"'{name}' has {len(shape)} axes; a micrograph has 2 (y, x) or 3 (frame, y, x){hint}.")
