@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import exp, lgamma
+from math import ceil, exp, lgamma
+from typing import Literal
 
 import numpy as np
 import torch
 
+from napari_stemlearn.imaging.rendering import fast_length
 from napari_stemlearn.imaging.scattering import wavelength
 from napari_stemlearn.imaging.settings import ABERRATIONS
 
@@ -38,7 +40,7 @@ _ORDERS = np.array([n for n, m in ABERRATIONS.values() for _ in range(1 if m == 
 
 
 @lru_cache(maxsize=16)
-def _polynomials(half: tuple[int, int], grid: tuple[int, int], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _polynomials(half: tuple[int, int], grid: tuple[float, float], device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Aberration polynomials over frequencies in cycles a grid step, and the frequency's square.
 
     Shapes (25, 2 half + 1, 2 half + 1) and (2 half + 1, 2 half + 1), zero frequency first as in a discrete Fourier
@@ -57,6 +59,21 @@ def _polynomials(half: tuple[int, int], grid: tuple[int, int], device: str) -> t
     return torch.stack(parts).float().to(device), (radius**2).float().to(device)
 
 
+@lru_cache(maxsize=16)
+def _shells(half: tuple[int, int], grid: tuple[float, float]) -> np.ndarray:
+    """Squared frequencies of all steps in ascending order."""
+    return np.sort(_polynomials(half, grid, "cpu")[1].double().numpy().ravel())
+
+
+def _limits_of_area(half: tuple[int, int], grid: tuple[float, float], apertures: np.ndarray) -> np.ndarray:
+    """Squared radii that enclose as many frequency steps as fit into the area of round apertures."""
+    shells = _shells(half, grid)
+    wanted = np.pi * apertures**2 * grid[0] * grid[1]
+    edges = np.flatnonzero(np.diff(shells) > 1e-6 * shells[-1])
+    chosen = edges[np.abs(edges[:, None] + 1 - wanted).argmin(axis=0)]
+    return 0.5 * (shells[chosen] + shells[chosen + 1])
+
+
 def _signed(half: int) -> torch.Tensor:
     """Frequency steps 0 … half, -half … -1."""
     return torch.cat([torch.arange(0, half + 1), torch.arange(-half, 0)])
@@ -68,7 +85,8 @@ def transfer_functions(
     spacings: Sequence[float],
     grid: tuple[int, int],
     half: tuple[int, int],
-    padded: tuple[int, int],
+    reduction: tuple[int, int] = (1, 1),
+    edge: Literal["area", "radius"] = "area",
     device: str = "cpu",
 ) -> torch.Tensor:
     """Optical transfer functions of incoherent imaging, normalised to one at zero frequency.
@@ -87,8 +105,11 @@ def transfer_functions(
         Points (y, x) of the periodic grid.
     half
         Frequency steps (y, x) from the centre that hold the largest aperture.
-    padded
-        Transform lengths (y, x), at least ``4 half + 1``, so that the autocorrelation does not wrap round.
+    reduction
+        The probe is computed in a field smaller than the grid by these whole numbers (y, x), and is dark beyond.
+    edge
+        Which frequency steps pass the aperture: as many as its area holds, so that the peak of the probe does not
+        depend on the grid, or those within its radius, as in Kirkland's programs.
     device
         Where to compute.
 
@@ -104,27 +125,44 @@ def transfer_functions(
     angle_step = wave / spacing
     scale = 2 * np.pi / wave[:, None] * angle_step[:, None] ** (_ORDERS + 1)
     vectors = np.stack([aberration_vector(probe) for probe in probes]) * scale
-    polynomials, squared = _polynomials(half, grid, device)
+    inner = ceil(half[0] / reduction[0]), ceil(half[1] / reduction[1])
+    # twice the diameter of the aperture, so that the autocorrelation does not wrap round
+    padded = fast_length(4 * inner[0] + 1), fast_length(4 * inner[1] + 1)
+    polynomials, squared = _polynomials(inner, (grid[0] / reduction[0], grid[1] / reduction[1]), device)
     chi = torch.from_numpy(vectors).float().to(device) @ polynomials.flatten(1)
     chi = chi.unflatten(1, polynomials.shape[1:])
     shifts, weights = _focal_quadrature(probes, aperture, scale[:, 0])
     defocus = polynomials[0]
-    inside = (squared <= torch.from_numpy(aperture**2).float().to(device)[:, None, None]).to(chi.dtype)
+    limits = aperture**2
+    if edge == "area":
+        limits = _limits_of_area(inner, (grid[0] / reduction[0], grid[1] / reduction[1]), aperture)
+    inside = (squared <= torch.from_numpy(limits).float().to(device)[:, None, None]).to(chi.dtype)
     density = chi.new_zeros((len(probes), *padded))
     for shift, weight in zip(shifts.T, weights.T, strict=True):
         phase = chi
         if shift.any():
             phase = torch.addcmul(chi, torch.from_numpy(shift).float().to(device)[:, None, None], defocus)
-        amplitude = _to_space(torch.polar(inside, -phase), half, padded)
+        amplitude = _to_space(torch.polar(inside, -phase), inner, padded)
         parts = torch.view_as_real(amplitude).square_()
         weighed = torch.from_numpy(weight).float().to(device)[:, None, None]
         density.addcmul_(parts[..., 0] + parts[..., 1], weighed)
-    transfer = torch.fft.rfft(density)[..., : 2 * half[1] + 1]
-    transfer = torch.fft.fft(transfer, dim=-2)
+    transfer = torch.fft.rfft(_with_dark_surroundings(density, reduction[1], -1))[..., : 2 * half[1] + 1]
+    transfer = torch.fft.fft(_with_dark_surroundings(transfer, reduction[0], -2), dim=-2)
     transfer = torch.cat([transfer[:, : 2 * half[0] + 1], transfer[:, -2 * half[0] :]], dim=1)
     transfer = transfer / transfer[:, :1, :1].real
     source = np.array([probe.get("source_fwhm", 0.0) for probe in probes]) * SIGMA_OF_FWHM
     return transfer * gaussian_transfer(source / spacing, grid=grid, half=half, device=device)
+
+
+def _with_dark_surroundings(field: torch.Tensor, factor: int, axis: int) -> torch.Tensor:
+    """Widen a periodic field along one axis by zeros between its positive and negative places."""
+    if factor == 1:
+        return field
+    length = field.shape[axis]
+    shape = list(field.shape)
+    shape[axis] = (factor - 1) * length
+    positive, negative = field.split([(length + 1) // 2, length // 2], dim=axis)
+    return torch.cat([positive, field.new_zeros(shape), negative], dim=axis)
 
 
 def _focal_quadrature(

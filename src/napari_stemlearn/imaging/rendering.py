@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil
 
 import numpy as np
 import torch
+from torch.nn.functional import embedding_bag
 
 KERNEL_WIDTH = 6
 """Grid points across which an atom is spread."""
@@ -37,18 +39,17 @@ class Grid:
         Grid points (y, x) before the first pixel.
     half
         Frequency steps (y, x) that hold the probe's aperture.
-    padded
-        Transform lengths (y, x) for the probe.
     """
 
     size: tuple[int, int]
     oversampling: int
     rim: tuple[int, int]
     half: tuple[int, int]
-    padded: tuple[int, int]
 
 
-def plan_grid(shape: tuple[int, int], pixel_size: float, *, highest_frequency: float, rim: tuple[float, float]) -> Grid:
+def plan_grid(
+    shape: tuple[int, int], pixel_size: float, *, highest_frequency: float, rim: tuple[float, float] | None
+) -> Grid:
     """Choose the grid for an image.
 
     Parameters
@@ -60,16 +61,28 @@ def plan_grid(shape: tuple[int, int], pixel_size: float, *, highest_frequency: f
     highest_frequency
         Band limit of the image in 1/angstrom.
     rim
-        Width (y, x) in angstrom of what is computed round the image, so that its edges do not see each other.
+        Width (y, x) in angstrom of what is computed round the image, so that its edges do not see each other; None
+        for an image that repeats.
     """
-    oversampling = max(1, int(np.ceil(highest_frequency * pixel_size / LARGEST_FREQUENCY - 1e-9)))
+    oversampling = max(1, ceil(highest_frequency * pixel_size / LARGEST_FREQUENCY - 1e-9))
     spacing = pixel_size / oversampling
-    # few different sizes, so that images of one batch share their transforms
-    points = tuple(8 * int(np.ceil(width / spacing / 8)) for width in rim)
-    size = tuple(fast_length(n * oversampling + 2 * p) for n, p in zip(shape, points, strict=True))
-    half = tuple(4 * int(np.ceil((0.5 * highest_frequency * spacing * n + 1) / 4)) for n in size)
-    padded = tuple(fast_length(4 * n + 1) for n in half)
-    return Grid(size, oversampling, points, half, padded)  # type: ignore[arg-type]
+    if rim is None:
+        size, points = (shape[0] * oversampling, shape[1] * oversampling), (0, 0)
+    else:
+        # few different sizes, so that images of one batch share their transforms
+        points = 8 * ceil(rim[0] / spacing / 8), 8 * ceil(rim[1] / spacing / 8)
+        size = (
+            fast_length(shape[0] * oversampling + 2 * points[0]),
+            fast_length(shape[1] * oversampling + 2 * points[1]),
+        )
+    step = 0.5 * highest_frequency * spacing
+    half = _aperture_steps(step * size[0], size[0]), _aperture_steps(step * size[1], size[1])
+    return Grid(size, oversampling, points, half)
+
+
+def _aperture_steps(radius: float, size: int) -> int:
+    """A number of frequency steps above the aperture's radius, and low enough for twice as many on the grid."""
+    return min(4 * ceil((radius + 1) / 4), (size - 1) // 4)
 
 
 @lru_cache(maxsize=4096)
@@ -210,16 +223,15 @@ def sample(
     tall = waves.new_zeros((n_images, size[0], steps[1] + 1))
     tall[:, : steps[0] + 1] = waves[:, : steps[0] + 1]
     tall[:, -steps[0] :] = waves[:, steps[0] + 1 :]
-    tall = torch.fft.ifft(tall, dim=1).view(-1, steps[1] + 1)
+    tall = torch.view_as_real(torch.fft.ifft(tall, dim=1).contiguous()).view(n_images * size[0], -1)
     index, weights = _taps(rows, size[0])
     index = index + torch.arange(n_images, device=device)[:, None, None] * size[0]
-    lines = tall.index_select(0, index[..., 0].reshape(-1)) * weights[..., 0].reshape(-1, 1)
-    for tap in range(1, KERNEL_WIDTH):
-        lines.addcmul_(tall.index_select(0, index[..., tap].reshape(-1)), weights[..., tap].reshape(-1, 1))
-    lines = lines.view(n_images, height, steps[1] + 1)
+    lines = embedding_bag(index.flatten(0, 1), tall, mode="sum", per_sample_weights=weights.flatten(0, 1))
+    lines = torch.view_as_complex(lines.view(n_images, height, steps[1] + 1, 2))
     frequency = 2 * torch.pi / size[1] * torch.arange(steps[1] + 1, device=device)
-    angle = row_shifts.float()[..., None] * frequency
-    lines = lines * torch.polar(torch.ones_like(angle), angle)
+    if row_shifts.any():
+        angle = row_shifts.float()[..., None] * frequency
+        lines.mul_(torch.complex(torch.cos(angle), torch.sin(angle)))
     image = torch.empty((n_images, height, width), device=device)
     if regular_from < width:
         first = int(columns[0, regular_from])

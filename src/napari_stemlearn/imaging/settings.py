@@ -313,6 +313,12 @@ class ImagingSettings(Settings):
         description="What a pixel holds: the signal with the probe at its centre (as a scan stops there), or the mean "
         "over its area (as a scan that moves on and is binned).",
     )
+    periodic: bool = Field(
+        False,
+        description="The specimen repeats at the edges of the image, as in Kirkland's programs; atoms beyond come back "
+        "on the other side.",
+        json_schema_extra={"advanced": True},
+    )
     probe: ProbeSettings = Field(default_factory=ProbeSettings, description="The electron probe.")
     adf: AdfSettings = Field(default_factory=AdfSettings, description="The angles of the annular detector.")
     scan: ScanSettings = Field(default_factory=ScanSettings, description="Distortions of the scan.")

@@ -45,6 +45,9 @@ RIM = 5.0
 SMALLEST_FIELD = 24.0
 """Angstrom; smaller fields are computed within one of this size, so that the aperture has a round edge."""
 
+PROBE_FIELD = 60.0
+"""Angstrom; in large fields the probe is computed within at least this width."""
+
 _GPU_PIXELS = 64 * 512 * 512  # grid points computed at once on a GPU
 
 
@@ -348,11 +351,12 @@ def _prepare(
     path = scan_path(settings.shape, pixel_size, drawn["scan"], streams["scan"])
     reach = path.reach
     field_size = [n * pixel_size for n in settings.shape]
-    rim = tuple(
-        max(RIM + beyond, 0.5 * (SMALLEST_FIELD - extent)) for beyond, extent in zip(reach, field_size, strict=True)
+    rim = (
+        max(RIM + reach[0], 0.5 * (SMALLEST_FIELD - field_size[0])),
+        max(RIM + reach[1], 0.5 * (SMALLEST_FIELD - field_size[1])),
     )
     limit = band_limit(probe["beam_energy"], probe["convergence_semiangle"])
-    grid = plan_grid(settings.shape, pixel_size, highest_frequency=limit, rim=rim)  # type: ignore[arg-type]
+    grid = plan_grid(settings.shape, pixel_size, highest_frequency=limit, rim=None if settings.periodic else rim)
     spacing = pixel_size / grid.oversampling
     positions = np.asarray(specimen.positions, dtype=float)
     numbers = np.asarray(specimen.numbers)
@@ -361,8 +365,11 @@ def _prepare(
             f"The specimen has positions of shape {positions.shape} for {len(numbers)} atoms; it must be (n, 3)."
         )
     places = positions[:, 1::-1] / spacing + grid.rim
-    inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
-    places, numbers = places[inside], numbers[inside]
+    if settings.periodic:
+        places %= grid.size
+    else:
+        inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
+        places, numbers = places[inside], numbers[inside]
     angles = probe["beam_energy"], adf["inner_angle"], adf["outer_angle"]
     contrast = adf["z_contrast_change"]
     strengths = partial_cross_sections(numbers, *angles)
@@ -450,7 +457,8 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         spacings=spacings,  # type: ignore[arg-type]
         grid=grid.size,
         half=grid.half,
-        padded=grid.padded,
+        reduction=(1, 1) if settings.periodic else _reduction(grid, float(spacings.min())),
+        edge="radius" if settings.periodic else "area",
         device=name,
     )
     waves = _atom_waves(group, spacings, device)
@@ -471,6 +479,12 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         stretch=settings.detector.stretch,
         bits=settings.detector.bits,
     )
+
+
+def _reduction(grid: Grid, spacing: float) -> tuple[int, int]:
+    """How many times smaller than the grid the probe's field may be."""
+    y, x = (max(1, int(n * spacing / PROBE_FIELD)) for n in grid.size)
+    return y, x
 
 
 def _noise_seed(seed: int) -> int:
