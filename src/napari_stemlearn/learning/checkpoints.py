@@ -1,0 +1,116 @@
+"""Checkpoints: one safetensors file each, tensors beside plain values, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_stemlearn.learning.failures import TrainingError
+
+FORMAT = 1
+"""Version of the layout."""
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where the checkpoint `name` (``last`` or ``best``) of a run lies."""
+    return folder / "checkpoints" / f"{name}.safetensors"
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    """Write a checkpoint under another name, then rename it.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; the checkpoint before stays.
+    """
+    from safetensors.torch import save
+
+    content = save(
+        {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()},
+        metadata={"stemlearn": json.dumps({"format": FORMAT, **values})},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint's tensors and plain values.
+
+    Raises
+    ------
+    TrainingError
+        If it is missing, broken, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            values = json.loads((file.metadata() or {})["stemlearn"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
+        raise TrainingError(f"There is no checkpoint {path} to resume from.") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise TrainingError(f"The checkpoint {path} cannot be read: {error}.") from error
+    if values.get("format") != FORMAT:
+        raise TrainingError(f"The checkpoint {path} is of another version of this package.")
+    return tensors, values
+
+
+def network_tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    """Weights and statistics under ``prefix.``."""
+    return {f"{prefix}.{key}": value for key, value in network.state_dict().items()}
+
+
+def restore_network(prefix: str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put tensors under ``prefix.`` into a network.
+
+    Raises
+    ------
+    TrainingError
+        If they are those of another network.
+    """
+    wanted = {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
+    try:
+        network.load_state_dict(wanted)
+    except RuntimeError as error:
+        raise TrainingError("The checkpoint holds another network than the settings describe.") from error
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """State of an optimiser with one group of parameters."""
+    return {
+        f"optimiser.{number}.{name}": torch.as_tensor(value)
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put the state back, in the memory layout of each parameter."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimiser":
+            number, _, name = rest.partition(".")
+            state.setdefault(int(number), {})[name] = value
+    record = optimiser.state_dict()
+    optimiser.load_state_dict({"state": state, "param_groups": record["param_groups"]})
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,207 @@
+"""How well a network does on images that it never learns from: loss, found sites, best thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from napari_stemlearn.finding.peaks import keep_apart, local_maxima, spot_centres
+from napari_stemlearn.learning.crops import Crop, LabelledBatch, as_batch
+from napari_stemlearn.learning.losses import mixed_loss
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.targets import Targets, draw_targets
+from napari_stemlearn.models.card import Score
+from napari_stemlearn.scoring.matching import match
+from napari_stemlearn.scoring.scores import summarise
+from napari_stemlearn.scoring.thresholds import sweep
+from napari_stemlearn.sites import make_sites
+
+LOWEST_SCORE = 0.05
+"""Maxima below are not even candidates."""
+
+MOST_CANDIDATES = 400
+"""Maxima of one class in one image that are looked at, the highest ones; a network that knows nothing has thousands."""
+
+N_THRESHOLDS = 30
+"""Thresholds that are tried."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a network reached on one set of images.
+
+    Parameters
+    ----------
+    loss
+        The training's loss.
+    best
+        One row a class: ``class, best_f1, best_threshold, precision, recall, average_precision``.
+    maps
+        Scores (image, class, y, x).
+    found, truth
+        Site tables; `found` down to the lowest score.
+    """
+
+    loss: float
+    best: pd.DataFrame
+    maps: NDArray[np.float32]
+    found: pd.DataFrame
+    truth: pd.DataFrame
+
+    @property
+    def f1(self) -> float:
+        """Mean of the classes' best F1; a class of which nothing was found or there counts as 0."""
+        return float(np.nan_to_num(self.best["best_f1"].to_numpy(dtype=float)).mean())
+
+    def thresholds(self) -> dict[str, float]:
+        """Threshold of the best F1 for every class; 0.5 where there is none."""
+        pairs = zip(self.best["class"], self.best["best_threshold"], strict=True)
+        return {name: 0.5 if math.isnan(value) else round(float(value), 4) for name, value in pairs}
+
+
+def evaluate(
+    network: nn.Module, crops: Sequence[Crop], settings: SegmentationSettings, device: torch.device
+) -> Validation:
+    """Run a network (in eval mode, in float32) over validation images and score what it finds.
+
+    Parameters
+    ----------
+    network
+        Without any wrapper for mixed precision, so that it gives what finding will give.
+    crops
+        From `crops.validation_crops`.
+    """
+    batch, targets = as_batch(crops, settings), settings.targets
+    losses, maps = [], []
+    size, step = batch.images.shape[-1], settings.optimisation.batch_size
+    with torch.inference_mode():
+        for start in range(0, len(crops), step):
+            images = torch.from_numpy(batch.images[start : start + step, None]).to(device)
+            rows = _rows_of(batch, start, len(images))
+            shape = (len(images), len(targets.classes), size, size)
+            radius = targets.radius / settings.pixel_size
+            wanted = draw_targets(rows, shape, radius, kind=targets.shape, device=device)
+            logits = network(images.contiguous(memory_format=torch.channels_last))
+            losses.append(float(loss_of(logits, wanted, settings)) * len(images))
+            maps.append(logits.float().sigmoid().cpu().numpy())
+    found, truth = found_in(np.concatenate(maps), settings), true_sites(batch, settings)
+    best = sweep(found, truth, **matching_rule(settings, len(crops)), n_thresholds=N_THRESHOLDS).best
+    names = list(targets.classes)
+    best = best.set_index("class").reindex(names).reset_index()
+    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), found, truth)
+
+
+def loss_of(logits: torch.Tensor, targets: Targets, settings: SegmentationSettings) -> torch.Tensor:
+    """The loss that the settings name."""
+    optimisation = settings.optimisation
+    return mixed_loss(
+        logits,
+        targets,
+        optimisation.loss,
+        focal_gamma=optimisation.focal_gamma,
+        positive_weight=optimisation.positive_weight,
+    )
+
+
+def found_in(maps: NDArray[np.float32], settings: SegmentationSettings) -> pd.DataFrame:
+    """Sites at the maxima of score maps (image, class, y, x), at least `min_distance` apart.
+
+    Of the classes of an exclusive group a place holds only the one with the highest score.
+    """
+    targets, pixel_size = settings.targets, settings.pixel_size
+    names = list(targets.classes)
+    apart, radius = targets.min_distance / pixel_size, targets.radius / pixel_size
+    tables = []
+    for image, image_maps in enumerate(maps):
+        sites: list[pd.DataFrame] = []
+        for name, values in zip(names, image_maps, strict=True):
+            rows, columns = local_maxima(values, LOWEST_SCORE)
+            highest = np.sort(np.argsort(-values[rows, columns], kind="stable")[:MOST_CANDIDATES])
+            rows, columns = rows[highest], columns[highest]
+            y, x = spot_centres(values, rows, columns, radius, iterations=12)
+            scores = values[rows, columns].astype(float)
+            kept = keep_apart(y, x, scores, apart)
+            sites.append(
+                make_sites(
+                    y[kept], x[kept], name, pixel_size=pixel_size, frame=image, score=scores[kept], origin="predicted"
+                )
+            )
+        table = pd.concat(sites, ignore_index=True)
+        for group in targets.exclusive:
+            member = table["class"].isin(group).to_numpy()
+            rivals = table[member]
+            kept = keep_apart(rivals["y"].to_numpy(), rivals["x"].to_numpy(), rivals["score"].to_numpy(), apart)
+            table = pd.concat([table[~member], rivals.iloc[kept]], ignore_index=True)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def true_sites(batch: LabelledBatch, settings: SegmentationSettings) -> pd.DataFrame:
+    """The marked sites of a batch as a site table."""
+    names = np.array(list(settings.targets.classes), dtype=object)
+    image, site_class, y, x = batch.sites.T
+    return make_sites(
+        y, x, names[site_class.astype(int)], pixel_size=settings.pixel_size, frame=image.astype(int), origin="truth"
+    )
+
+
+def matching_rule(settings: SegmentationSettings, n_images: int) -> dict[str, Any]:
+    """How sites of validation images are matched."""
+    size = settings.optimisation.crop
+    return {
+        "tolerance_angstrom": settings.validation.tolerance,
+        "pixel_size": settings.pixel_size,
+        "border": min(settings.validation.border / settings.pixel_size, size / 4),
+        "shape": (size, size),
+        "classes": list(settings.targets.classes),
+        "frames": list(range(n_images)),
+    }
+
+
+def card_scores(
+    validation: Validation,
+    thresholds: dict[str, float],
+    settings: SegmentationSettings,
+    n_images: int,
+    measured_on: str,
+) -> list[Score]:
+    """Scores of a model card at given thresholds."""
+    found = validation.found
+    kept = found[found["score"] >= found["class"].map(thresholds)]
+    matches = match(kept, validation.truth, **matching_rule(settings, n_images))
+    table = summarise(matches).table.set_index("class")
+    scores = []
+    for name in settings.targets.classes:
+        row = table.loc[name]
+        scores.append(
+            Score(
+                measured_on=measured_on,
+                **{"class": name},
+                precision=_rounded(row["precision"]),
+                recall=_rounded(row["recall"]),
+                f1=_rounded(row["f1"]),
+                rms_angstrom=_rounded(row["rms_error_angstrom"]),
+                tolerance_angstrom=settings.validation.tolerance,
+                threshold=thresholds[name],
+                n_truth=int(row["n_truth"]),
+            )
+        )
+    return scores
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 4)
+
+
+def _rows_of(batch: LabelledBatch, start: int, count: int) -> NDArray[np.float64]:
+    rows = batch.sites[(batch.sites[:, 0] >= start) & (batch.sites[:, 0] < start + count)].copy()
+    rows[:, 0] -= start
+    return rows

@@ -1,0 +1,155 @@
+"""Training crops depend on seed and number alone, and their truth lies on their atoms."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_stemlearn.formats import write_sites, write_tiff
+from napari_stemlearn.learning.augmentation import blur
+from napari_stemlearn.learning.crops import (
+    HELD_OUT,
+    SAME_STYLE,
+    TRAINING,
+    acquired_side,
+    as_batch,
+    random_numbers,
+    training_batch,
+    validation_crops,
+)
+from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.loading import TrainingBatches, iterate_batches, open_source
+from napari_stemlearn.learning.recipes import load_recipe
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.models.resampling import resampled_length
+from napari_stemlearn.sites import make_sites
+
+TINY = SegmentationSettings.preset("tiny")
+CLEAN = TINY.changed(
+    **{"imaging.detector.counting_noise": False, "acquisition_pixel_size": "uniform(0.1, 0.3)", "optimisation.crop": 96}
+)
+
+
+def test_a_batch_is_decided_by_its_number():
+    source = open_source(CLEAN)
+    first, again, other = (training_batch(source, CLEAN, index) for index in (3, 3, 4))
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.sites, again.sites)
+    assert not np.array_equal(first.images, other.images)
+    assert first.images.shape == (2, 96, 96)
+    assert first.images.dtype == np.float32
+
+
+def test_workers_give_the_batches_of_one_process():
+    settings = TINY.changed(**{"optimisation.steps": 5, "data.workers": 2})
+    alone = list(iterate_batches(settings.changed(**{"data.workers": 0}), 1))
+    together = list(iterate_batches(settings, 1))
+    assert len(alone) == len(together) == 4
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.sites, other.sites)
+
+
+def test_truth_lies_on_the_atoms_at_any_acquisition_pixel_size():
+    source = open_source(CLEAN)
+    for number in range(4):
+        crop = source.crop(random_numbers(0, TRAINING, number), 96, stream=TRAINING)
+        image = blur(crop.image, 1.0).numpy()
+        metal = np.array([name == "W" for name in crop.names])
+        inside = metal & (np.minimum(crop.y, crop.x) > 8) & (np.maximum(crop.y, crop.x) < 87)
+        assert inside.sum() > 10
+        for y, x in zip(crop.y[inside], crop.x[inside], strict=True):
+            row, column = round(y), round(x)
+            patch = (
+                image[row - 3 : row + 4, column - 3 : column + 4]
+                - image[row - 3 : row + 4, column - 3 : column + 4].min()
+            )
+            rows, columns = np.mgrid[row - 3 : row + 4, column - 3 : column + 4]
+            weight = (patch - patch.min()) ** 4
+            found = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
+            assert np.hypot(found[0] - y, found[1] - x) < 0.5
+
+
+@pytest.mark.parametrize("acquired", [0.05, 0.1, 0.137, 0.2, 0.33, 0.42])
+def test_enough_pixels_are_taken(acquired):
+    side = acquired_side(128, acquired, 0.2)
+    assert resampled_length(side, acquired, 0.2) >= 128
+    assert side == 16 or resampled_length(side - 2, acquired, 0.2) < 128
+
+
+def test_styles_are_held_out():
+    source = open_source(CLEAN)
+    same, other = (validation_crops(source, CLEAN, stream, 2) for stream in (SAME_STYLE, HELD_OUT))
+    assert not torch.equal(same[0].image, other[0].image)
+    contrasts = []
+    for probe in ({"source_fwhm": 3.0}, {}):
+        held_out = {"validation.held_out_style": "imaging", "validation.held_out_imaging": {"probe": probe}}
+        given = CLEAN.changed(**held_out)
+        image = validation_crops(open_source(given), given, HELD_OUT, 1)[0].image
+        contrasts.append(image.std() / image.mean())
+    assert contrasts[0] < 0.8 * contrasts[1]
+    batch = as_batch(same, CLEAN)
+    assert abs(float(batch.images.mean())) < 0.2
+
+
+@pytest.mark.parametrize("name", ["tmd-defects", "columns"])
+def test_recipes_show_every_class(name):
+    settings = load_recipe(name).changed(**{"optimisation.batch_size": 12})
+    batch = training_batch(open_source(settings), settings, 0)
+    assert set(batch.sites[:, 1].astype(int)) == set(range(len(settings.targets.classes)))
+    assert np.isfinite(batch.images).all()
+
+
+@pytest.fixture
+def stored(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        sites = make_sites(
+            [40.0, 70.5, 20.0], [52.25, 30.0, 90.0], ["W", "vacancy1", "W"], pixel_size=0.1, origin="hand"
+        )
+        rows, columns = np.mgrid[:120, :130]
+        image = rng.normal(0, 0.01, (120, 130))
+        for y, x in zip(sites["y"], sites["x"], strict=True):
+            image += np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 18)
+        write_tiff(tmp_path / f"{name}.tif", Micrograph(image.astype(np.float32), 0.1))
+        write_sites(tmp_path / f"{name}_sites.csv", sites)
+    return tmp_path
+
+
+def test_stored_crops_keep_sites_on_their_spots(stored):
+    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    source = open_source(settings)
+    assert source.pixel_size_range == (0.1, 0.1)
+    seen = 0
+    for number in range(12):
+        crop = source.crop(random_numbers(0, TRAINING, number), 32, stream=TRAINING)
+        for y, x in zip(crop.y, crop.x, strict=True):
+            if 4 < y < 27 and 4 < x < 27:
+                seen += 1
+                rows, columns = np.mgrid[:32, :32]
+                near = np.hypot(rows - y, columns - x) < 4
+                weight = np.where(near, crop.image.numpy().clip(0.1) - 0.1, 0)
+                assert (weight * rows).sum() / weight.sum() == pytest.approx(y, abs=0.15)
+                assert (weight * columns).sum() / weight.sum() == pytest.approx(x, abs=0.15)
+    assert seen > 5
+
+
+def test_stored_sets_that_cannot_be_used_are_named(stored):
+    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    with pytest.raises(TrainingError, match=r"too small for crops of 64.*to 60 or less"):
+        open_source(settings.changed(**{"optimisation.crop": 64}))
+    with pytest.raises(TrainingError, match="does not exist"):
+        open_source(settings.changed(**{"data.folder": str(stored / "nowhere")}))
+    (stored / "one_sites.csv").unlink()
+    with pytest.raises(TrainingError, match=r"one_sites\.csv is missing"):
+        open_source(settings)
+    (stored / "one.tif").unlink()
+    with pytest.raises(TrainingError, match="at least two"):
+        open_source(settings)
+
+
+def test_an_error_while_making_images_stays_one_sentence(tmp_path):
+    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(tmp_path)})
+    assert isinstance(TrainingBatches(settings)[0], TrainingError)
+    with pytest.raises(TrainingError, match=r"^The folder .* holds no images NAME\.tif with NAME_sites\.csv\.$"):
+        next(iterate_batches(settings, 0))
