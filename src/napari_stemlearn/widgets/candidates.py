@@ -138,15 +138,14 @@ class ThresholdTable(QWidget):
         box.setToolTip(f"Show {name}")
         box.setAccessibleName(name)
         slider = QSlider(Qt.Orientation.Horizontal)
-        slider.setMinimumWidth(36)
+        slider.setStyleSheet("min-width: 30px;")
         slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         number = QDoubleSpinBox()
         number.setDecimals(2)
         number.setSingleStep(0.01)
         number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         # the theme asks for wider boxes than a number below 1 needs
-        number.setStyleSheet("min-width: 0px; padding: 1px 2px;")
-        number.setFixedWidth(48)
+        number.setStyleSheet("min-width: 36px; max-width: 36px; padding: 1px 2px;")
         low = candidates.lowest[name]
         number.setRange(low, 1.0)
         slider.setRange(int(np.ceil(low * STEPS)), STEPS)
@@ -155,7 +154,6 @@ class ThresholdTable(QWidget):
         count, density = QLabel("0"), QLabel("–")
         for label in (count, density):
             label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            label.setMinimumWidth(40)
         for column, widget in enumerate((box, slider, number, count, density)):
             self._grid.addWidget(widget, row, column)
         self.rows[name] = (box, slider, number, count, density)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class LayerChooser(CalmComboBox):
     """Choose one of some layers of a viewer; follows the layer list and its names.
 
+    `chosen` brings another layer, `calibrated` tells that scale or units of the chosen one changed.
+
     Parameters
     ----------
     viewer
@@ -36,6 +38,7 @@ class LayerChooser(CalmComboBox):
     """
 
     chosen = Signal(object)
+    calibrated = Signal()
 
     def __init__(
         self,
@@ -84,6 +87,8 @@ class LayerChooser(CalmComboBox):
             self.addItem(layer.name if layer is not None else str(self._none_text))
             if layer is not None:
                 layer.events.name.connect(self._on_name)
+                for event in (layer.events.scale, layer.events.units):
+                    event.connect(self._on_calibration)
         if present in now:
             self.setCurrentIndex(now.index(present))
         else:
@@ -102,6 +107,10 @@ class LayerChooser(CalmComboBox):
     def _on_list(self, _event: Any = None) -> None:
         if isalive(self):
             self.refresh()
+
+    def _on_calibration(self, event: Any = None) -> None:
+        if isalive(self) and getattr(event, "source", None) is self.layer():
+            self.calibrated.emit()
 
     def _on_name(self, _event: Any = None) -> None:
         if isalive(self):

@@ -201,7 +201,7 @@ class FindDock(Dock):
 
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
-        self.pixel_size.given.connect(self.refresh)
+        self.image.calibrated.connect(self._image_changed)
         self.model.changed.connect(self.refresh)
         self.find_button.clicked.connect(self.find)
         self.stop_button.clicked.connect(self.stop)

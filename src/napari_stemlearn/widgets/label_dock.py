@@ -136,7 +136,7 @@ class LabelDock(Dock):
 
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
-        self.pixel_size.given.connect(self._image_changed)
+        self.image.calibrated.connect(self._image_changed)
         self.project.project.changed.connect(self._list_sets)
         self.sets.activated.connect(lambda _index: self._set_chosen())
         self.start_button.clicked.connect(self.start)
@@ -472,16 +472,11 @@ def _short(path: Path) -> str:
 
 
 def _key_list() -> QWidget:
-    widget = QWidget()
-    grid = QGridLayout(widget)
-    grid.setContentsMargins(0, 0, 0, 0)
-    grid.setColumnStretch(1, 1)
-    grid.setVerticalSpacing(2)
-    for row, (keys, text) in enumerate(key_rows()):
-        name = QLabel(keys)
-        name.setAlignment(Qt.AlignmentFlag.AlignTop)
-        words = QLabel(text)
-        words.setWordWrap(True)
-        grid.addWidget(name, row, 0)
-        grid.addWidget(words, row, 1)
-    return widget
+    rows = "".join(
+        f'<tr><td style="padding-right: 12px; white-space: nowrap;"><b>{keys}</b></td><td>{text}</td></tr>'
+        for keys, text in key_rows()
+    )
+    label = QLabel(f"<table>{rows}</table>")
+    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setWordWrap(True)
+    return label

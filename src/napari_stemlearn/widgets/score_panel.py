@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDoubleSpinBox,
@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 LATE_MS = 300
-COLUMNS = ("Class", "Prec.", "Recall", "F1", "rms (Å)", "TP", "FP", "FN")
+COLUMNS = ("Class", "Prec.", "Recall", "F1", "rms Å", "TP", "FP", "FN")
+TABLE_STYLE = "QTableView::item { padding: 0px 1px; } QHeaderView::section { padding: 1px 2px; font-size: 8pt; }"
 OUTCOMES = {"true positive": "tp", "false positive": "fp", "false negative": "fn"}
 
 
@@ -184,9 +185,13 @@ class ScorePanel(QWidget):
         self.border = QSpinBox()
         self.border.setRange(0, 1000)
         self.border.setSuffix(" px")
+        for box in (self.tolerance, self.border):
+            box.setStyleSheet("min-width: 56px;")
         self.border.setToolTip("Sites nearer than this to the edge of the frame are not counted")
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
+        self.table.setStyleSheet(TABLE_STYLE)
+        self.table.setIconSize(QSize(10, 10))
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setDefaultSectionSize(22)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -390,7 +395,7 @@ class ScorePanel(QWidget):
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 elif row["class"] != "all":
-                    item.setIcon(swatch(colour_of(row["class"]), 12))
+                    item.setIcon(swatch(colour_of(row["class"]), 10))
                 item.setToolTip(_tip(row))
                 self.table.setItem(index, column, item)
         height = self.table.horizontalHeader().sizeHint().height() + 22 * len(rows) + 4
@@ -401,7 +406,9 @@ class ScorePanel(QWidget):
         self.notes.say(counted, *self.question.notes)
         self._switch(None)
         if self._matches is not None and self._matches in self.viewer.layers:
-            update_sites(self._matches, match_table(self.scores))
+            table = match_table(self.scores)
+            update_sites(self._matches, table)
+            self._explain(table)
 
     def _is_stack(self) -> bool:
         image = self._image()
@@ -425,6 +432,10 @@ class ScorePanel(QWidget):
                 name=f"{self.found.layer().name}: TP FP FN",
             )
             self.viewer.layers.selection.active = active
+        self._explain(table)
+
+    def _explain(self, table: pd.DataFrame) -> None:
+        """Write what the symbols mean and how many there are."""
         marks = [("tp", "○", "true positive"), ("fp", "✕", "false positive"), ("fn", "□", "false negative")]
         counts = table["match"].value_counts() if len(table) else {}
         legend = ", ".join(
