@@ -14,7 +14,7 @@ CARBON = 6
 
 def smooth_field(
     rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64], length: float
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Gaussian random field of zero mean and unit variance at every point of the raster `y` by `x`.
 
     Parameters
@@ -28,24 +28,25 @@ def smooth_field(
     """
     knots = length / 2
     y_matrix, x_matrix = _splines(y, knots), _splines(x, knots)
-    return y_matrix @ rng.normal(size=(y_matrix.shape[1], x_matrix.shape[1])) @ x_matrix.T
+    coefficients = rng.standard_normal((y_matrix.shape[1], x_matrix.shape[1]), dtype=np.float32)
+    return y_matrix @ coefficients @ x_matrix.T
 
 
-def _splines(places: NDArray[np.float64], knots: float) -> NDArray[np.float64]:
+def _splines(places: NDArray[np.float64], knots: float) -> NDArray[np.float32]:
     """Cubic B-splines at `places`, each row of unit length, so that white coefficients give unit variance."""
     u = (places - places[0]) / knots
     first = np.floor(u).astype(int)
     t = u - first
     values = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
     values /= np.sqrt((values**2).sum(axis=1, keepdims=True))
-    matrix = np.zeros((len(places), first[-1] + 4))
-    np.put_along_axis(matrix, first[:, None] + np.arange(4), values, axis=1)
+    matrix = np.zeros((len(places), first[-1] + 4), dtype=np.float32)
+    np.put_along_axis(matrix, first[:, None] + np.arange(4), values.astype(np.float32), axis=1)
     return matrix
 
 
 def thickness_map(
     rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64], drawn: Mapping[str, float]
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Thickness of the carbon in angstrom at the raster `y` by `x` (angstrom): patches that rise from bare ground.
 
     A Gaussian field is cut where it leaves the wanted coverage; its mean over many frames is the drawn thickness.
@@ -100,4 +101,6 @@ def background(
         return level
     y, x = np.arange(shape[0]) * pixel_size, np.arange(shape[1]) * pixel_size
     field = smooth_field(rng, y, x, drawn["correlation_length"])
-    return (level * np.maximum(1 + variation * field, 0)).astype(np.float32)
+    field *= level * variation
+    field += level
+    return np.maximum(field, 0, out=field)

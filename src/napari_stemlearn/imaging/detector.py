@@ -71,14 +71,14 @@ def detect(
     device = fractions.device
     electrons = np.array([electrons_per_pixel(one, size) for one, size in zip(drawn, pixel_sizes, strict=True)])
     scale = torch.from_numpy(electrons[:, None] * currents).float().to(device)[..., None]
-    signal = (fractions * scale).clamp_min_(0)
+    signal = fractions * scale
     readout = np.array([one["readout_noise"] for one in drawn])
     noise = torch.empty_like(signal) if readout.any() else None
     generator = torch.Generator(device=device)
     for image, seed in enumerate(seeds):
         generator.manual_seed(int(seed))
         if counting_noise:
-            signal[image] = poisson(signal[image], generator)
+            signal[image] = poisson(signal[image].clamp_min_(0), generator)
         if noise is not None:
             noise[image].normal_(generator=generator)
     afterglow = np.array([one["afterglow"] for one in drawn])

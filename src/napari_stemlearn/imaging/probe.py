@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import ceil, exp, lgamma
+from math import ceil, exp, inf, lgamma
 from typing import Literal
 
 import numpy as np
@@ -65,13 +65,29 @@ def _shells(half: tuple[int, int], grid: tuple[float, float]) -> np.ndarray:
     return np.sort(_polynomials(half, grid, "cpu")[1].double().numpy().ravel())
 
 
-def _limits_of_area(half: tuple[int, int], grid: tuple[float, float], apertures: np.ndarray) -> np.ndarray:
-    """Squared radii that enclose as many frequency steps as fit into the area of round apertures."""
-    shells = _shells(half, grid)
-    wanted = np.pi * apertures**2 * grid[0] * grid[1]
-    edges = np.flatnonzero(np.diff(shells) > 1e-6 * shells[-1])
-    chosen = edges[np.abs(edges[:, None] + 1 - wanted).argmin(axis=0)]
-    return 0.5 * (shells[chosen] + shells[chosen + 1])
+def _aperture(
+    squared: torch.Tensor, radii: np.ndarray, shells: np.ndarray | None, cells: tuple[float, float]
+) -> torch.Tensor:
+    """Amplitude behind round apertures, shape (image, …): with `shells` the outermost ring passes in part.
+
+    The peak of the probe, (sum of amplitudes)^2 / sum of squares, is then the aperture's area on any grid.
+    """
+    if shells is None:
+        return (squared <= torch.from_numpy(radii**2).float().to(squared.device)[:, None, None]).float()
+    ends = np.append(np.flatnonzero(np.diff(shells) > 1e-6 * shells[-1]), len(shells) - 1)
+    wanted = np.clip(np.pi * radii**2 * cells[0] * cells[1], ends[0] + 1, ends[-1])
+    ring = np.searchsorted(ends + 1, wanted, side="right")
+    full = ends[ring - 1] + 1.0
+    last = ends[ring] + 1.0 - full
+    # amplitude t of the ring: (full + last t)^2 = wanted (full + last t^2)
+    a, b, c = last * (last - wanted), full * last, full * (full - wanted)
+    part = -c / (b + np.sqrt(np.maximum(b**2 - a * c, 0)))
+    spacing = 0.5 * (shells[ends[ring - 1]] + shells[ends[ring]])
+    beyond = shells[ends[ring]] * (1 + 1e-6)
+    inner, outer, weight = (
+        torch.from_numpy(values).float().to(squared.device)[:, None, None] for values in (spacing, beyond, part)
+    )
+    return torch.where(squared <= inner, 1.0, torch.where(squared <= outer, weight, 0.0))
 
 
 def _signed(half: int) -> torch.Tensor:
@@ -85,7 +101,7 @@ def transfer_functions(
     spacings: Sequence[float],
     grid: tuple[int, int],
     half: tuple[int, int],
-    reduction: tuple[int, int] = (1, 1),
+    field: float = inf,
     edge: Literal["area", "radius"] = "area",
     device: str = "cpu",
 ) -> torch.Tensor:
@@ -105,8 +121,8 @@ def transfer_functions(
         Points (y, x) of the periodic grid.
     half
         Frequency steps (y, x) from the centre that hold the largest aperture.
-    reduction
-        The probe is computed in a field smaller than the grid by these whole numbers (y, x), and is dark beyond.
+    field
+        In angstrom; where the grid is larger, the probe is computed in a field of about this size and is dark beyond.
     edge
         Which frequency steps pass the aperture: as many as its area holds, so that the peak of the probe does not
         depend on the grid, or those within its radius, as in Kirkland's programs.
@@ -125,43 +141,51 @@ def transfer_functions(
     angle_step = wave / spacing
     scale = 2 * np.pi / wave[:, None] * angle_step[:, None] ** (_ORDERS + 1)
     vectors = np.stack([aberration_vector(probe) for probe in probes]) * scale
-    inner = ceil(half[0] / reduction[0]), ceil(half[1] / reduction[1])
     # twice the diameter of the aperture, so that the autocorrelation does not wrap round
-    padded = fast_length(4 * inner[0] + 1), fast_length(4 * inner[1] + 1)
-    polynomials, squared = _polynomials(inner, (grid[0] / reduction[0], grid[1] / reduction[1]), device)
+    padded = fast_length(4 * half[0] + 1), fast_length(4 * half[1] + 1)
+    points = (
+        _probe_points(padded[0], grid[0] * spacing.min(), field),
+        _probe_points(padded[1], grid[1] * spacing.min(), field),
+    )
+    part = points[0] / padded[0], points[1] / padded[1]
+    inner = ceil(half[0] * part[0]), ceil(half[1] * part[1])
+    cells = grid[0] * part[0], grid[1] * part[1]
+    polynomials, squared = _polynomials(inner, cells, device)
     chi = torch.from_numpy(vectors).float().to(device) @ polynomials.flatten(1)
     chi = chi.unflatten(1, polynomials.shape[1:])
     shifts, weights = _focal_quadrature(probes, aperture, scale[:, 0])
     defocus = polynomials[0]
-    limits = aperture**2
-    if edge == "area":
-        limits = _limits_of_area(inner, (grid[0] / reduction[0], grid[1] / reduction[1]), aperture)
-    inside = (squared <= torch.from_numpy(limits).float().to(device)[:, None, None]).to(chi.dtype)
-    density = chi.new_zeros((len(probes), *padded))
+    inside = _aperture(squared, aperture, _shells(inner, cells) if edge == "area" else None, cells)
+    density = chi.new_zeros((len(probes), *points))
     for shift, weight in zip(shifts.T, weights.T, strict=True):
         phase = chi
         if shift.any():
             phase = torch.addcmul(chi, torch.from_numpy(shift).float().to(device)[:, None, None], defocus)
-        amplitude = _to_space(torch.polar(inside, -phase), inner, padded)
+        amplitude = _to_space(torch.polar(inside, -phase), inner, points)
         parts = torch.view_as_real(amplitude).square_()
         weighed = torch.from_numpy(weight).float().to(device)[:, None, None]
         density.addcmul_(parts[..., 0] + parts[..., 1], weighed)
-    transfer = torch.fft.rfft(_with_dark_surroundings(density, reduction[1], -1))[..., : 2 * half[1] + 1]
-    transfer = torch.fft.fft(_with_dark_surroundings(transfer, reduction[0], -2), dim=-2)
+    transfer = torch.fft.rfft(_widened(density, padded[1], -1))[..., : 2 * half[1] + 1]
+    transfer = torch.fft.fft(_widened(transfer, padded[0], -2), dim=-2)
     transfer = torch.cat([transfer[:, : 2 * half[0] + 1], transfer[:, -2 * half[0] :]], dim=1)
     transfer = transfer / transfer[:, :1, :1].real
     source = np.array([probe.get("source_fwhm", 0.0) for probe in probes]) * SIGMA_OF_FWHM
     return transfer * gaussian_transfer(source / spacing, grid=grid, half=half, device=device)
 
 
-def _with_dark_surroundings(field: torch.Tensor, factor: int, axis: int) -> torch.Tensor:
+def _probe_points(padded: int, extent: float, field: float) -> int:
+    """Transform length for a probe in a field of the wanted size, out of `padded` for the grid's whole extent."""
+    return padded if extent <= field else min(padded, fast_length(ceil(padded * field / extent)))
+
+
+def _widened(field: torch.Tensor, length: int, axis: int) -> torch.Tensor:
     """Widen a periodic field along one axis by zeros between its positive and negative places."""
-    if factor == 1:
+    points = field.shape[axis]
+    if length == points:
         return field
-    length = field.shape[axis]
     shape = list(field.shape)
-    shape[axis] = (factor - 1) * length
-    positive, negative = field.split([(length + 1) // 2, length // 2], dim=axis)
+    shape[axis] = length - points
+    positive, negative = field.split([(points + 1) // 2, points // 2], dim=axis)
     return torch.cat([positive, field.new_zeros(shape), negative], dim=axis)
 
 

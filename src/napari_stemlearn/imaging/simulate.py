@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -45,8 +46,8 @@ RIM = 5.0
 SMALLEST_FIELD = 24.0
 """Angstrom; smaller fields are computed within one of this size, so that the aperture has a round edge."""
 
-PROBE_FIELD = 60.0
-"""Angstrom; in large fields the probe is computed within at least this width."""
+PROBE_FIELD = 48.0
+"""Angstrom; in larger fields the probe is computed within this width, its far tails folded into it."""
 
 _GPU_PIXELS = 64 * 512 * 512  # grid points computed at once on a GPU
 
@@ -457,14 +458,14 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         spacings=spacings,  # type: ignore[arg-type]
         grid=grid.size,
         half=grid.half,
-        reduction=(1, 1) if settings.periodic else _reduction(grid, float(spacings.min())),
+        field=inf if settings.periodic else PROBE_FIELD,
         edge="radius" if settings.periodic else "area",
         device=name,
     )
     waves = _atom_waves(group, spacings, device)
     if first.may_carbon:
         waves = waves + _carbon_waves(group, device)
-    waves = waves * transfer / torch.from_numpy(spacings**2).float().to(device)[:, None, None]
+    waves = waves.mul_(transfer).mul_(torch.from_numpy(spacings**-2).float().to(device)[:, None, None])
     images = _sampled(waves, group, settings, device)
     if any(not isinstance(one.background, float) or one.background for one in group):
         for image, one in zip(images, group, strict=True):
@@ -479,12 +480,6 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         stretch=settings.detector.stretch,
         bits=settings.detector.bits,
     )
-
-
-def _reduction(grid: Grid, spacing: float) -> tuple[int, int]:
-    """How many times smaller than the grid the probe's field may be."""
-    y, x = (max(1, int(n * spacing / PROBE_FIELD)) for n in grid.size)
-    return y, x
 
 
 def _noise_seed(seed: int) -> int:
