@@ -43,7 +43,9 @@ pictures: setup ## the pictures of the documentation, from the real docks
 
 models: setup ## train the shipped models again (hours on a CPU, minutes on a GPU)
 	$(PYTHON) -m napari_stemlearn.learning tmd-defects --out runs/tmd-defects
+	$(PYTHON) tools/ship_model.py runs/tmd-defects/result
 	$(PYTHON) -m napari_stemlearn.learning columns --out runs/columns
+	$(PYTHON) tools/ship_model.py runs/columns/result
 
 benchmarks: setup ## the figures of docs/benchmarks.md
 	$(PYTHON) benchmarks/run_all.py

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from labelled_sets import SETS, LabelledSet, data_folder
+from labelled_sets import SETS, UNDECIDED, LabelledSet, data_folder
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.finding import find
@@ -69,6 +69,7 @@ def work(chosen: LabelledSet, micrograph: Micrograph, labels: pd.DataFrame, mode
         "shape": micrograph.shape,
         "truth_class_map": {chosen.label_class: chosen.site_class},
         "classes": [chosen.site_class],
+        "ignore": [UNDECIDED],
     }
     scores = score(found.sites, labels, **rule)
     row = scores.of(chosen.site_class)

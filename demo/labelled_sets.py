@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_stemlearn.formats import read_micrograph, read_sites, read_stack
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import concat_sites
+
+UNDECIDED = "undecided"
+"""Class of labels that count neither way."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,9 @@ class LabelledSet:
         In angstrom.
     border
         Pixels at the rim without labels.
+    full_class, undecided
+        Labels of the undisturbed column, and the part of them, the darkest, that the semi-automatic labelling left
+        between full column and vacancy: they are renamed `UNDECIDED` and count neither way.
     """
 
     name: str
@@ -39,6 +49,8 @@ class LabelledSet:
     label_class: str
     tolerance: float
     border: float
+    full_class: str = ""
+    undecided: float = 0.0
 
     def load(self, folder: Path) -> tuple[Micrograph, pd.DataFrame]:
         """Images as one stack, and the labels with one frame number an image."""
@@ -47,8 +59,21 @@ class LabelledSet:
         tables = []
         for frame, path in enumerate(self.labels):
             table = read_sites(folder / path, pixel_size=micrograph.pixel_size, origin="hand")
+            if self.undecided:
+                table = undecided_renamed(table, micrograph.frame(frame), self.full_class, self.undecided)
             tables.append(table.assign(frame=frame))
         return micrograph, concat_sites(tables)
+
+
+def undecided_renamed(labels: pd.DataFrame, image: NDArray[Any], full_class: str, part: float) -> pd.DataFrame:
+    """Rename the darkest `part` of the columns labelled `full_class` to `UNDECIDED`, by the image alone."""
+    pixel_size = float((labels["y_angstrom"] / labels["y"])[labels["y"] > 0].median())
+    image = np.asarray(image, dtype=float)
+    spots = ndimage.gaussian_filter(image, 0.6 / pixel_size) - ndimage.gaussian_filter(image, 8.0 / pixel_size)
+    level = ndimage.map_coordinates(spots, [labels["y"], labels["x"]], order=1)
+    full = (labels["class"] == full_class).to_numpy()
+    dark = full & (level < np.quantile(level[full], part))
+    return labels.assign(**{"class": labels["class"].mask(dark, UNDECIDED)})
 
 
 def _virtual_day(day: str) -> LabelledSet:
@@ -66,7 +91,9 @@ def _virtual_day(day: str) -> LabelledSet:
 
 
 def _doped(name: str, folder: str, image: str, labels: str, what: str, border: float) -> LabelledSet:
-    return LabelledSet(name, what, (f"{folder}/{image}",), (f"{folder}/{labels}",), "vacancy1", "V_Se", 1.0, border)
+    return LabelledSet(
+        name, what, (f"{folder}/{image}",), (f"{folder}/{labels}",), "vacancy1", "V_Se", 1.0, border, "Se2", 0.025
+    )
 
 
 SETS: tuple[LabelledSet, ...] = (

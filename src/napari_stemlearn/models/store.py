@@ -177,7 +177,9 @@ def fill(network: ResidualUNet, folder: Path, card: ModelCard) -> None:
     network.load_state_dict(weights)
 
 
-def save_model(folder: str | Path, network: ResidualUNet, card: ModelCard) -> ModelCard:
+def save_model(
+    folder: str | Path, network: ResidualUNet, card: ModelCard, *, half_precision: bool = False
+) -> ModelCard:
     """Write a model's folder; each file under another name first, so that a broken one never stays behind.
 
     Parameters
@@ -185,9 +187,11 @@ def save_model(folder: str | Path, network: ResidualUNet, card: ModelCard) -> Mo
     folder
         Made where missing; a model in it is replaced.
     network
-        Its tensors are written as float32.
+        Its tensors are written as float32, the kernels of convolutions as float16 with `half_precision`.
     card
         Gets the checksum of the weights.
+    half_precision
+        Halves the file; networks still compute in float32 when loaded.
 
     Returns
     -------
@@ -214,6 +218,9 @@ def save_model(folder: str | Path, network: ResidualUNet, card: ModelCard) -> Mo
     wanted = {key: tuple(value.shape) for key, value in build_for(card).state_dict().items()}
     if wanted != {key: tuple(value.shape) for key, value in state.items()}:
         raise ModelError(f"The card of the model '{card.name}' describes another network than the one to be saved.")
+    if half_precision:
+        # statistics and biases stay exact: they are few, and some are very small
+        state = {key: value.half() if value.ndim == 4 else value for key, value in state.items()}
     folder = Path(folder)
     content = save(state)
     card = card.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
