@@ -39,7 +39,7 @@ def quantity(
     advanced
         The form folds the field away under "More".
     """
-    extra = {"unit": unit, "minimum": minimum, "maximum": maximum, "advanced": advanced}
+    extra: dict[str, Any] = {"unit": unit, "minimum": minimum, "maximum": maximum, "advanced": advanced}
     return Field(default, description=description, json_schema_extra=extra, validate_default=True)
 
 

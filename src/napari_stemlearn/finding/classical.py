@@ -41,7 +41,7 @@ def filtered(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 def sample_of(reader: FrameReader) -> NDArray[np.float32]:
     """The frame, or of a large one the liveliest of nine parts."""
     height, width = reader.shape
-    parts = []
+    parts: list[tuple[float, int, NDArray[np.float32]]] = []
     for y in _starts(height):
         for x in _starts(width):
             part = reader.read(slice(y, min(y + SAMPLE, height)), slice(x, min(x + SAMPLE, width)))

@@ -105,7 +105,7 @@ def iterate_batches(settings: SegmentationSettings, start: int) -> Iterator[Labe
         num_workers=workers,
         prefetch_factor=4,
         multiprocessing_context="spawn",
-        collate_fn=_unchanged,
+        collate_fn=_unchanged,  # type: ignore[arg-type]
         worker_init_fn=_calm,
     )
     iterator = iter(loader)

@@ -50,11 +50,15 @@ class MixtureSettings(Settings):
         return tuple(name if is_cif(name) else preset_named(name).name for name in value)
 
 
+def _usual_classes() -> dict[str, tuple[str, ...]]:
+    return {"vacancy1": ("vacancy1",), "vacancy2": ("vacancy2",)}
+
+
 class TargetSettings(Settings):
     """What the network learns to mark."""
 
     classes: dict[str, Names] = Field(
-        default_factory=lambda: {"vacancy1": ("vacancy1",), "vacancy2": ("vacancy2",)},
+        default_factory=_usual_classes,
         description="Classes of the model, each with the classes of the truth that it marks: defects (vacancy1, "
         "vacancy2, metal_vacancy, antisite, substitution, adatom), contents of columns (W, Se2), 'all columns' or "
         "'all defects'.",
