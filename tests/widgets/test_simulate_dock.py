@@ -122,13 +122,30 @@ def test_a_bad_value_stops_both_buttons(dock, viewer):
     assert "whole number" in dock.reason.text()
 
 
-def test_a_failure_in_the_thread_is_told_and_frees_the_button(qtbot, dock, viewer):
+def test_a_dead_process_is_replaced_and_a_failure_in_it_is_told(qtbot, dock, viewer):
+    dock._process.start()
+    dead = dock._process._child
+    dead.kill()
+    dead.wait()
     dock.form.set_value({**dock.settings().record(), "device": "cuda:93"})
     preview(qtbot, dock)
     assert "cuda:93" in dock.reason.text()
+    assert "\n" not in dock.reason.text()
     assert dock.preview_button.isEnabled()
     assert dock.preview_button.text() == "Preview"
     assert len(viewer.layers) == 0
+    child = dock._process._child
+    assert child is not dead
+    dock.close()
+    child.wait(30)
+
+
+def test_a_process_that_dies_in_the_middle_is_told(qtbot, dock):
+    dock.preview_button.click()
+    qtbot.waitUntil(lambda: dock._process._child is not None)
+    dock._process._child.kill()
+    qtbot.waitUntil(lambda: not dock._background.running, timeout=30_000)
+    assert "The simulation process ended" in dock.reason.text()
 
 
 def test_a_runtime_error_in_the_thread_is_heard(qtbot, dock):

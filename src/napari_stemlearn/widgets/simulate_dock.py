@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_stemlearn.datasets.settings import SimulateSettings
@@ -21,6 +21,7 @@ from napari_stemlearn.widgets.editors import NumberEditor
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.preview_process import PreviewImage, PreviewProcess
 from napari_stemlearn.widgets.project import ProjectRow
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from napari_stemlearn.imaging.labelled import LabelledMicrograph
     from napari_stemlearn.micrograph import Micrograph
+
+IDLE = 10 * 60 * 1000
+"""Milliseconds after which a process that simulates nothing is let go, for its memory."""
 
 SHOWN_IMAGES = 50
 """Images of a set that are opened as one stack; the rest stay on disk."""
@@ -87,6 +91,12 @@ class SimulateDock(Dock):
         self.column.addStretch(1)
 
         self.labelled: LabelledMicrograph | None = None
+        process = self._process = PreviewProcess()
+        self.destroyed.connect(lambda _object=None: process.close())
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(IDLE)
+        self._idle.timeout.connect(self._rest)
         self._background = Background(self)
         self._background.done.connect(self._show)
         self._background.failed.connect(self._failed)
@@ -146,22 +156,21 @@ class SimulateDock(Dock):
     # -- one image
 
     def preview(self) -> None:
-        """Simulate one image of the set in a thread and show it with its truth."""
+        """Simulate one image of the set in a process of its own and show it with its truth."""
         self.preview_button.setText("Simulating…")
-        self._background.start(_simulate, self.settings(), self._index())
+        self._idle.start()
+        self._background.start(self._process.simulate, self.settings().record(), self._index())
         self._check()
 
-    def _show(self, content: tuple[LabelledMicrograph, float, str]) -> None:
+    def _show(self, image: PreviewImage) -> None:
         self._ready()
-        labelled, seconds, device = content
-        self.labelled = labelled
+        labelled = self.labelled = image.labelled
         micrograph = replace(labelled.micrograph, name=f"simulated image {self._index() or 0}")
         show_truth(self.viewer, micrograph, labelled.columns, labelled.defects, "preview")
         height, width = labelled.micrograph.shape
-        self.report.setText(
-            f"{height} × {width} pixels of {labelled.micrograph.pixel_size:g} Å in {seconds:.2g} s on {device}: "
-            f"{len(labelled.columns)} columns, {counts_of(labelled.defects)}."
-        )
+        size = f"{height} × {width} pixels of {labelled.micrograph.pixel_size:g} Å"
+        content = f"{len(labelled.columns)} columns, {counts_of(labelled.defects)}"
+        self.report.setText(f"{size} in {image.seconds:.2g} s on {image.device}: {content}.")
         self.report.show()
 
     def _failed(self, sentence: str, detail: str) -> None:
@@ -171,6 +180,25 @@ class SimulateDock(Dock):
     def _ready(self) -> None:
         self.preview_button.setText("Preview")
         self._check()
+
+    # -- coming and going
+
+    def enterEvent(self, event: object) -> None:
+        """Let torch load in the other process while the mouse is on its way to the button."""
+        if not self._idle.isActive():
+            self._process.start()
+        self._idle.start()
+        super().enterEvent(event)
+
+    def closeEvent(self, event: object) -> None:
+        self._process.close()
+        super().closeEvent(event)
+
+    def _rest(self) -> None:
+        if self._background.running:
+            self._idle.start()
+        else:
+            self._process.close()
 
     # -- a set
 
@@ -206,16 +234,6 @@ class SimulateDock(Dock):
     def _opened(self) -> None:
         self.open_button.setEnabled(True)
         self.open_button.setText("Open the set in the viewer")
-
-
-def _simulate(settings: SimulateSettings, index: int) -> tuple[LabelledMicrograph, float, str]:
-    from napari_stemlearn.datasets.simulated import simulate_one
-    from napari_stemlearn.models.device import choose_device
-
-    device = str(choose_device(settings.device))
-    start = time.perf_counter()
-    labelled, _seeds = simulate_one(settings, index, device=device)
-    return labelled, time.perf_counter() - start, device
 
 
 def _read_set(folder: Path) -> tuple[Micrograph, pd.DataFrame, pd.DataFrame, int]:

@@ -263,6 +263,6 @@ def open_in_find(viewer: ViewerModel, model: Path) -> bool:
     window = getattr(viewer, "window", None)
     if window is None:
         return False
-    _dock, widget = window.add_plugin_dock_widget("napari-stemlearn", "Find")
-    widget.choose_model(model)
-    return True
+    _dock, find = window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    find.model.refresh()
+    return find.model.choose(model.name)

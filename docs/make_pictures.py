@@ -1,0 +1,141 @@
+"""Make the pictures of the documentation by driving the real docks.
+
+Needs a screen: ``xvfb-run -s "-screen 0 1700x1050x24" python docs/make_pictures.py``. Names of pictures may be given;
+without any, all are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SIZE = (1400, 900)
+DOCK_WIDTH = 400
+
+PICTURES: dict[str, Callable[[], None]] = {}
+
+
+def picture(function: Callable[[], None]) -> Callable[[], None]:
+    """Register a function that makes pictures under its name."""
+    PICTURES[function.__name__] = function
+    return function
+
+
+def open_viewer(dock: str) -> tuple[Any, Any]:
+    """A napari window with one of our docks; returns viewer and dock."""
+    import napari
+    from qtpy.QtCore import Qt
+
+    viewer = napari.Viewer(show=True)
+    viewer.window.resize(*SIZE)
+    widget, inner = viewer.window.add_plugin_dock_widget("napari-stemlearn", dock)
+    wait(300)
+    viewer.window._qt_window.resizeDocks([widget], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    wait(300)
+    return viewer, inner
+
+
+def wait(milliseconds: int) -> None:
+    """Let the window work for a while."""
+    from qtpy.QtTest import QTest
+
+    QTest.qWait(milliseconds)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 600) -> None:
+    """Let the window work until something is true."""
+    for _ in range(int(seconds * 20)):
+        if condition():
+            wait(700)
+            return
+        wait(50)
+    raise SystemExit("A picture could not be made: waiting took too long.")
+
+
+def snap(viewer: Any, name: str) -> None:
+    """Write a picture of the window."""
+    wait(400)
+    path = HERE / "images" / f"{name}.png"
+    path.parent.mkdir(exist_ok=True)
+    viewer.window._qt_window.grab().save(str(path), "PNG", 20)
+    print(f"made {path.name}, {path.stat().st_size / 1000:.0f} kB")
+
+
+@picture
+def structure() -> None:
+    """The Structure dock with a specimen of WSe2."""
+    from napari_stemlearn.structures.settings import StructureSettings
+
+    viewer, dock = open_viewer("Structure")
+    dock.form.set_value(StructureSettings.preset("wse2", field_of_view=(70, 70), rotation=12.0))
+    dock.build()
+    wait_until(lambda: not dock._background.running)
+    viewer.reset_view()
+    snap(viewer, "structure")
+    viewer.close()
+
+
+@picture
+def simulate() -> None:
+    """The Simulate dock with one image and its truth."""
+    from napari_stemlearn.datasets.settings import SimulateSettings
+
+    viewer, dock = open_viewer("Simulate")
+    settings = SimulateSettings(structure={"defects": [{"kind": "vacancy1", "probability": 0.05}]})
+    dock.form.set_value(settings.changed(imaging={"pixel_size": 0.18, "detector": {"dose": 2e4}}))
+    dock.form.body.sections["imaging"].open()
+    dock.preview()
+    wait_until(lambda: not dock._background.running)
+    snap(viewer, "simulate")
+    viewer.close()
+
+
+@picture
+def train() -> None:
+    """The Train dock while a small network learns."""
+    viewer, dock = open_viewer("Train")
+    quick = {
+        "name": "wse2-vacancies",
+        "network.width": 8,
+        "optimisation.steps": 400,
+        "optimisation.batch_size": 8,
+        "optimisation.crop": 96,
+        "optimisation.report_every": 10,
+        "validation.every": 40,
+        "validation.images": 8,
+        "data.workers": 0,
+    }
+    dock.form.set_value(dock.settings().changed(**quick))
+    dock.train()
+    points = dock.panel.curves.points
+    wait_until(lambda: len(points.get("held_out_f1", ([], []))[0]) >= 9 or not dock.panel.state.active, 1800)
+    viewer.reset_view()
+    snap(viewer, "train")
+    run = dock.panel.run
+    viewer.close()
+    if run.state.active:
+        run.stop()
+        run.wait(300)
+
+
+def main() -> None:
+    """Make the chosen pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"among {', '.join(PICTURES)}")
+    chosen = parser.parse_args().names
+    unknown = set(chosen) - set(PICTURES)
+    if unknown:
+        parser.error(f"there is no picture {', '.join(sorted(unknown))}; choose among {', '.join(PICTURES)}")
+    with tempfile.TemporaryDirectory(prefix="stemlearn-") as folder:
+        os.environ["STEMLEARN_PROJECT"] = folder
+        for name in chosen or PICTURES:
+            PICTURES[name]()
+
+
+if __name__ == "__main__":
+    main()
