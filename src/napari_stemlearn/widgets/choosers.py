@@ -201,6 +201,10 @@ class ReasonedButton(QWidget):
         layout.addWidget(self.reason)
         self.button.clicked.connect(self.clicked)
 
+    def click(self) -> None:
+        """Press the button, if it is on."""
+        self.button.click()
+
     def allow(self, reason: str | None) -> None:
         """Switch the button on, or off with the reason."""
         self.button.setEnabled(not reason)

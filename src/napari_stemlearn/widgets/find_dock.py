@@ -90,6 +90,7 @@ class FindDock(Dock):
         self._drawn_at = 0.0
         self._draw_time = 0.0
         self._stop_asked = False
+        self._end: tuple[bool, str | None, str] | None = None
         self._begin = 0.0
         self._device_name = "cpu"
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
@@ -122,6 +123,10 @@ class FindDock(Dock):
         self._filtering.setSingleShot(True)
         self._filtering.setInterval(20)
         self._filtering.timeout.connect(self._filter)
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(0)
+        self._drawing.timeout.connect(self._draw_step)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_MS)
@@ -392,18 +397,22 @@ class FindDock(Dock):
             self._show_maps(part)
         since = time.perf_counter() - self._drawn_at
         if self._draw_time <= SHARE_FOR_DRAWING * since:
-            self._draw()
+            self._drawing.start()
 
     def _finish(self, *, stopped: bool, error: str | None, detail: str = "") -> None:
+        """Show the rest, then be ready for the next search."""
+        self._end = (stopped, error, detail)
+        self._drawing.start()
+
+    def _ended(self, stopped: bool, error: str | None, detail: str) -> None:
         self.worker = None
+        self._end = None
         self._idle.start()
         if error is not None:
             self.state.say()
             self.error.say(None if self._stop_asked else error, detail)
-        if self.candidates is not None and (self.candidates.frames or error is None):
-            self._draw()
-            if self.layer is not None:
-                self.viewer.layers.selection.active = self.layer
+        if self.layer is not None and self.layer in self.viewer.layers:
+            self.viewer.layers.selection.active = self.layer
         if self._stop_asked or stopped:
             frames = len(self.candidates.frames) if self.candidates is not None else 0
             self.state.say(f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept.")
@@ -413,26 +422,39 @@ class FindDock(Dock):
 
     # -- showing
 
-    def _draw(self) -> None:
-        """Show the candidates so far in the layer and the table."""
-        begin = time.perf_counter()
+    def _draw_step(self) -> None:
+        """Show what was found so far, in two turns of the event loop: napari takes its time to make a layer."""
         candidates = self.candidates
         assert candidates is not None
-        if self.searched_layer not in self.viewer.layers:
-            return
+        anything = bool(candidates.frames) or (self._end is not None and self._end[1] is None)
+        if anything and self.searched_layer in self.viewer.layers:
+            if self.layer is None or self.layer not in self.viewer.layers:
+                self._make_layer()
+                self._drawing.start()
+                return
+            begin = time.perf_counter()
+            self._fill_layer(candidates)
+            self._drawn_at = time.perf_counter()
+            self._draw_time = self._drawn_at - begin
+        if self._end is not None:
+            self._ended(*self._end)
+
+    def _make_layer(self) -> None:
+        from napari_stemlearn.sites import empty_sites
+
+        active = self.viewer.layers.selection.active
+        self.layer = add_sites(
+            self.viewer,
+            empty_sites(),
+            kind="predicted",
+            source_layer=self.searched_layer,
+            name=f"{self.searched_layer.name} {self.model_name}",
+        )
+        self.viewer.layers.selection.active = active
+
+    def _fill_layer(self, candidates: Candidates) -> None:
         table = candidates.table()
-        if self.layer is None or self.layer not in self.viewer.layers:
-            active = self.viewer.layers.selection.active
-            self.layer = add_sites(
-                self.viewer,
-                table,
-                kind="predicted",
-                source_layer=self.searched_layer,
-                name=f"{self.searched_layer.name} {self.model.name}",
-            )
-            self.viewer.layers.selection.active = active
-        else:
-            update_sites(self.layer, table)
+        update_sites(self.layer, table)
         self.layer.metadata[KEY].update(
             {
                 **self._record,
@@ -448,8 +470,6 @@ class FindDock(Dock):
         self.results.show()
         self._filter()
         self.notes.say(*gather(self._notes))
-        self._drawn_at = time.perf_counter()
-        self._draw_time = self._drawn_at - begin
 
     def _filter(self) -> None:
         """Show those at or above the thresholds."""
