@@ -1,0 +1,397 @@
+"""CycleGAN between simulations and an unlabelled experimental stack, as a plain generator of events.
+
+Zhu et al., ICCV 2017; with critics on Fourier amplitudes, Khan et al., npj Comput. Mater. 9 (2023) 85.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
+from napari_stemlearn.formats import read_micrograph
+from napari_stemlearn.learning.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.device import choose_precision, explained_writing
+from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.label_survival import LabelSurvival, averaged_translation, label_survival
+from napari_stemlearn.learning.replay_buffer import ReplayBuffer
+from napari_stemlearn.learning.simulation_pool import SimulationPool, simulated_images
+from napari_stemlearn.learning.translators import Translator, save_translator
+from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
+from napari_stemlearn.networks.critics import PatchCritic
+from napari_stemlearn.networks.generators import build_generator
+from napari_stemlearn.networks.spectrum import LogSpectrum
+from napari_stemlearn.scoring.realism import realism
+
+NAMES = ("to_experiment", "to_simulation")
+"""The two generators."""
+
+
+class Networks(nn.Module):
+    """Two generators, up to four critics, and the spectra that two of them look at."""
+
+    def __init__(self, settings: CycleGANSettings) -> None:
+        super().__init__()
+        record, critic = settings.generator.network_record(), settings.critic
+        self.generators = nn.ModuleDict({name: build_generator(record) for name in NAMES})
+        self.critics = nn.ModuleDict(
+            {name: PatchCritic(critic.width, critic.layers, critic.norm) for name in ("experiment", "simulation")}
+        )
+        self.spectra = nn.ModuleDict()
+        if critic.fourier:
+            for name in ("experiment", "simulation"):
+                self.critics[f"{name}_fourier"] = PatchCritic(critic.width, critic.layers, critic.norm)
+                self.spectra[name] = LogSpectrum(critic.spectrum, (settings.crop, settings.crop))
+
+
+class Trainer:
+    """One training: networks, optimisers, schedule and what they have seen."""
+
+    def __init__(self, settings: CycleGANSettings, experiment: Experiment, pool: SimulationPool) -> None:
+        self.settings, self.experiment, self.pool = settings, experiment, pool
+        self.device = choose_device(settings.device)
+        self.bf16 = choose_precision(settings.precision, self.device) == "bf16-mixed"
+        torch.manual_seed(settings.seed)
+        self.networks = Networks(settings).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        betas = (settings.beta1, 0.999)
+        self.optimisers = {
+            "generators": torch.optim.Adam(self.networks.generators.parameters(), settings.learning_rate, betas),
+            "critics": torch.optim.Adam(self.networks.critics.parameters(), settings.learning_rate, betas),
+        }
+        self.pools = {
+            name: ReplayBuffer(settings.replay, settings.seed + number)
+            for number, name in enumerate(("experiment", "simulation"))
+        }
+        self.average = copy.deepcopy(self.networks.generators["to_experiment"]).requires_grad_(False)
+        self.step = 0
+        self.best = math.inf
+
+    def learning_rate(self) -> float:
+        """Constant for the first half, then falling in a line to nothing."""
+        part = self.step / self.settings.steps
+        return self.settings.learning_rate * min(1.0, max(2 * (1 - part), 0.0))
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Simulated and experimental crops of this step; the step's number alone decides which."""
+        settings = self.settings
+        rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(7, self.step)))
+        simulated = self.pool.crops(rng, settings.batch_size, settings.crop)
+        measured = self.experiment.crops(rng, settings.batch_size, settings.crop)
+        if settings.simulation_noise:
+            noise = rng.standard_normal(simulated.shape, dtype=np.float32)
+            simulated = simulated + settings.simulation_noise * torch.from_numpy(noise)
+        if settings.turns:
+            simulated, measured = _turned(simulated, rng), _turned(measured, rng)
+        if settings.inversions and rng.random() < 0.5:
+            simulated, measured = -simulated, -measured
+        return self._there(simulated), self._there(measured)
+
+    def _there(self, images: Tensor) -> Tensor:
+        return images.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+
+    def _toward(self, logits: Tensor, target: float) -> Tensor:
+        judged = logits.float().sigmoid() if self.settings.weights.target == "sigmoid" else logits.float()
+        return (judged - target).square().mean()
+
+    def _critics_of(self, name: str, images: Tensor) -> list[tuple[str, Tensor]]:
+        """Logits of the image critic and of the Fourier critic."""
+        judged = [("adversarial", self.networks.critics[name](images))]
+        if name in self.networks.spectra:
+            spectrum = self.networks.spectra[name](images).to(images.dtype)
+            judged.append(("fourier", self.networks.critics[f"{name}_fourier"](spectrum)))
+        return judged
+
+    def learn(self) -> dict[str, float]:
+        """One update of critics and generators; returns every part of the loss."""
+        settings, weights, generators = self.settings, self.settings.weights, self.networks.generators
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate()
+        # what chance adds inside the networks depends on the step alone, so that a resumed run goes on as it would have
+        torch.manual_seed(settings.seed * 1_000_003 + self.step)
+        simulated, measured = self.batch()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            self.networks.critics.requires_grad_(False)
+            translated = {
+                "experiment": generators["to_experiment"](simulated),
+                "simulation": generators["to_simulation"](measured),
+            }
+            cycled = (
+                generators["to_simulation"](translated["experiment"]),
+                generators["to_experiment"](translated["simulation"]),
+            )
+            parts: dict[str, Tensor] = {"adversarial": simulated.new_zeros(()), "fourier": simulated.new_zeros(())}
+            for name, images in translated.items():
+                for part, logits in self._critics_of(name, images):
+                    parts[part] = parts[part] + self._toward(logits, 1.0)
+            parts["cycle"] = functional.l1_loss(cycled[0].float(), simulated) + functional.l1_loss(
+                cycled[1].float(), measured
+            )
+            if weights.identity:
+                distance = functional.l1_loss if weights.identity_norm == "l1" else functional.mse_loss
+                parts["identity"] = distance(generators["to_experiment"](measured).float(), measured) + distance(
+                    generators["to_simulation"](simulated).float(), simulated
+                )
+        total = sum((getattr(weights, name) * part for name, part in parts.items()), simulated.new_zeros(()))
+        self.optimisers["generators"].zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(generators.parameters(), 10.0)
+        self.optimisers["generators"].step()
+
+        self.networks.critics.requires_grad_(True)
+        real = {"experiment": measured, "simulation": simulated}
+        for name, spectrum in self.networks.spectra.items():
+            spectrum.observe(real[name])  # type: ignore[operator]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            judged = simulated.new_zeros(())
+            for name, images in translated.items():
+                shown = self.pools[name].exchange(images.detach().float())
+                for _, logits in self._critics_of(name, real[name]):
+                    judged = judged + 0.5 * self._toward(logits, 1.0)
+                for _, logits in self._critics_of(name, shown):
+                    judged = judged + 0.5 * self._toward(logits, 0.0)
+        self.optimisers["critics"].zero_grad(set_to_none=True)
+        judged.backward()
+        self.optimisers["critics"].step()
+        self.step += 1
+        self._keep_average()
+        losses = {name: float(part.detach()) for name, part in parts.items()}
+        return {"generators": float(total.detach()), "critics": float(judged.detach()), **losses}
+
+    @torch.no_grad()
+    def _keep_average(self) -> None:
+        """Average of the generator's weights: what is kept is steadier than what is learnt."""
+        weight = 1 - min(0.995, self.step / (self.step + 10))
+        for mean, now in zip(
+            self.average.parameters(), self.networks.generators["to_experiment"].parameters(), strict=True
+        ):
+            mean.lerp_(now, weight)
+
+    def translator(self) -> Translator:
+        """The generator from simulation to experiment, as it is now."""
+        return Translator(
+            network=self.average,
+            simulation_levels=self.pool.grey_levels,
+            experiment_levels=self.experiment.grey_levels,
+            pixel_size=self.experiment.pixel_size,
+            noise=self.settings.simulation_noise,
+            device=self.device,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a resumed run needs."""
+        found = {f"networks.{key}": value for key, value in self.networks.state_dict().items()}
+        found |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        for name, optimiser in self.optimisers.items():
+            for number, state in optimiser.state_dict()["state"].items():
+                found |= {f"optimiser.{name}.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+        for name, buffer in self.pools.items():
+            found |= {f"pool.{name}.{key}": value for key, value in buffer.state().items()}
+        return found
+
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+
+        def below(prefix: str) -> dict[str, Tensor]:
+            return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+        try:
+            self.networks.load_state_dict(below("networks."))
+            self.average.load_state_dict(below("average."))
+        except RuntimeError as error:
+            raise TrainingError("The checkpoint holds other networks than the settings describe.") from error
+        for name, optimiser in self.optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in below(f"optimiser.{name}.").items():
+                number, _, entry = key.partition(".")
+                state.setdefault(int(number), {})[entry] = value
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        for name, buffer in self.pools.items():
+            buffer.load(below(f"pool.{name}."), self.device)
+        self.step, self.best = int(values["step"]), float(values["best"])
+
+
+def _turned(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """A quarter turn and a mirror for each crop of a batch."""
+    done = []
+    for image in images:
+        image = torch.rot90(image, int(rng.integers(4)), dims=(-2, -1))
+        done.append(image.flip(-1) if rng.random() < 0.5 else image)
+    return torch.stack(done)
+
+
+def survival_of(translator: Translator, pool: SimulationPool, settings: CycleGANSettings) -> LabelSurvival:
+    """Label survival over a few simulated images, averaged."""
+    found = []
+    for entry in pool.images[: settings.survival.images]:
+        translated = averaged_translation(translator.translate, entry.image, settings.survival.repeats)
+        found.append(
+            label_survival(
+                entry.image,
+                translated,
+                entry.columns,
+                entry.defects,
+                translator.pixel_size,
+                settings.survival.tolerance,
+            )
+        )
+    with np.errstate(all="ignore"):
+        means = {
+            name: float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+            for name in ("recall", "displacement", "drift_y", "drift_x", "contrast_sign")
+            for values in [np.array([getattr(entry, name) for entry in found])]
+        }
+    return LabelSurvival(**means)
+
+
+def train_cyclegan(
+    settings: CycleGANSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Train a CycleGAN; yields events, writes checkpoints and the generator into `folder`.
+
+    Parameters
+    ----------
+    settings
+        What to learn from, and how.
+    folder
+        Run folder; ``checkpoints/`` and ``result/`` are written into it.
+    resume
+        Go on from the checkpoint ``last``.
+    should_stop
+        Asked before every step; on True a checkpoint is written and the generator ends.
+
+    Raises
+    ------
+    StemlearnError
+        If images do not fit, memory or disk run out, labels survive in no checkpoint, or it diverges from the start.
+    """
+    experiment = Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
+    yield Log(
+        message=f"{len(experiment.frames)} experimental frames at {experiment.pixel_size:.4g} angstrom per pixel."
+    )
+    side = max(2 * settings.crop, 192)
+    images = []
+    for image in simulated_images(
+        settings.structures,
+        settings.imaging,
+        pixel_size=experiment.pixel_size,
+        side=side,
+        count=settings.simulations,
+        seed=settings.seed,
+        should_stop=should_stop,
+    ):
+        images.append(image)
+        yield Progress(len(images), settings.simulations, "simulations")
+    if len(images) < settings.simulations:
+        yield Done(stopped=True)
+        return
+    pool = SimulationPool(images)
+    trainer = Trainer(settings, experiment, pool)
+    if resume:
+        trainer.restore(*read_checkpoint(checkpoint_path(folder, "last")))
+    yield Started(
+        device=str(trainer.device),
+        device_name=device_name(trainer.device),
+        memory_free_gb=memory_free_gb(trainer.device),
+        total=settings.steps,
+        resumed_at=trainer.step,
+    )
+    rng = np.random.default_rng(settings.seed)
+    looks = experiment.patches(rng, 8, side)
+    before = realism(looks, np.stack([entry.image for entry in pool.images[:8]]))
+    yield Metric(trainer.step, {f"simulation_{name}": value for name, value in before.record().items()})
+    refused = ""
+    while trainer.step < settings.steps:
+        if should_stop():
+            yield _write(trainer, folder, "last")
+            yield Done(result={"step": trainer.step}, stopped=True)
+            return
+        try:
+            losses = trainer.learn()
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"The memory of {trainer.device} is too small for batches of {settings.batch_size} crops of "
+                f"{settings.crop} pixels; try a batch size of {max(settings.batch_size // 2, 1)}."
+            ) from error
+        if not all(math.isfinite(value) for value in losses.values()):
+            message = f"The training diverged at step {trainer.step}: a loss is no number."
+            if checkpoint_path(folder, "best").exists():
+                yield Log(message=f"{message} The best checkpoint before is kept.", level="warning")
+                break
+            raise TrainingError(f"{message} Lower the learning rate.")
+        if trainer.step % 10 == 0 or trainer.step == settings.steps:
+            yield Metric(trainer.step, losses)
+        yield Progress(trainer.step, settings.steps, "steps")
+        if trainer.step % settings.every == 0 or trainer.step == settings.steps:
+            survival, distance, events = _look(trainer, looks)
+            yield from events
+            refused = survival.problem(settings.survival)
+            if refused:
+                yield Log(message=refused, level="warning")
+            elif distance < trainer.best:
+                trainer.best = distance
+                yield _write(trainer, folder, "best")
+            yield _write(trainer, folder, "last")
+    if not checkpoint_path(folder, "best").exists():
+        raise TrainingError(refused or "No checkpoint was good enough to be kept.")
+    trainer.restore(*read_checkpoint(checkpoint_path(folder, "best")))
+    translator = trainer.translator()
+    survival = survival_of(translator, pool, settings)
+    after = realism(looks, translator.translate_stack(np.stack([entry.image for entry in pool.images[:8]])))
+    with explained_writing(folder):
+        saved = save_translator(
+            folder / "result" / settings.name,
+            translator,
+            settings,
+            {"labels": survival.record(), "realism": after.record(), "realism_of_simulation": before.record()},
+        )
+    yield Done(result={"generator": str(saved), "best_step": trainer.step, **survival.record(), **after.record()})
+
+
+def _look(trainer: Trainer, looks: NDArray[np.float32]) -> tuple[LabelSurvival, float, list[Event]]:
+    """Label survival, distance to the experiment, and pictures of both directions."""
+    translator = trainer.translator()
+    survival = survival_of(translator, trainer.pool, trainer.settings)
+    translated = translator.translate_stack(np.stack([entry.image for entry in trainer.pool.images[: len(looks)]]))
+    measured = realism(looks, translated)
+    distance = measured.spectrum + measured.grey_levels + measured.noise
+    generators, size = trainer.networks.generators, trainer.experiment.pixel_size
+    with torch.no_grad():
+        simulated, real = (images[:1] for images in trainer.batch())
+        there = {"simulation": generators["to_experiment"](simulated), "experiment": generators["to_simulation"](real)}
+        back = {
+            "simulation": generators["to_simulation"](there["simulation"]),
+            "experiment": generators["to_experiment"](there["experiment"]),
+        }
+    pictures = {"simulation": simulated, "experiment": real}
+    events: list[Event] = [
+        Metric(trainer.step, {**survival.record(), **{f"realism_{k}": v for k, v in measured.record().items()}})
+    ]
+    for name, first in pictures.items():
+        rows = [image.float().cpu().numpy()[0, 0] for image in (first, there[name], back[name])]
+        events.append(preview(f"{name}: input, translated, cycled", np.stack(rows), trainer.step, size))
+        amplitudes = [np.log10(np.abs(np.fft.fftshift(np.fft.fft2(row - row.mean()))) + 1e-3) for row in rows]
+        events.append(preview(f"{name}: Fourier amplitudes", np.stack(amplitudes).astype(np.float32), trainer.step))
+    return survival, distance, events
+
+
+def _write(trainer: Trainer, folder: Path, name: str) -> Checkpoint:
+    path = checkpoint_path(folder, name)
+    with explained_writing(folder):
+        write_checkpoint(path, trainer.tensors(), {"step": trainer.step, "best": trainer.best})
+    return Checkpoint(trainer.step, name, str(path))

@@ -1,0 +1,183 @@
+"""Settings of a CycleGAN training; free of torch, so that a form can show them at once."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.learning.settings import MixtureSettings, Names
+from napari_stemlearn.settings import Settings, quantity
+from napari_stemlearn.structures.settings import StructureSettings
+
+
+class GeneratorSettings(Settings):
+    """The two generators."""
+
+    kind: Literal["resnet", "unet"] = Field(
+        "resnet", description="resnet: residual blocks with resize-convolution; unet: as published."
+    )
+    width: int = quantity(24, "1", "Channels of the finest level.", minimum=1, maximum=512)
+    blocks: int = quantity(4, "1", "Residual blocks (resnet).", minimum=1, maximum=32)
+    halvings: int = quantity(1, "1", "Halvings of the resolution (resnet).", minimum=0, maximum=5)
+    levels: int = quantity(8, "1", "Halvings of the resolution (unet).", minimum=2, maximum=10)
+    norm: Literal["none", "instance"] = Field(
+        "none", description="Normalisation (resnet); 'none' translates a crop as it translates the whole image."
+    )
+    noise_channels: int = quantity(
+        1, "1", "Channels of fresh noise beside the image (resnet).", minimum=0, maximum=16, advanced=True
+    )
+    residual: bool = Field(True, description="Learn the change of the image (resnet): positions stay from the start.")
+    dropout: float = quantity(0.5, "1", "Dropout (unet).", minimum=0, maximum=0.9, advanced=True)
+
+    def network_record(self) -> dict[str, Any]:
+        """Record for `networks.generators.build_generator`."""
+        names: tuple[str, ...] = ("width", "blocks", "halvings", "norm", "noise_channels", "residual")
+        if self.kind == "unet":
+            names = ("width", "levels", "dropout")
+        return {"kind": self.kind, **{name: getattr(self, name) for name in names}}
+
+
+class CriticSettings(Settings):
+    """The four critics: two on images, two on Fourier amplitudes."""
+
+    width: int = quantity(32, "1", "Channels after the first convolution.", minimum=1, maximum=512)
+    layers: int = quantity(3, "1", "Halvings; 3 judges patches of 70 by 70 pixels.", minimum=1, maximum=6)
+    norm: Literal["instance", "spectral", "none"] = Field("instance", description="Normalisation of the critics.")
+    fourier: bool = Field(True, description="Whether critics judge the Fourier amplitudes as well.")
+    spectrum: Literal["standard", "paper"] = Field(
+        "standard", description="standard: windowed, centred, each frequency standardised; paper: log power as it is."
+    )
+
+
+class LossWeights(Settings):
+    """Weights of the parts of the generators' loss."""
+
+    adversarial: float = quantity(1.0, "1", "Critics on images.", minimum=0)
+    fourier: float = quantity(1.0, "1", "Critics on Fourier amplitudes.", minimum=0)
+    cycle: float = quantity(10.0, "1", "There and back again: absolute difference.", minimum=0)
+    identity: float = quantity(2.0, "1", "An image that has the look already stays as it is.", minimum=0)
+    identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
+    target: Literal["lsgan", "sigmoid"] = Field(
+        "lsgan", description="Least squares on the logits (Mao et al., ICCV 2017), or on their sigmoid as published."
+    )
+
+
+class SurvivalSettings(Settings):
+    """What a translation may do to the labels."""
+
+    tolerance: float = quantity(0.3, "angstrom", "Largest shift of an atom that still counts as found.", minimum=0.01)
+    recall: float = quantity(0.99, "1", "Least part of the atoms that must be found again.", minimum=0, maximum=1)
+    displacement: float = quantity(0.05, "angstrom", "Largest mean shift.", minimum=0.001)
+    images: int = quantity(4, "1", "Simulated images that are followed.", minimum=1, maximum=1000)
+    repeats: int = quantity(
+        8,
+        "1",
+        "Translations of each that are averaged, so that noise is not taken for a shift.",
+        minimum=1,
+        maximum=256,
+    )
+
+
+PAPER: dict[str, Any] = {
+    "generator": {"kind": "unet", "width": 64, "levels": 8},
+    "critic": {"width": 64, "spectrum": "paper"},
+    "weights": {"cycle": 5.0, "identity": 5.0, "identity_norm": "l2", "target": "sigmoid"},
+    "crop": 256,
+    "batch_size": 32,
+    "steps": 12000,
+    "learning_rate": 2e-3,
+    "beta1": 0.9,
+    "replay": 0,
+    "simulation_noise": 0.1,
+    "every": 600,
+}
+
+QUICK: dict[str, Any] = {
+    "generator": {"width": 16, "blocks": 2},
+    "critic": {"width": 16},
+    "crop": 96,
+    "batch_size": 4,
+    "steps": 1500,
+    "every": 150,
+    "simulations": 24,
+}
+
+TINY: dict[str, Any] = {
+    "generator": {"width": 4, "blocks": 1},
+    "critic": {"width": 4, "layers": 1},
+    "crop": 32,
+    "batch_size": 2,
+    "steps": 2,
+    "every": 1,
+    "simulations": 2,
+    "device": "cpu",
+    "precision": "32",
+    "survival": {"images": 1, "repeats": 2},
+}
+
+ONE_IMAGE: dict[str, Any] = {
+    "weights": {"identity": 5.0},
+    "generator": {"width": 16, "blocks": 3},
+    "crop": 96,
+    "steps": 3000,
+}
+
+
+class CycleGANSettings(Settings):
+    """A CycleGAN between simulations and an unlabelled experimental stack (Khan et al., npj Comput. Mater. 2023)."""
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "default": {},
+        "quick": QUICK,
+        "paper": PAPER,
+        "one-image": ONE_IMAGE,
+        "tiny": TINY,
+    }
+
+    name: str = Field("generator", min_length=1, description="Name of the generator.")
+    experiment: Names = Field((), description="Files of the unlabelled experimental images or stacks.")
+    pixel_size: float | None = quantity(
+        None, "angstrom", "Pixel size of the experiment; empty takes the files' own.", minimum=0.01, maximum=2
+    )
+    structures: tuple[MixtureSettings, ...] = Field(
+        default_factory=lambda: (MixtureSettings(structure=StructureSettings.preset("wse2")),),
+        min_length=1,
+        description="Specimens of the simulations.",
+    )
+    imaging: ImagingSettings = Field(
+        default_factory=ImagingSettings,
+        description="Microscope of the simulations; its pixel size is set to the experiment's.",
+    )
+    simulations: int = quantity(64, "1", "Simulated images to draw crops from.", minimum=1, maximum=100_000)
+    simulation_noise: float = quantity(
+        0.1, "1", "Noise added to simulations (range -1 to 1), so that there is chance to shape.", minimum=0, maximum=2
+    )
+    generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="Generators.")
+    critic: CriticSettings = Field(default_factory=CriticSettings, description="Critics.")
+    weights: LossWeights = Field(default_factory=LossWeights, description="Parts of the loss.")
+    crop: int = quantity(128, "pixel", "Side of the square crops.", minimum=32, maximum=1024)
+    batch_size: int = quantity(8, "1", "Crops of each side in a batch.", minimum=1, maximum=1024)
+    steps: int = quantity(4000, "1", "Batches to learn from.", minimum=1)
+    learning_rate: float = quantity(
+        2e-4, "1", "Learning rate of the first half; it then falls to nothing.", minimum=1e-8
+    )
+    beta1: float = quantity(0.5, "1", "First moment of Adam.", minimum=0, maximum=0.999, advanced=True)
+    replay: int = quantity(50, "1", "Earlier translations that critics are shown again.", minimum=0, maximum=10_000)
+    turns: bool = Field(True, description="Quarter turns and mirror images of the crops.")
+    inversions: bool = Field(
+        False, description="Invert grey levels of both sides at random.", json_schema_extra={"advanced": True}
+    )
+    every: int = quantity(200, "1", "Steps between looks at realism and labels.", minimum=1)
+    survival: SurvivalSettings = Field(default_factory=SurvivalSettings, description="Labels must survive.")
+    device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
+    precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
+    seed: int = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> CycleGANSettings:
+        multiple = 2 ** (self.generator.levels if self.generator.kind == "unet" else self.generator.halvings)
+        if self.crop % multiple:
+            raise ValueError(f"crop is {self.crop}; this generator needs a multiple of {multiple} pixels")
+        return self
