@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
 
-from labelled_sets import SETS, UNDECIDED, data_folder
+from labelled_sets import SETS, data_folder
 
 from napari_stemlearn.finding import FindSettings, find
 from napari_stemlearn.models.store import load_model
@@ -23,14 +23,17 @@ from napari_stemlearn.scoring import bootstrap, score, sweep
 def main() -> None:
     """Score every set and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="tmd-defects")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME=FOLDER", help="take another model for NAME"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tta", action="store_true", help="with test-time augmentation")
     options = parser.parse_args()
     folder = data_folder()
     if folder is None:
         sys.exit("No labelled images: set STEMLEARN_DATA to their folder.")
-    model = load_model(options.model)
+    instead = dict(entry.split("=", 1) for entry in options.model)
+    models = {name: load_model(instead.get(name, name)) for name in dict.fromkeys(chosen.model for chosen in SETS)}
     settings = FindSettings(test_time_augmentation=options.tta)
     rows = []
     print(
@@ -38,16 +41,9 @@ def main() -> None:
         f"{'all counted':>12} {'best of sweep':>14}"
     )
     for chosen in SETS:
+        model = models[chosen.model]
         micrograph, labels = chosen.load(folder)
-        rule = {
-            "tolerance_angstrom": chosen.tolerance,
-            "pixel_size": micrograph.pixel_size,
-            "border": chosen.border,
-            "shape": micrograph.shape,
-            "truth_class_map": {chosen.label_class: chosen.site_class},
-            "classes": [chosen.site_class],
-            "ignore": [UNDECIDED],
-        }
+        rule = chosen.rule(micrograph, labels)
         started = time.perf_counter()
         found = find(micrograph, model, settings)
         seconds = time.perf_counter() - started
@@ -61,7 +57,7 @@ def main() -> None:
         rows.append(
             {
                 "set": chosen.name,
-                "class": chosen.label_class,
+                "class": chosen.label_class or chosen.site_class,
                 **{key: float(row[key]) for key in ("precision", "recall", "f1", "rms_error_angstrom", "n_truth")},
                 "f1_low": float(interval["low"]),
                 "f1_high": float(interval["high"]),

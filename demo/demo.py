@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from labelled_sets import SETS, UNDECIDED, LabelledSet, data_folder
+from labelled_sets import SETS, LabelledSet, data_folder
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.finding import find
@@ -62,15 +62,7 @@ def work(chosen: LabelledSet, micrograph: Micrograph, labels: pd.DataFrame, mode
     seconds = time.perf_counter() - started
     for sentence in found.notes:
         print(f"  {sentence}")
-    rule = {
-        "tolerance_angstrom": chosen.tolerance,
-        "pixel_size": micrograph.pixel_size,
-        "border": chosen.border,
-        "shape": micrograph.shape,
-        "truth_class_map": {chosen.label_class: chosen.site_class},
-        "classes": [chosen.site_class],
-        "ignore": [UNDECIDED],
-    }
+    rule = chosen.rule(micrograph, labels)
     scores = score(found.sites, labels, **rule)
     row = scores.of(chosen.site_class)
     write_sites(out / f"{name}_found.csv", found.sites, micrograph=micrograph)

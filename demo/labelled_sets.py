@@ -31,7 +31,7 @@ class LabelledSet:
     images, labels
         Files below the data folder, one label file an image.
     site_class, label_class
-        The class as the model calls it and as the labels do.
+        The class as the model calls it and as the labels do; empty for all classes of the labels.
     tolerance
         In angstrom.
     border
@@ -39,6 +39,8 @@ class LabelledSet:
     full_class, undecided
         Labels of the undisturbed column, and the part of them, the darkest, that the semi-automatic labelling left
         between full column and vacancy: they are renamed `UNDECIDED` and count neither way.
+    model
+        Shipped model that is scored.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LabelledSet:
     border: float
     full_class: str = ""
     undecided: float = 0.0
+    model: str = "tmd-defects"
 
     def load(self, folder: Path) -> tuple[Micrograph, pd.DataFrame]:
         """Images as one stack, and the labels with one frame number an image."""
@@ -64,6 +67,19 @@ class LabelledSet:
             tables.append(table.assign(frame=frame))
         return micrograph, concat_sites(tables)
 
+    def rule(self, micrograph: Micrograph, labels: pd.DataFrame) -> dict[str, Any]:
+        """Parameters for `napari_stemlearn.scoring.score`."""
+        named = [self.label_class] if self.label_class else sorted(set(labels["class"]))
+        return {
+            "tolerance_angstrom": self.tolerance,
+            "pixel_size": micrograph.pixel_size,
+            "border": self.border,
+            "shape": micrograph.shape,
+            "truth_class_map": dict.fromkeys(named, self.site_class),
+            "classes": [self.site_class],
+            "ignore": [UNDECIDED],
+        }
+
 
 def undecided_renamed(labels: pd.DataFrame, image: NDArray[Any], full_class: str, part: float) -> pd.DataFrame:
     """Rename the darkest `part` of the columns labelled `full_class` to `UNDECIDED`, by the image alone."""
@@ -76,13 +92,22 @@ def undecided_renamed(labels: pd.DataFrame, image: NDArray[Any], full_class: str
     return labels.assign(**{"class": labels["class"].mask(dark, UNDECIDED)})
 
 
+def _day_files(day: str, ending: str) -> tuple[str, ...]:
+    return tuple(f"wse2-virtual/{day}/labelled_{number}{ending}" for number in range(3))
+
+
+def _columns(name: str, images: tuple[str, ...], labels: tuple[str, ...], border: float) -> LabelledSet:
+    return LabelledSet(
+        f"columns, {name}", "every column labelled", images, labels, "column", "", 0.6, border, model="columns"
+    )
+
+
 def _virtual_day(day: str) -> LabelledSet:
-    names = [f"wse2-virtual/{day}/labelled_{number}" for number in range(3)]
     return LabelledSet(
         name=f"wse2-virtual {day}",
         what=f"WSe2, virtual {day.replace('_', ' ')}: 3 frames of 1024 by 1024 pixels with exact truth",
-        images=tuple(f"{name}.tif" for name in names),
-        labels=tuple(f"{name}_defects.csv" for name in names),
+        images=_day_files(day, ".tif"),
+        labels=_day_files(day, "_defects.csv"),
         site_class="vacancy1",
         label_class="vacancy1",
         tolerance=0.9,
@@ -112,6 +137,14 @@ SETS: tuple[LabelledSet, ...] = (
     ),
     _doped(
         "cr9", "wse2-cr-doped-labelled", "cr9_adf2.tif", "cr9_labels.csv", "Cr-doped WSe2, low-angle ADF, measured", 14
+    ),
+    _columns("wse2-virtual day_a", _day_files("day_a", ".tif"), _day_files("day_a", "_columns.csv"), 16),
+    _columns("wse2-virtual day_b", _day_files("day_b", ".tif"), _day_files("day_b", "_columns.csv"), 16),
+    _columns(
+        "graphene",
+        ("graphene-atoms-nn-labelled/gb_6nm.tif",),
+        ("graphene-atoms-nn-labelled/gb_6nm_labels.csv",),
+        12,
     ),
 )
 """All sets, in the order of the tables."""
