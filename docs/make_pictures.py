@@ -31,11 +31,15 @@ def open_viewer(dock: str) -> tuple[Any, Any]:
     import napari
     from qtpy.QtCore import Qt
 
+    from napari_stemlearn.widgets.project import ProjectRow
+
     viewer = napari.Viewer(show=True)
     viewer.window.resize(*SIZE)
     widget, inner = viewer.window.add_plugin_dock_widget("napari-stemlearn", dock)
     wait(300)
     viewer.window._qt_window.resizeDocks([widget], [DOCK_WIDTH], Qt.Orientation.Horizontal)
+    for row in inner.findChildren(ProjectRow):
+        row.label.set_full_text("~/Documents/stemlearn")
     wait(300)
     return viewer, inner
 

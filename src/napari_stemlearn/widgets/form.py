@@ -41,6 +41,9 @@ from napari_stemlearn.widgets.words import red_of, unit_symbol
 
 Place = tuple[str | int, ...]
 
+BUTTON_WIDTH = 24
+"""Pixels of a small button at the end of a row."""
+
 LABEL_WIDTH = 136
 """Pixels for the labels of a form."""
 
@@ -421,12 +424,7 @@ class EntryEditor(Editor):
             field = model.model_fields[name]
             editor = leaf_editor(name, field, model)
             editor.setToolTip(_tip(name, model))
-            choice = isinstance(editor, ChoiceEditor)
-            if not choice:
-                label = QLabel(field_label(name, field).lower())
-                label.setToolTip(_tip(name, model))
-                row.addWidget(label)
-            row.addWidget(editor, 5 if choice else 4)
+            row.addWidget(editor, 1)
             editor.changed.connect(self.changed)
             self.leads[name] = editor
         self.toggle = QToolButton()
@@ -438,8 +436,9 @@ class EntryEditor(Editor):
         remove.setText("✕")
         remove.setToolTip("Remove this entry")
         remove.clicked.connect(self.removed)
-        row.addWidget(self.toggle)
-        row.addWidget(remove)
+        for button in (self.toggle, remove):
+            button.setFixedWidth(BUTTON_WIDTH)
+            row.addWidget(button)
         self.error = ErrorLabel()
         layout.addWidget(self.error)
         self.rest: ModelEditor | None = None
@@ -514,6 +513,14 @@ class ListEditor(Editor):
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(4)
+        self.titles = QWidget()
+        row = QHBoxLayout(self.titles)
+        row.setContentsMargins(0, 0, 2 * (BUTTON_WIDTH + 4), 0)
+        row.setSpacing(4)
+        for name in _leads(model):
+            row.addWidget(DimLabel(field_label(name, model.model_fields[name])), 1)
+        self._layout.addWidget(self.titles)
+        self.titles.hide()
         self.add_button = QPushButton("Add")
         self._layout.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignLeft)
         self.add_button.clicked.connect(self._add)
@@ -529,6 +536,7 @@ class ListEditor(Editor):
         entry.removed.connect(lambda: self.remove(entry))
         self.entries.append(entry)
         self._layout.insertWidget(self._layout.count() - 1, entry)
+        self.titles.show()
 
     def remove(self, entry: EntryEditor) -> None:
         """Remove an entry, as its button does."""
@@ -540,6 +548,7 @@ class ListEditor(Editor):
         self._layout.removeWidget(entry)
         entry.hide()
         entry.deleteLater()
+        self.titles.setVisible(bool(self.entries))
 
     def raw(self) -> Any:
         return [entry.raw() for entry in self.entries]
