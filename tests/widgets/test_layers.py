@@ -18,6 +18,7 @@ from napari_stemlearn.widgets.layers import (
     our_layers,
     pixel_size_of,
     set_pixel_size,
+    show_only,
     sites_from_layer,
     source_of,
     update_sites,
@@ -139,6 +140,22 @@ def test_an_empty_table_makes_a_layer_that_can_be_filled(viewer):
     assert len(layer.data) == 0
     layer.add([[1, 5, 5]])
     assert sites_from_layer(layer, source)["frame"].tolist() == [1]
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_hidden_sites_are_hidden_and_left_out(viewer, stack):
+    sites = make_sites([1, 2, 3], [1, 2, 3], ["a", "b", "a"], pixel_size=0.2, score=[0.9, 0.5, 0.8])
+    layer = add_sites(viewer, sites, kind="predicted", pixel_size=0.2, stack=stack)
+    show_only(layer, np.array([True, False, True]))
+    assert len(sites_from_layer(layer)) == 2
+    assert len(sites_from_layer(layer, shown_only=False)) == 3
+    drawn = layer._view_border_color
+    assert np.count_nonzero(drawn[:, 3] > 0) == 2
+    show_only(layer, np.array([True, True, False]))
+    assert np.count_nonzero(layer._view_border_color[:, 3] > 0) == 2
+    update_sites(layer, sites)
+    assert layer.shown.all()
+    assert np.count_nonzero(layer._view_border_color[:, 3] > 0) == 3
 
 
 def test_our_layers_are_known_by_metadata_not_by_name(viewer):

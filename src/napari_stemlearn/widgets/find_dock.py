@@ -45,6 +45,7 @@ from napari_stemlearn.widgets.layers import (
     image_layers,
     micrograph_from_layer,
     our_layers,
+    show_only,
     update_sites,
 )
 from napari_stemlearn.widgets.model_chooser import ModelChooser
@@ -481,7 +482,7 @@ class FindDock(Dock):
             self.saved.say("The layer was edited by hand, so thresholds no longer act on it; search again.")
             return
         if len(table):
-            layer.shown = candidates.mask(table)
+            show_only(layer, candidates.mask(table))
         layer.metadata[KEY]["thresholds"] = dict(candidates.thresholds)
         counts = candidates.counts(table)
         self.table.show_counts(counts, candidates.area())

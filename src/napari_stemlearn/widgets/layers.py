@@ -397,6 +397,7 @@ def update_sites(layer: Points, sites: pd.DataFrame) -> None:
     with layer.events.data.blocker(), layer.events.highlight.blocker():
         layer.selected_data = set()
         layer.data = site_data(sites, layer.ndim)
+        layer.shown = True
         layer.features = site_features(sites)
     if len(sites):
         layer.size = diameter
@@ -405,6 +406,16 @@ def update_sites(layer: Points, sites: pd.DataFrame) -> None:
         layer.symbol = site_symbols(sites, kind)
     _set_feature_defaults(layer, sites, kind)
     layer.refresh()
+
+
+def show_only(layer: Points, shown: NDArray[np.bool_]) -> None:
+    """Show some sites of a layer and hide the others; hidden ones stay in the layer."""
+    layer.shown = shown
+    if layer.ndim == 2 and len(layer.data):
+        # napari 0.9 draws hidden points of layers that have no axis to slice
+        colours = np.array(layer.border_color)
+        colours[:, 3] = np.where(shown, 1.0, 0.0)
+        layer.border_color = colours
 
 
 def _set_feature_defaults(layer: Points, sites: pd.DataFrame, kind: str) -> None:
