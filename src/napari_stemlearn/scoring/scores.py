@@ -141,15 +141,18 @@ def _row(matches: Matches, name: str | None, frame: int | None) -> dict[str, Any
 def confusion(matches: Matches) -> pd.DataFrame:
     """Confusion matrix: true positives on the diagonal, the rest matched once more without class, then nothing."""
     names = [*matches.classes, NOTHING]
-    counts = pd.DataFrame(0, index=pd.Index(names, name="true"), columns=pd.Index(names, name="found"), dtype=np.int64)
+    place = {name: index for index, name in enumerate(names)}
+    last = len(names) - 1
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
     for true_class, found_class in zip(matches.mistaken["true_class"], matches.mistaken["found_class"], strict=True):
-        counts.loc[true_class, found_class] += 1
-    pairs = matches.pairs[matches.pairs["counted"].astype(bool)]
-    spare_found = matches.found[matches.found["outcome"] == "false positive"]["class"].value_counts()
-    spare_truth = matches.truth[matches.truth["outcome"] == "false negative"]["class"].value_counts()
-    for name in matches.classes:
-        counts.loc[name, NOTHING] = int(spare_truth.get(name, 0)) - int(counts.loc[name].sum())
-        counts.loc[NOTHING, name] = int(spare_found.get(name, 0)) - int(counts[name].sum())
-    for name in matches.classes:
-        counts.loc[name, name] += int((pairs["class"] == name).sum())
-    return counts
+        counts[place[true_class], place[found_class]] += 1
+    for name in matches.truth.loc[matches.truth["outcome"] == "false negative", "class"]:
+        counts[place[name], last] += 1
+    for name in matches.found.loc[matches.found["outcome"] == "false positive", "class"]:
+        counts[last, place[name]] += 1
+    # what was mistaken for another class is no longer nothing
+    counts[:last, last] -= counts[:last, :last].sum(axis=1)
+    counts[last, :last] -= counts[:last, :last].sum(axis=0)
+    for name in matches.pairs.loc[matches.pairs["counted"].astype(bool), "class"]:
+        counts[place[name], place[name]] += 1
+    return pd.DataFrame(counts, index=pd.Index(names, name="true"), columns=pd.Index(names, name="found"))

@@ -133,6 +133,6 @@ def _best(curve: pd.DataFrame) -> dict[str, float]:
     recall = np.maximum.accumulate(usable["recall"].to_numpy())
     precision = usable["precision"].fillna(0.0).to_numpy()
     average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
-    top = usable.loc[usable["f1"].idxmax()]
-    values = (average, top["f1"], top["threshold"], top["precision"], top["recall"])
-    return dict(zip(names, map(float, values), strict=True))
+    top = int(np.argmax(usable["f1"].to_numpy()))
+    values = [average, *(float(usable[name].iloc[top]) for name in ("f1", "threshold", "precision", "recall"))]
+    return dict(zip(names, values, strict=True))
