@@ -48,7 +48,7 @@ models: setup ## train the shipped models again (hours on a CPU, minutes on a GP
 	$(PYTHON) tools/ship_model.py runs/columns/result
 
 benchmarks: setup ## the figures of docs/benchmarks.md
-	$(PYTHON) benchmarks/run_all.py
+	$(SCREEN) $(PYTHON) benchmarks/run_all.py
 
 clean:
 	rm -rf .venv site demo-output .pytest_cache .mypy_cache .ruff_cache
