@@ -67,6 +67,22 @@ def test_dumbbells_are_two(make_image):
     assert distance.max() < 1.5
 
 
+def test_single_atoms_on_an_uneven_support(make_image):
+    rng = np.random.default_rng(6)
+    points = rng.uniform(15, 385, (60, 2))
+    # dose and noise rise tenfold from left to right
+    dose = 30 * 10 ** (np.arange(400) / 400)
+    image = rng.poisson(dose * (1 + 2.5 * make_image((400, 400), points, 2.5))).astype(float)
+    found = find(Micrograph(image, 0.2), "log", FindSettings(column_radius=0.7))
+    truth = make_sites(*points.T, "column", pixel_size=0.2)
+    row = score(found.sites, truth, 0.6, 0.2).of("column")
+    assert row["precision"] > 0.95
+    assert row["recall"] > 0.85
+    assert "No lattice was seen" in find(Micrograph(image, 0.2)).notes[0]
+    parts = find(Micrograph(image, 0.2), "log", FindSettings(column_radius=0.7, tile=100)).sites
+    np.testing.assert_allclose(parts[["y", "x"]], found.sites[["y", "x"]], atol=1e-3)
+
+
 def test_noise_alone_gives_hardly_anything():
     rng = np.random.default_rng(3)
     sites = find(Micrograph(rng.normal(50, 5, (300, 300)), 0.2)).sites

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import gaussian_laplace
+from scipy.ndimage import gaussian_laplace, uniform_filter
 
 from napari_stemlearn.finding.column_radius import measure_texture
 from napari_stemlearn.finding.frame_reader import FrameReader
@@ -26,6 +26,9 @@ little room: between them the filter answers below zero."""
 
 WEAKEST = 0.1
 """And this part of the strong columns (their 95th percentile)."""
+
+NEIGHBOURHOOD = 30.0
+"""Side of the square, in standard deviations of a column, whose noise single atoms must exceed."""
 
 SAMPLE = 1024
 """Side in pixels of the part of a frame that width and noise are measured on."""
@@ -95,7 +98,12 @@ def classical_maps(reader: FrameReader, pixel_size: float, settings: FindSetting
     radius = settings.column_radius
     if radius is None:
         radius = texture.column_radius
-        notes.append(f"The column radius was measured as {radius:.2f} angstrom.")
+        if texture.is_lattice:
+            notes.append(f"The column radius was measured as {radius:.2f} angstrom.")
+        else:
+            notes.append(
+                f"No lattice was seen; a column radius of {radius:.2f} angstrom was taken: give it if it is known."
+            )
     sigma = radius / np.sqrt(2) / pixel_size
     if sigma < 0.6:
         notes.append(f"The columns are narrower than the pixels of {pixel_size:g} angstrom; positions will be coarse.")
@@ -105,14 +113,21 @@ def classical_maps(reader: FrameReader, pixel_size: float, settings: FindSetting
     strong = float(np.quantile(response[y, x], 0.95)) if len(y) else 0.0
     factor = LATTICE_NOISE_FACTOR if texture.is_lattice else NOISE_FACTOR
     threshold = max(factor * noise_of_filtered(sample, sigma), WEAKEST * strong, 1e-9)
-    halo = int(np.ceil(_TRUNCATE * sigma)) + 2
+    # without a lattice the noise is that of the neighbourhood: it follows the dose and the support's own texture
+    around = 0 if texture.is_lattice else 2 * int(NEIGHBOURHOOD * sigma / 2) + 1
+    halo = int(np.ceil(_TRUNCATE * sigma)) + 2 + around // 2
     height, width = reader.shape
 
     def window(y: Span, x: Span) -> NDArray[np.float32]:
         wide_y, wide_x = y.grown(halo, height), x.grown(halo, width)
         block = reader.read(slice(wide_y.start, wide_y.stop), slice(wide_x.start, wide_x.stop))
-        strength = np.maximum(sign * filtered(block, sigma)[y.within(wide_y), x.within(wide_x)], 0)
-        return (strength / (strength + threshold))[None]
+        strength = sign * filtered(block, sigma)
+        limit: NDArray[np.float32] | float = threshold
+        if around:
+            mean_square = np.maximum(uniform_filter(strength.astype(float) ** 2, around, mode="reflect"), 0)
+            limit = np.maximum(threshold, factor * np.sqrt(mean_square)).astype(np.float32)
+        strength = np.maximum(strength, 0)
+        return (strength / (strength + limit))[y.within(wide_y), x.within(wide_x)][None]
 
     tiles = plan_tiles(reader.shape, settings.tile)
     return ScoreMaps(reader.shape, pixel_size, tiles, window, max(sigma, 1.0), tuple(notes))
