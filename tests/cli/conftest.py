@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +52,21 @@ def refused(stemlearn: Command) -> Callable[..., str]:
         return sentence
 
     return run
+
+
+@pytest.fixture
+def interrupt_when() -> Callable[[Callable[[], object]], None]:
+    """Press Ctrl-C once something holds, while the test's own thread is busy with a command."""
+
+    def begin(true: Callable[[], object]) -> None:
+        def watch() -> None:
+            end = time.monotonic() + 120
+            while not true():
+                if time.monotonic() > end:
+                    return
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    return begin

@@ -152,7 +152,7 @@ def test_a_network_with_maps_thresholds_and_settings(stemlearn, refused, images,
 def test_the_search_is_a_job(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     inputs = {"images": [str(tmp_path / "stack.tif")], "model": "log"}
     run = jobs.start("find", FindSettings(), runs_folder=tmp_path / "runs", inputs=inputs)
-    assert run.wait(60) is RunState.DONE, run.failure
+    assert run.wait(200) is RunState.DONE, run.failure
     assert run.result is not None
     assert run.result["classes"] == {"column": 2 * len(images[0])}
     assert len(read_sites(run.result_folder / "sites.csv")) == 2 * len(images[0])

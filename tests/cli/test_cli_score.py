@@ -88,6 +88,9 @@ def test_classes_are_mapped_chosen_ignored_and_checked(stemlearn, refused) -> No
     undecided = json.loads(stemlearn(*base, "--ignore", "V_Se", "--json").stdout)
     assert undecided["classes"][-1]["fn"] == 0
     assert undecided["classes"][-1]["fp"] == 2
+    renamed = json.loads(stemlearn(*base, "--truth-map", "V_Se=vacancy1", "--json").stdout)
+    assert [(row["class"], row["tp"]) for row in renamed["classes"]] == [("vacancy1", 3), ("all", 3)]
+    assert "--truth-map names 'V_S', but the true classes are V_Se" in refused(*base, "--truth-map", "V_S=vacancy1")
     assert "--map takes FOUND=TRUTH, not 'vacancy1'" in refused(*base, "--map", "vacancy1")
     assert "--map names 'vacancy', but the found classes are vacancy1" in refused(*base, "--map", "vacancy=V_Se")
     assert "The class 'v1' is in neither table; they have V_Se, vacancy1" in refused(*base, "--class", "v1")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -35,21 +32,18 @@ def test_simulate_writes_images_and_truth(stemlearn, refused, tmp_path: Path) ->
     assert "This computer has no device 'cuda:7'" in refused("simulate", "new", "--device", "cuda:7")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT between processes")
-def test_ctrl_c_stops_after_the_image_at_hand_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "napari_stemlearn.cli", "simulate", "set", "-n", "5000", *SMALL]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-    end = time.monotonic() + 60
-    while not (tmp_path / "set" / "00001.tif").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "Stopping at the next safe point" in stderr
-    assert "Traceback" not in stderr
-    assert stdout == "set\n"
-    made = len(pd.read_csv(tmp_path / "set" / "images.csv"))
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_ctrl_c_stops_after_the_image_at_hand_and_the_same_command_goes_on(stemlearn, interrupt_when) -> None:  # type: ignore[no-untyped-def]
+    interrupt_when(Path("set/00001.tif").exists)
+    before = signal.getsignal(signal.SIGINT)
+    result = stemlearn("simulate", "set", "-n", 5000, *SMALL)
+    assert result.exit_code == 130, result.stderr
+    assert "Stopping at the next safe point" in result.stderr
+    assert result.stdout == "set\n"
+    assert signal.getsignal(signal.SIGINT) is before
+    made = len(pd.read_csv("set/images.csv"))
     assert 2 <= made < 5000
-    assert len(list((tmp_path / "set").glob("*.tif"))) == made
+    assert len(list(Path("set").glob("*.tif"))) == made
+    more = stemlearn("simulate", "set", "-n", made + 1, *SMALL)
+    assert more.exit_code == 0
+    assert len(pd.read_csv("set/images.csv")) == made + 1

@@ -24,7 +24,7 @@ from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, read_proces
 SLOW = CountingSettings(total=1000, pause=0.02)
 
 
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+def until(true: Callable[[], object], seconds: float = 120.0) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not true():
@@ -117,7 +117,7 @@ def test_terminate_means_stop(tmp_path: Path) -> None:
     run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
     until(lambda: run.state is RunState.RUNNING)
     psutil.Process(pid_of(run)).terminate()
-    assert run.wait(20) is RunState.STOPPED
+    assert run.wait(120) is RunState.STOPPED
 
 
 def test_a_folder_deleted_under_a_process_ends_it_without_a_zombie(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_disk_that_fills_up_ends_the_job_with_its_cause(small_disk: Path) -> None:
     run = jobs.start(KIND, CountingSettings(total=10_000), runs_folder=small_disk)
-    assert run.wait(60) is RunState.FAILED
+    assert run.wait(120) is RunState.FAILED
     assert run.failure is not None
     assert run.failure.message == f"The disk that holds {run.folder} is full; free some space, then resume."
     assert "No space left" in run.failure.detail
@@ -163,7 +163,7 @@ def test_a_checkpoint_that_does_not_fit_ends_the_job_with_its_cause(tmp_path: Pa
     run = jobs.create(KIND, CountingSettings(total=2), runs_folder=tmp_path)
     (run.folder / "checkpoints" / "last.json").symlink_to("/dev/full")
     run.start()
-    assert run.wait(20) is RunState.FAILED
+    assert run.wait(120) is RunState.FAILED
     assert run.failure is not None
     assert run.failure.message == f"The disk that holds {run.folder} is full; free some space, then resume."
     until(lambda: is_gone(pid_of(run)))
@@ -173,7 +173,7 @@ def test_events_that_cannot_be_written_end_the_job_and_the_log_tells(tmp_path: P
     run = jobs.create(KIND, SLOW, runs_folder=tmp_path)
     (run.folder / "events.jsonl").mkdir()
     run.start()
-    assert run.wait(20) is RunState.FAILED
+    assert run.wait(120) is RunState.FAILED
     assert run.failure is not None
     assert "exit status 1" in run.failure.message
     assert "this could not be written as an event" in run.failure.detail

@@ -32,6 +32,10 @@ def score(
         list[str] | None,
         typer.Option("--map", help="Count a found class as a true one. Repeatable.", metavar="FOUND=TRUTH"),
     ] = None,
+    truth_maps: Annotated[
+        list[str] | None,
+        typer.Option("--truth-map", help="Another name for a true class. Repeatable.", metavar="TRUTH=NAME"),
+    ] = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option("--ignore", help="True class that is undecided: counts neither way. Repeatable.", metavar="CLASS"),
@@ -70,18 +74,20 @@ def score(
     truth_sites = _of_image(truth_sites, truth, image)
     if threshold is not None:
         found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
-    class_map = _class_map(maps or [])
+    class_map = _class_map(maps or [], "--map", "FOUND=TRUTH")
+    truth_map = _class_map(truth_maps or [], "--truth-map", "TRUTH=NAME")
     rule: dict[str, Any] = {
         "tolerance_angstrom": tolerance,
         "pixel_size": scale,
         "border": border,
         "class_map": class_map,
+        "truth_class_map": truth_map,
         "ignore": ignore or (),
         "classes": classes,
         "frames": _frames(frames) if frames is not None else None,
         "shape": _shape(shape, image, found_sidecar, truth_sidecar) if border > 0 else None,
     }
-    _check_classes(classes or [], class_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
+    _check_classes(classes or [], class_map, truth_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
     if frames is None:
         _tell_unlabelled(found_sites, truth_sites)
     scores = scoring.score(found_sites, truth_sites, **rule)
@@ -170,21 +176,22 @@ def _of_image(sites: pd.DataFrame, path: Path, image: Path | None) -> pd.DataFra
     return chosen
 
 
-def _class_map(entries: list[str]) -> dict[str, str]:
+def _class_map(entries: list[str], option: str, form: str) -> dict[str, str]:
     from napari_stemlearn.errors import SitesError
 
     mapping = {}
     for entry in entries:
-        of_found, separator, of_truth = entry.partition("=")
-        if not separator or not of_found.strip() or not of_truth.strip():
-            raise SitesError(f"--map takes FOUND=TRUTH, not '{entry}'.")
-        mapping[of_found.strip()] = of_truth.strip()
+        before, separator, after = entry.partition("=")
+        if not separator or not before.strip() or not after.strip():
+            raise SitesError(f"{option} takes {form}, not '{entry}'.")
+        mapping[before.strip()] = after.strip()
     return mapping
 
 
 def _check_classes(
     classes: list[str],
     class_map: dict[str, str],
+    truth_map: dict[str, str],
     found: pd.DataFrame,
     truth: pd.DataFrame,
     found_sidecar: SitesSidecar | None,
@@ -198,7 +205,10 @@ def _check_classes(
     for name in class_map:
         if in_found and name not in in_found:
             raise SitesError(f"--map names '{name}', but the found classes are {', '.join(sorted(in_found))}.")
-    known = {class_map.get(name, name) for name in in_found} | in_truth
+    for name in truth_map:
+        if in_truth and name not in in_truth:
+            raise SitesError(f"--truth-map names '{name}', but the true classes are {', '.join(sorted(in_truth))}.")
+    known = {class_map.get(name, name) for name in in_found} | {truth_map.get(name, name) for name in in_truth}
     for name in classes:
         if name not in known:
             raise SitesError(
