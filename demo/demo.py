@@ -109,10 +109,13 @@ def show(results: list[dict[str, Any]], picture: Path, stay: bool) -> None:
     predicted = add_sites(viewer, sites, source_layer=image, kind="predicted", name="found")
     predicted.visible = False
     add_sites(viewer, match_table(scores), source_layer=image, kind="matches", name="right, wrong, missed")
-    viewer.window.add_dock_widget(FindDock(viewer), name="Find", area="right")
+    dock = FindDock(viewer)
+    dock.model.choose(MODEL)
+    viewer.window.add_dock_widget(dock, name="Find", area="right")
     viewer.window.resize(1500, 950)
     viewer.reset_view()
-    viewer.camera.zoom *= 2.2
+    # napari 0.9 moved the camera
+    getattr(viewer, "scene", viewer).camera.zoom *= 2.2
     for _ in range(40):  # let the window be drawn before it is photographed
         QApplication.processEvents()
         time.sleep(0.02)

@@ -56,12 +56,15 @@ def scores_figure(
     curve_axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     reach = scores.matches.tolerance_angstrom
     error_axes.add_patch(_circle(reach))
+    ticks = [-reach, -reach / 2, 0, reach / 2, reach]
     error_axes.set(
         xlabel="x found − true (Å)",
         ylabel="y found − true (Å)",
         xlim=(-1.1 * reach, 1.1 * reach),
         ylim=(1.1 * reach, -1.1 * reach),
         aspect="equal",
+        xticks=ticks,
+        yticks=ticks,
     )
     for axes in (curve_axes, error_axes):
         axes.grid(alpha=0.3)
