@@ -127,6 +127,84 @@ def train() -> None:
         run.wait(300)
 
 
+def found_day(dock_name: str) -> tuple[Any, Any, Any, Any]:
+    """A simulated frame, searched, and another dock beside the Find dock; returns viewer, docks and the day."""
+    from napari_stemlearn.samples import simulated_day
+    from napari_stemlearn.widgets.layers import add_image
+    from napari_stemlearn.widgets.project import ProjectRow
+
+    viewer, find = open_viewer("Find")
+    day = simulated_day(frames=1)
+    add_image(viewer, day.labelled.micrograph, name="day 1, frame 1")
+    viewer.reset_view()
+    other = None
+    if dock_name:
+        _widget, other = viewer.window.add_plugin_dock_widget("napari-stemlearn", dock_name, tabify=True)
+        for row in other.findChildren(ProjectRow):
+            row.label.set_full_text("~/Documents/stemlearn")
+    find.model.choose("tmd-defects")
+    find.find_button.click()
+    wait_until(lambda: find.worker is None)
+    return viewer, find, other, day
+
+
+@picture
+def overview() -> None:
+    """A micrograph with the defects that were found."""
+    viewer, _find, _other, _day = found_day("")
+    snap(viewer, "overview")
+    viewer.close()
+
+
+@picture
+def find() -> None:
+    """The Find dock with found defects, nearer, with open options."""
+    viewer, dock, _other, _day = found_day("")
+    dock.options.open()
+    viewer.camera.zoom *= 2.5
+    snap(viewer, "find")
+    viewer.close()
+
+
+@picture
+def label() -> None:
+    """The Label and score dock while predictions are reviewed."""
+    viewer, _find, dock, _day = found_day("Label and score")
+    dock.start()
+    dock.review.order.setCurrentIndex(1)
+    dock.review.restart()
+    for _ in range(6):
+        dock.review.step(1)
+        dock.review.accept()
+    wait_until(lambda: not dock.session.unsaved)
+    dock.score_section.open(False)
+    snap(viewer, "label")
+    viewer.close()
+
+
+@picture
+def score() -> None:
+    """The score table, and true positives, false positives and false negatives."""
+    from napari_stemlearn.widgets.layers import add_sites, our_layers
+
+    viewer, _find, dock, day = found_day("Label and score")
+    image = viewer.layers[0]
+    truth = day.labelled.defects
+    height, width = image.data.shape
+    inside = truth["y"].between(0, height - 1) & truth["x"].between(0, width - 1)
+    layer = add_sites(viewer, truth[inside].reset_index(drop=True), kind="truth", source_layer=image, name="truth")
+    dock.score.truth.choose(layer)
+    dock.score.border.setValue(5)
+    dock.score_section.open()
+    wait_until(lambda: dock.score.scores is not None)
+    dock.score.show_matches()
+    for other in our_layers(viewer, ("predicted", "truth")):
+        other.visible = False
+    viewer.camera.zoom *= 2
+    snap(viewer, "score")
+    viewer.close()
+
+
 def main() -> None:
     """Make the chosen pictures."""
     parser = argparse.ArgumentParser(description=__doc__)

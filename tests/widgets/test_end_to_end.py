@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 from sites_and_images import PIXEL_SIZE, lattice_stack
 
 from napari_stemlearn.widgets.find_dock import FindDock
@@ -41,21 +41,24 @@ def screen_position(viewer, canvas, image, frame_y_x):
     return QPoint(round(x), round(y))
 
 
-def canvas_of(viewer):
+def canvas_of_the_window():
     """The widget that draws, found by what it is."""
-    window = viewer.window._qt_window if hasattr(viewer.window, "_qt_window") else viewer.window
-    return next(w for w in window.findChildren(object) if type(w).__name__ == "CanvasBackendDesktop")
+    windows = QApplication.topLevelWidgets()
+    return next(
+        child for window in windows for child in window.findChildren(QWidget)
+        if type(child).__name__ == "CanvasBackendDesktop"
+    )  # fmt: skip
 
 
-def test_open_find_label_and_score(make_napari_viewer, qtbot, tmp_path):
-    viewer = make_napari_viewer(show=True)
+def test_open_find_label_and_score(make_napari_viewer_proxy, qtbot, tmp_path):
+    viewer = make_napari_viewer_proxy(show=True)
     viewer.window.resize(1400, 900)
     data, truth = lattice_stack(n_frames=2)
     image = viewer.add_image(data, name="stack")
-    find = FindDock(viewer)
-    label = LabelDock(viewer)
-    viewer.window.add_dock_widget(find, name="Find", area="right")
-    viewer.window.add_dock_widget(label, name="Label and score", area="right", tabify=True)
+    # through the menu, as a user does: napari hands the docks a wrapped viewer
+    _widget, find = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    _widget, label = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Label and score", tabify=True)
+    find, label = (getattr(dock, "__wrapped__", dock) for dock in (find, label))
 
     # the pixel size is asked for once, in the dock
     qtbot.keyClicks(find.pixel_size.line, str(PIXEL_SIZE))
@@ -75,7 +78,8 @@ def test_open_find_label_and_score(make_napari_viewer, qtbot, tmp_path):
     qtbot.mouseClick(label.start_button.button, Qt.MouseButton.LeftButton)
     viewer.dims.set_point(0, 0)
     settle(qtbot, 300)
-    canvas = canvas_of(viewer)
+    assert label.label_box.isChecked()
+    canvas = canvas_of_the_window()
     for y, x in ((26, 23), (40, 41), (57, 56)):
         place = screen_position(viewer, canvas, image, (0, y, x))
         qtbot.mouseMove(canvas, place)

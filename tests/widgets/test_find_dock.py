@@ -169,7 +169,7 @@ def test_thresholds_filter_the_layer_at_once(dock, viewer, qtbot):
     qtbot.waitUntil(lambda: layer.shown.tolist() == [True, False, False, True], timeout=2000)
     assert dock.table.rows["column"][3].text() == "2"
     area = 2 * (96 * PIXEL_SIZE / 10) ** 2
-    assert float(dock.table.rows["column"][4].text()) == pytest.approx(2 / area, rel=0.01)
+    assert float(dock.table.rows["column"][4].text()) == pytest.approx(2 / area, abs=0.005)
     assert about(layer)["thresholds"] == {"column": 0.65}
     assert len(sites_from_layer(layer, image)) == 2
     dock.table.rows["column"][1].setValue(80)

@@ -318,6 +318,24 @@ def test_the_score_follows_the_labels(at_work, qtbot):
     assert dock.score.table.item(0, 3).text() == "1.000"
 
 
+def test_sites_of_two_images_are_not_compared_and_points_of_others_can_be(at_work, qtbot):
+    dock = at_work
+    predictions(dock.viewer, dock.session.image)
+    other = add_stack(dock.viewer, lattice_stack(seed=3)[0], "another")
+    table = make_sites([8], [8], "vacancy1", pixel_size=0.2)
+    theirs = add_sites(dock.viewer, table, kind="truth", source_layer=other)
+    dock.score.truth.choose(theirs)
+    assert dock.score.why_not() == "These sites belong to two images: 'stack' and 'another'."
+    points = dock.viewer.add_points(
+        [[0, 1.6, 1.6]], units=("pixel", "angstrom", "angstrom"), features={"class": ["vacancy1"]}
+    )
+    dock.score.truth.choose(points)
+    dock.viewer.layers.remove(other)
+    dock.score.score_now()
+    qtbot.waitUntil(lambda: dock.score.scores is not None, timeout=20000)
+    assert dock.score.scores.of("vacancy1")["tp"] == 1
+
+
 def test_scores_are_written_and_the_lines_of_python_run(tmp_path):
     found = make_sites([10, 30], [10, 30], "vacancy1", pixel_size=0.2, score=[0.9, 0.8], origin="predicted")
     truth = make_sites([10, 50], [10.5, 50], "V_Se", pixel_size=0.2)

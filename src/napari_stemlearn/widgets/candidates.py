@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STEPS = 200
-NAME_WIDTH = 110
+NAME_WIDTH = 92
 
 
 class Candidates:
@@ -98,7 +98,7 @@ class ThresholdTable(QWidget):
         self.rows: dict[str, tuple[QCheckBox, QSlider, QDoubleSpinBox, QLabel, QLabel]] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(6)
+        self._grid.setHorizontalSpacing(4)
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(1, 1)
         self.candidates: Candidates | None = None
@@ -169,7 +169,8 @@ class ThresholdTable(QWidget):
         for name, (_box, _slider, _number, count, density) in self.rows.items():
             sites = counts.get(name, 0)
             count.setText(f"{sites:,}".replace(",", "\u202f"))
-            density.setText(f"{sites / area:.3g}" if area else "–")
+            per_area = sites / area if area else 0.0
+            density.setText(f"{per_area:.2f}" if per_area >= 0.095 or not sites else f"{per_area:.2g}")
 
     def set_threshold(self, name: str, value: float) -> None:
         """Set a threshold as a user would."""

@@ -100,7 +100,7 @@ class LayerChooser(CalmComboBox):
     def _tell(self) -> None:
         layer = self.layer()
         self.setToolTip(layer.name if layer is not None else "")
-        if layer is not self._last:
+        if layer != self._last:
             self._last = layer
             self.chosen.emit(layer)
 
@@ -109,7 +109,7 @@ class LayerChooser(CalmComboBox):
             self.refresh()
 
     def _on_calibration(self, event: Any = None) -> None:
-        if isalive(self) and getattr(event, "source", None) is self.layer():
+        if isalive(self) and getattr(event, "source", None) == self.layer():
             self.calibrated.emit()
 
     def _on_name(self, _event: Any = None) -> None:

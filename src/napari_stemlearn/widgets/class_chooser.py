@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
@@ -24,6 +26,15 @@ _STYLE = (
     "QToolButton:hover { border-color: COLOUR; }"
     "QToolButton:checked { border: 2px solid COLOUR; background: rgba(128, 128, 128, 60); font-weight: bold; }"
 )
+
+
+def in_order(classes: Iterable[str]) -> list[str]:
+    """Classes once each, the usual defects first and in their usual order."""
+    found = list(dict.fromkeys(classes))
+    return [
+        *(name for name in DEFAULT_CLASSES if name in found),
+        *(name for name in found if name not in DEFAULT_CLASSES),
+    ]
 
 
 def swatch(colour: str, size: int = 14) -> QIcon:

@@ -318,7 +318,7 @@ class FindDock(Dock):
             for other in our_layers(self.viewer, "predicted")
             if about(other).get("source_id") == mark and about(other).get("model") == self.model.name
         ]
-        kept = self.candidates if same and same[-1] is self.layer else None
+        kept = self.candidates if same and same[-1] == self.layer else None
         fresh = Candidates(thresholds, lowest, micrograph.pixel_size, micrograph.shape)
         if kept is not None and kept.classes == fresh.classes:
             fresh.hidden = set(kept.hidden)
@@ -541,7 +541,7 @@ class FindDock(Dock):
     def _on_removed(self, event: Any) -> None:
         if not isalive(self):
             return
-        if event.value is self.layer:
+        if event.value == self.layer:
             self.layer = None
             if self.worker is None:
                 self.results.hide()

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushBut
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
-from napari_stemlearn.widgets.class_chooser import DEFAULT_CLASSES, ClassChooser
+from napari_stemlearn.widgets.class_chooser import DEFAULT_CLASSES, ClassChooser, in_order
 from napari_stemlearn.widgets.dock import Dock, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.frame_table import FrameTable
@@ -157,10 +157,10 @@ class LabelDock(Dock):
     def _image_changed(self) -> None:
         layer = self.image.layer()
         self.pixel_size.ask_for(layer)
-        if self.session is not None and self.session.image is not layer:
+        if self.session is not None and self.session.image != layer:
             self._use(None)
         self._list_sets()
-        mine = [session for session in self.sessions if session.image is layer]
+        mine = [session for session in self.sessions if session.image == layer]
         if mine and self.session is None:
             self._use(mine[-1])
 
@@ -173,7 +173,7 @@ class LabelDock(Dock):
         if reason is None:
             try:
                 folder = folder_for(shared_project().labels, micrograph_from_layer(layer))
-                working = [session for session in self.sessions if session.image is layer]
+                working = [session for session in self.sessions if session.image == layer]
                 self._sets += [(session.path.stem, session) for session in working]
                 open_paths = {session.path for session in working}
                 for entry in saved_sets(folder):
@@ -240,7 +240,7 @@ class LabelDock(Dock):
             return None
         micrograph = micrograph_from_layer(layer)
         folder = folder_for(shared_project().labels, micrograph)
-        taken = {session.path.stem for session in self.sessions if session.image is layer}
+        taken = {session.path.stem for session in self.sessions if session.image == layer}
         path = folder / f"{free_name(folder, 'labels', taken)}.csv"
         labels = HandLabels(pixel_size=micrograph.pixel_size, n_frames=micrograph.n_frames)
         return self._add(LabelSession(self.viewer, layer, labels, path, self._known_classes(layer)))
@@ -267,14 +267,13 @@ class LabelDock(Dock):
         return self._add(session)
 
     def _known_classes(self, image: Any) -> list[str]:
-        """Classes of the predictions of an image, or the usual defects."""
+        """Classes of the predictions of an image, then the usual defects."""
         found: list[str] = []
         for layer in our_layers(self.viewer, ("predicted", "truth")):
             if about(layer).get("source_id") == str(image.unique_id):
                 names = about(layer).get("classes") or list(dict.fromkeys(layer.features.get("class", [])))
                 found += [str(name) for name in names]
-        usual = [name for name in DEFAULT_CLASSES if name in found or not found]
-        return list(dict.fromkeys([*usual, *found]))
+        return list(dict.fromkeys([*in_order(found), *DEFAULT_CLASSES]))
 
     def _add(self, session: LabelSession) -> LabelSession:
         session.message = self.message.say
@@ -390,7 +389,7 @@ class LabelDock(Dock):
 
     def _on_active(self, _event: Any = None) -> None:
         if isalive(self) and self.session is not None:
-            on = self.viewer.layers.selection.active is self.session.layer
+            on = self.viewer.layers.selection.active == self.session.layer
             self.label_box.setChecked(on)
             if not on:
                 self.message.say("Paused: another layer is selected. Tick “Click to label” to go on.")
@@ -415,7 +414,7 @@ class LabelDock(Dock):
 
     def _labelled_frames(self, layer: Any) -> list[int] | None:
         for session in self.sessions:
-            if session.layer is layer:
+            if session.layer == layer:
                 return session.labels.labelled_frames()
         return None
 

@@ -1,4 +1,7 @@
-"""Layers in, layers out: pixel size, units and axis labels are kept, and our own layers are known by their metadata."""
+"""Layers in, layers out: pixel size, units and axis labels are kept, and our own layers are known by their metadata.
+
+Compare layers with ``==``: a dock gets its viewer in a wrapper that wraps layers too, so ``is`` finds no two alike.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +67,22 @@ def image_layers(viewer: ViewerModel) -> list[Image]:
 
 
 def source_of(viewer: ViewerModel, layer: Layer) -> Layer | None:
-    """The layer that one of ours was made from, while it is still in the viewer."""
-    wanted = about(layer).get("source_id")
-    return next((other for other in viewer.layers if wanted and str(other.unique_id) == wanted), None)
+    """The layer that one of ours was made from, while it is still in the viewer.
+
+    Sites that were read from a file only know the name of their image.
+    """
+    record = about(layer)
+    wanted, name = record.get("source_id"), record.get("source")
+    if wanted:
+        return next((other for other in viewer.layers if str(other.unique_id) == wanted), None)
+    return next((other for other in image_layers(viewer) if name and other.name == name), None)
+
+
+def other_points(viewer: ViewerModel) -> list[Points]:
+    """Points layers that we did not make."""
+    from napari.layers import Points
+
+    return [layer for layer in viewer.layers if isinstance(layer, Points) and kind_of(layer) is None]
 
 
 def _record(kind: str, source_layer: Layer | None, details: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from qtpy.QtWidgets import (
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
-from napari_stemlearn.widgets.class_chooser import swatch
+from napari_stemlearn.widgets.class_chooser import in_order, swatch
 from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN, colour_of
 from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.label_store import slug
@@ -40,6 +40,7 @@ from napari_stemlearn.widgets.layers import (
     add_sites,
     image_layers,
     kind_of,
+    other_points,
     our_layers,
     pixel_size_of,
     sites_from_layer,
@@ -111,7 +112,7 @@ def make_question(
     }
     for name, ours in truth_map.items():
         notes.append(f"{name} in the labels counts as {ours}.")
-    classes = list(dict.fromkeys(truth["class"].astype(str).replace(truth_map)))
+    classes = in_order(truth["class"].astype(str).replace(truth_map))
     spare = sorted(found_classes - set(classes))
     if spare and classes:
         notes.append(f"Found but never labelled, so not counted: {', '.join(spare)}.")
@@ -174,8 +175,12 @@ class ScorePanel(QWidget):
         self.question: Question | None = None
         self._watched: list[Any] = []
         self._matches: Any = None
-        self.found = LayerChooser(viewer, lambda v: our_layers(v, ("predicted",)), empty_text="nothing found yet")
-        self.truth = LayerChooser(viewer, lambda v: our_layers(v, ("hand", "truth")), empty_text="no labels yet")
+        self.found = LayerChooser(
+            viewer, lambda v: our_layers(v, "predicted") + other_points(v), empty_text="nothing found yet"
+        )
+        self.truth = LayerChooser(
+            viewer, lambda v: our_layers(v, ("hand", "truth")) + other_points(v), empty_text="no labels yet"
+        )
         self.tolerance = QDoubleSpinBox()
         self.tolerance.setRange(0.05, 10.0)
         self.tolerance.setSingleStep(0.1)
@@ -295,6 +300,11 @@ class ScorePanel(QWidget):
             return "Run Find first: there are no found sites to score."
         if self.truth.layer() is None:
             return "Label some sites, or open a table of true sites, to score against."
+        if self.found.layer() == self.truth.layer():
+            return "Choose two different layers."
+        sources = [source_of(self.viewer, layer) for layer in (self.found.layer(), self.truth.layer())]
+        if None not in sources and sources[0] != sources[1]:
+            return f"These sites belong to two images: '{sources[0].name}' and '{sources[1].name}'."
         image = self._image()
         if image is None:
             return "The image that these sites belong to is not open."
