@@ -50,7 +50,7 @@ class Scores:
         rows = self.table[self.table["class"] == name]
         if not len(rows):
             raise SitesError(f"The class '{name}' was not scored; scored: {', '.join(self.table['class'])}.")
-        return dict(rows.iloc[0])
+        return rows.to_dict("records")[0]
 
 
 def score(
