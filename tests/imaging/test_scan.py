@@ -69,12 +69,12 @@ def test_straight_scan_is_the_pixel_raster() -> None:
 def test_each_line_is_the_specimen_along_the_path() -> None:
     # line i of a distorted image equals the undistorted image moved so that the path is met
     scan = {"line_jitter_x": 0.3, "line_jitter_y": 0.3, "flyback": 0.5, "flyback_length": 4.0, "drift_x": 2.0}
-    settings = microscope((40, 60), 0.2, probe=PROBE, scan=scan)
+    settings = microscope((40, 60), 0.2, probe=PROBE, scan=scan, periodic=True)
     specimen = atoms(*np.random.default_rng(1).uniform(0, 10, (30, 2)))
     distorted = simulate_batch([specimen], settings, [4]).images[0].numpy()
     drawn = simulate_batch([specimen], settings, [4]).drawn[0]["scan"]
     path = scan_path((40, 60), 0.2, drawn, np.random.default_rng((4, 2)))
-    plain = microscope((40, 60), 0.2, probe=PROBE)
+    plain = microscope((40, 60), 0.2, probe=PROBE, periodic=True)
     for line in (0, 11, 39):
         for pixel in (0, 3, 50):
             dy = path.rows[line] - line * 0.2

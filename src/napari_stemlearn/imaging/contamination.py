@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,7 @@ CARBON = 6
 """Atomic number."""
 
 
-def smooth_field(
-    rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64], length: float
-) -> NDArray[np.float32]:
+def smooth_field(rng: np.random.Generator, y: NDArray[Any], x: NDArray[Any], length: float) -> NDArray[np.float32]:
     """Gaussian random field of zero mean and unit variance at every point of the raster `y` by `x`.
 
     Parameters
@@ -29,10 +28,10 @@ def smooth_field(
     knots = length / 2
     y_matrix, x_matrix = _splines(y, knots), _splines(x, knots)
     coefficients = rng.standard_normal((y_matrix.shape[1], x_matrix.shape[1]), dtype=np.float32)
-    return y_matrix @ coefficients @ x_matrix.T
+    return np.asarray(y_matrix @ coefficients @ x_matrix.T, dtype=np.float32)
 
 
-def _splines(places: NDArray[np.float64], knots: float) -> NDArray[np.float32]:
+def _splines(places: NDArray[np.floating], knots: float) -> NDArray[np.float32]:
     """Cubic B-splines at `places`, each row of unit length, so that white coefficients give unit variance."""
     u = (places - places[0]) / knots
     first = np.floor(u).astype(int)
@@ -45,7 +44,7 @@ def _splines(places: NDArray[np.float64], knots: float) -> NDArray[np.float32]:
 
 
 def thickness_map(
-    rng: np.random.Generator, y: NDArray[np.float64], x: NDArray[np.float64], drawn: Mapping[str, float]
+    rng: np.random.Generator, y: NDArray[Any], x: NDArray[Any], drawn: Mapping[str, float]
 ) -> NDArray[np.float32]:
     """Thickness of the carbon in angstrom at the raster `y` by `x` (angstrom): patches that rise from bare ground.
 
@@ -99,7 +98,8 @@ def background(
     level, variation = drawn["background"], drawn["background_variation"]
     if level == 0 or variation == 0:
         return level
-    y, x = np.arange(shape[0]) * pixel_size, np.arange(shape[1]) * pixel_size
+    y = np.arange(shape[0]) * pixel_size
+    x = np.arange(shape[1]) * pixel_size
     field = smooth_field(rng, y, x, drawn["correlation_length"])
     field *= level * variation
     field += level

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def scan_path(
         rows += jitter_y * rng.normal(size=height)
     if jitter_x:
         shifts += jitter_x * rng.normal(size=height)
-    columns = np.arange(width) * pixel_size
+    columns: NDArray[Any] = np.arange(width) * pixel_size
     flyback = drawn.get("flyback", 0.0)
     regular_from = 0
     if flyback:
