@@ -331,8 +331,11 @@ def _sites_of(
                 f"Frame {frame}: {refused} of {len(fits)} Gaussian fits were refused; these sites stay unrefined.",
             )
     sites = make_sites(y, x, label, pixel_size=pixel_size, frame=frame, score=score, origin="predicted", extra=extra)
-    if settings.border > 0:
-        sites = sites[inside(sites, micrograph.shape, settings.border)]
+    border = settings.border
+    if border is None:
+        border = finder.card.target_radius / pixel_size if finder.card is not None else 0.0
+    if border > 0:
+        sites = sites[inside(sites, micrograph.shape, border)]
     return sites.reset_index(drop=True), notes
 
 

@@ -29,9 +29,12 @@ class FindSettings(Settings):
         None, "angstrom", "Two sites of one class are at least this far apart; empty takes that of the model.",
         minimum=0.05, maximum=50.0, advanced=True,
     )  # fmt: skip
-    border: float = quantity(
-        0.0, "px", "Sites nearer than this to the edge of the frame are left out.", minimum=0.0, maximum=4096.0
-    )
+    border: float | None = quantity(
+        None, "px",
+        "Sites nearer than this to the edge of the frame are left out; empty leaves out what a network marks within "
+        "its target radius, where half of the site is not in the image.",
+        minimum=0.0, maximum=4096.0,
+    )  # fmt: skip
     refine: Literal["auto", "map", "image"] = quantity(
         "auto", "1",
         "Where a position comes from: the centre of its spot in the score map, or a 2D Gaussian fitted to the image; "
