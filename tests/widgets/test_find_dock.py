@@ -164,6 +164,7 @@ def test_thresholds_filter_the_layer_at_once(dock, viewer, qtbot):
     assert layer.units == image.units
     assert list(layer.features.columns[:3]) == ["class", "score", "origin"]
     assert dock.found_heading.text() == "3 sites in 2 frames"
+    qtbot.waitUntil(lambda: layer.visible, timeout=2000)
     assert "2 of 4 Gaussian fits were refused in 2 frames." in dock.notes.text()
     dock.table.set_threshold("column", 0.65)
     qtbot.waitUntil(lambda: layer.shown.tolist() == [True, False, False, True], timeout=2000)

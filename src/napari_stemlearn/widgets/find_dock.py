@@ -66,6 +66,8 @@ LOWEST_CLASSICAL = 0.4
 """Each candidate of the classical finder costs a fit, so fewer are kept."""
 SHARE_FOR_DRAWING = 0.1
 """While a stack is searched, at most this share of the time goes into drawing what is found so far."""
+TURN_MS = 15
+"""Between two parts of the drawing the window has this time for everything else."""
 IDLE_MS = 10 * 60 * 1000
 """An idle search process is let go after this time, for its memory."""
 
@@ -126,8 +128,13 @@ class FindDock(Dock):
         self._filtering.timeout.connect(self._filter)
         self._drawing = QTimer(self)
         self._drawing.setSingleShot(True)
-        self._drawing.setInterval(0)
+        self._drawing.setInterval(TURN_MS)
         self._drawing.timeout.connect(self._draw_step)
+        self._reveal = QTimer(self)
+        self._reveal.setSingleShot(True)
+        self._reveal.setInterval(TURN_MS)
+        self._reveal.timeout.connect(self._show_layer)
+        self._unseen = False
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.setInterval(IDLE_MS)
@@ -424,7 +431,7 @@ class FindDock(Dock):
     # -- showing
 
     def _draw_step(self) -> None:
-        """Show what was found so far, in two turns of the event loop: napari takes its time to make a layer."""
+        """Show what was found so far; a new layer is made, filled and first drawn in three turns of the event loop."""
         candidates = self.candidates
         assert candidates is not None
         anything = bool(candidates.frames) or (self._end is not None and self._end[1] is None)
@@ -437,6 +444,9 @@ class FindDock(Dock):
             self._fill_layer(candidates)
             self._drawn_at = time.perf_counter()
             self._draw_time = self._drawn_at - begin
+            if not self.layer.visible and self._unseen:
+                self._unseen = False
+                self._reveal.start()
         if self._end is not None:
             self._ended(*self._end)
 
@@ -450,8 +460,14 @@ class FindDock(Dock):
             kind="predicted",
             source_layer=self.searched_layer,
             name=f"{self.searched_layer.name} {self.model_name}",
+            visible=False,
         )
+        self._unseen = True
         self.viewer.layers.selection.active = active
+
+    def _show_layer(self) -> None:
+        if self.layer is not None and self.layer in self.viewer.layers:
+            self.layer.visible = True
 
     def _fill_layer(self, candidates: Candidates) -> None:
         table = candidates.table()
