@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
+from qtpy.compat import isalive
 from sites_and_images import add_stack, lattice_stack
 
 from napari_stemlearn.sites import make_sites
@@ -400,6 +401,31 @@ def test_two_viewers_do_not_touch_each_other(at_work, qtbot):
     assert len(at_work.session.labels.sites) == 1
     assert len(other.session.labels.sites) == 0
     assert other.session.path != at_work.session.path
+
+
+def test_a_new_dock_takes_up_the_layer_that_the_last_one_left(viewer, qtbot):
+    first = LabelDock(viewer)
+    add_stack(viewer, lattice_stack()[0])
+    first.start()
+    viewer.dims.set_point(0, 0)
+    old, path = first.session, first.session.path
+    click(first, 24, 24)
+    first.save_all()
+    first.deleteLater()
+    qtbot.waitUntil(lambda: not isalive(first), timeout=5000)
+    old.layer.add([[1, 40, 40]])
+    dock = LabelDock(viewer)
+    qtbot.addWidget(dock)
+    assert dock.sets.currentText() == "labels (1 saved)"
+    dock.start()
+    assert dock.session.path == path
+    assert our_layers(viewer, "hand") == [dock.session.layer]
+    assert len(dock.session.labels.sites) == 2
+    viewer.dims.set_point(0, 0)
+    click(dock, 56, 56)
+    assert len(dock.session.labels.sites) == 3
+    assert len(dock.session.layer.mouse_drag_callbacks) == 1
+    qtbot.waitUntil(lambda: not dock.session.unsaved, timeout=20000)
 
 
 def test_layers_of_others_stay_as_they_are(at_work):

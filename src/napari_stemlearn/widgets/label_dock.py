@@ -28,6 +28,7 @@ from napari_stemlearn.widgets.layers import (
     image_layers,
     micrograph_from_layer,
     our_layers,
+    sites_from_layer,
 )
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.review_panel import ReviewPanel
@@ -254,17 +255,29 @@ class LabelDock(Dock):
             self.error.say(str(error))
             return None
         self.error.say(None)
+        there = self._layer_of(path)
+        sites = loaded.state.sites
+        if there is not None:
+            # what is in the viewer is newer than what is on disk
+            sites = sites_from_layer(there, layer, pixel_size=micrograph.pixel_size, shown_only=False)
         labels = HandLabels(
             pixel_size=micrograph.pixel_size,
             n_frames=micrograph.n_frames,
-            sites=loaded.state.sites,
+            sites=sites,
             rejected=loaded.state.rejected,
             done=loaded.state.done,
         )
         classes = list(dict.fromkeys([*loaded.classes, *loaded.state.sites["class"], *self._known_classes(layer)]))
-        session = LabelSession(self.viewer, layer, labels, path, classes)
-        session.saved_state = labels.state
+        session = LabelSession(self.viewer, layer, labels, path, classes, there)
+        if there is None:
+            session.saved_state = labels.state
+        else:
+            self._timer.start()
         return self._add(session)
+
+    def _layer_of(self, path: Path) -> Any:
+        """A hand layer of this file that an earlier dock left in the viewer."""
+        return next((one for one in our_layers(self.viewer, "hand") if about(one).get("file") == str(path)), None)
 
     def _known_classes(self, image: Any) -> list[str]:
         """Classes of the predictions of an image, then the usual defects."""
@@ -277,6 +290,7 @@ class LabelDock(Dock):
 
     def _add(self, session: LabelSession) -> LabelSession:
         session.message = self.message.say
+        session.alive = lambda: isalive(self)
         session.snapping = self.snap_box.isChecked()
         session.labels.on_change.append(lambda: self._changed(session))
         bind(session.layer, self._actions(session))

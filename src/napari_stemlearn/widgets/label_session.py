@@ -66,6 +66,7 @@ class LabelSession:
         self.site_class = classes[0] if classes else "atom"
         self.snapping = True
         self.message: Callable[[str], None] = lambda _text: None
+        self.alive: Callable[[], bool] = lambda: True
         self.saved_state: Any = None
         self._quiet = False
         if layer is None:
@@ -79,6 +80,8 @@ class LabelSession:
                 record={"file": str(path)},
             )
             viewer.layers.selection.active = active
+        else:
+            update_sites(layer, labels.sites)
         self.layer = layer
         self.layer.metadata[KEY]["file"] = str(path)
         self.layer.mouse_drag_callbacks.append(self._press)
@@ -183,6 +186,8 @@ class LabelSession:
     # -- in step
 
     def _show(self) -> None:
+        if not self._in_use():
+            return
         self._quiet = True
         try:
             update_sites(self.layer, self.labels.sites)
@@ -192,6 +197,8 @@ class LabelSession:
 
     def _edited(self, event: Any) -> None:
         """Take over what napari's own tools did to the layer."""
+        if not self._in_use():
+            return
         action = str(getattr(event, "action", "") or "")
         if self._quiet or action.rsplit(".", 1)[-1].lower() in ("adding", "removing", "changing"):
             return
@@ -211,7 +218,16 @@ class LabelSession:
             sites.loc[moved & (sites["origin"] == "predicted"), "origin"] = "edited"
         self.labels.replace_sites(sites, "edit with napari's tools")
 
+    def _in_use(self) -> bool:
+        """Whether the dock is still there; without it the session lets go of the layer."""
+        if not self.alive():
+            self.close()
+            return False
+        return True
+
     def _press(self, layer: Any, event: Any) -> Iterator[None]:
+        if not self._in_use():
+            return
         if layer.mode != "pan_zoom" or event.button not in (1, 2) or tuple(getattr(event, "modifiers", ()) or ()):
             return
         start = np.array(event.pos, dtype=float)
