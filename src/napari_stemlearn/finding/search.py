@@ -15,6 +15,7 @@ from napari_stemlearn.finding import classical
 from napari_stemlearn.finding.column_radius import measure_texture
 from napari_stemlearn.finding.found import Found, FrameFound, joined
 from napari_stemlearn.finding.frame_reader import FrameReader, open_frame
+from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.finding.image_refinement import refine_positions
 from napari_stemlearn.finding.peaks import keep_apart, local_maxima, patch_radius, spot_centres
 from napari_stemlearn.finding.score_maps import ScoreMaps
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 LARGEST_FACTOR = 4.0
 """A pixel size farther than this factor outside the range of the card is refused."""
+
+
+TILES_BETWEEN_RELEASES = 4
+"""After so many tiles of a frame freed memory is given back to the system."""
 
 
 class Stopped(Exception):
@@ -288,6 +293,8 @@ def _search_frame(
             spots[name].append(np.stack([y + wide_y.start, x + wide_x.start, score], axis=1))
             if kept is not None:
                 kept[name][tile.y.start : tile.y.stop, tile.x.start : tile.x.stop] = values[core]
+        if done % TILES_BETWEEN_RELEASES == 0:
+            release_freed()
         if on_progress is not None:
             on_progress(place[0] * len(maps.tiles) + done, place[1] * len(maps.tiles))
     sites, notes = _sites_of(spots, micrograph, frame, reader, finder, settings, maps)
