@@ -102,22 +102,19 @@ def simulate() -> None:
 @picture
 def train() -> None:
     """The Train dock while a small network learns."""
+    from napari_stemlearn.learning.settings import SegmentationSettings
+
     viewer, dock = open_viewer("Train")
     quick = {
         "name": "wse2-vacancies",
-        "network.width": 8,
-        "optimisation.steps": 400,
-        "optimisation.batch_size": 8,
-        "optimisation.crop": 96,
-        "optimisation.report_every": 10,
-        "validation.every": 40,
-        "validation.images": 8,
-        "data.workers": 0,
+        "network": {"width": 8, "levels": 3},
+        "optimisation": {"steps": 300, "batch_size": 4, "crop": 96, "report_every": 5},
+        "validation": {"every": 20, "images": 4, "held_out_style": "soft_detector"},
     }
-    dock.form.set_value(dock.settings().changed(**quick))
+    dock.form.set_value(SegmentationSettings.preset("tiny", **quick))
     dock.train()
     points = dock.panel.curves.points
-    wait_until(lambda: len(points.get("held_out_f1", ([], []))[0]) >= 9 or not dock.panel.state.active, 1800)
+    wait_until(lambda: len(points.get("held_out_f1", ([], []))[0]) >= 12 or not dock.panel.state.active, 1800)
     viewer.reset_view()
     snap(viewer, "train")
     run = dock.panel.run

@@ -225,6 +225,24 @@ def test_montage():
     assert montage(np.zeros((5, 2, 2))).shape == (6, 10)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.015, 0.9, ["0.02", "0.05", "0.1", "0.2", "0.5"]),
+        (1e-4, 1.0, ["0.0001", "0.001", "0.01", "0.1", "1"]),
+        (0.3, 0.31, ["0.301", "0.305", "0.309"]),
+    ],
+)
+def test_numbers_of_a_logarithmic_axis_do_not_touch(qapp, low, high, words):
+    from napari_stemlearn.widgets.log_axis import ROOM, LogAxis
+
+    axis = LogAxis("left")
+    ticks = axis.tickValues(np.log10(low), np.log10(high) + 1e-12, 110)[0][1]
+    assert axis.tickStrings(ticks, 1, 1) == words
+    gaps = np.diff(ticks) / np.log10(high / low) * 110
+    assert (gaps >= ROOM).all()
+
+
 def test_curves_take_only_what_can_be_drawn(qtbot):
     curves = Curves()
     qtbot.addWidget(curves)

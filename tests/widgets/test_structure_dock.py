@@ -155,4 +155,8 @@ def test_docks_open_from_the_plugin_menu_and_close_without_a_trace(make_napari_v
     build(qtbot, dock)
     assert len(viewer.layers) == 2
     assert {str(unit) for layer in viewer.layers for unit in layer.units} == {"angstrom"}
+    _dock_widget, simulate = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Simulate")
+    simulate.take_button.click()
+    assert simulate.settings().structure == dock.settings()
+    viewer.window.remove_dock_widget(simulate)
     viewer.window.remove_dock_widget(dock)

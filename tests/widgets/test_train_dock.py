@@ -115,6 +115,26 @@ def test_looking_at_a_run_folds_the_settings_away(dock):
     assert dock.setup.is_open
 
 
+def test_the_model_goes_to_the_find_dock(make_napari_viewer_proxy, qtbot):
+    from napari_stemlearn.models.card import ModelCard
+    from napari_stemlearn.models.store import save_model
+    from napari_stemlearn.networks.residual_unet import ResidualUNet
+
+    viewer = make_napari_viewer_proxy()
+    _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Train")
+    network = ResidualUNet(1, 1, width=4, levels=2)
+    card = ModelCard(name="mine", classes=("vacancy1",), pixel_size=0.2, network=network.record())
+    run = create("train", SegmentationSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
+    save_model(run.result_folder, network, card)
+    dock.panel.watch(run)
+    dock.use_model()
+    _widget, find = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    assert find.model.name == "mine"
+    assert "Find uses it now" in dock.used.text()
+    for widget in (find, dock):
+        viewer.window.remove_dock_widget(widget)
+
+
 def test_from_train_to_a_model_in_the_project(qtbot, dock):
     settings = SegmentationSettings.preset("tiny", name="little one")
     dock.form.set_value(settings)

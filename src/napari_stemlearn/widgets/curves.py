@@ -103,7 +103,10 @@ class Curves(QWidget):
     def _new_plot(self, kind: str) -> Any:
         import pyqtgraph
 
-        plot = pyqtgraph.PlotWidget(background=None)
+        from napari_stemlearn.widgets.log_axis import LogAxis
+
+        axes = {"left": LogAxis("left")} if kind == "loss" else {}
+        plot = pyqtgraph.PlotWidget(background=None, axisItems=axes)
         plot.setFixedHeight(150)
         plot.setMenuEnabled(False)
         plot.hideButtons()

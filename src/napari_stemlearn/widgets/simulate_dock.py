@@ -266,7 +266,7 @@ def structure_of(viewer: ViewerModel) -> StructureSettings | None:
     from napari_stemlearn.widgets.structure_dock import StructureDock
 
     for widget in QApplication.allWidgets():
-        if isinstance(widget, StructureDock) and widget.viewer is viewer:
+        if isinstance(widget, StructureDock) and _unwrapped(widget.viewer) is _unwrapped(viewer):
             with contextlib.suppress(SettingsError, RuntimeError):
                 return widget.settings()
     for layer in our_layers(viewer, "truth"):
@@ -275,6 +275,11 @@ def structure_of(viewer: ViewerModel) -> StructureSettings | None:
             with contextlib.suppress(SettingsError):
                 return StructureSettings.checked(record)
     return None
+
+
+def _unwrapped(viewer: Any) -> Any:
+    """The viewer itself: napari gives each plugin widget a wrapper of its own."""
+    return getattr(viewer, "__wrapped__", viewer)
 
 
 def counts_of(defects: pd.DataFrame) -> str:
