@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chi2
 from scipy.stats import poisson as exact
 
-from napari_stemlearn.imaging.counting import poisson
+from napari_stemlearn.imaging.counting import _from_the_top, poisson
 
 
 @pytest.mark.parametrize("mean", [0.03, 3.0, 9.99, 10.0, 13.7, 55.0, 700.0, 25000.0])
@@ -47,3 +47,10 @@ def test_neighbours_are_independent() -> None:
     centred = counts - counts.mean()
     for axis in (0, 1):
         assert abs((centred * np.roll(centred, 1, axis)).mean() / centred.var()) < 0.01
+
+
+def test_a_uniform_number_of_zero_is_a_large_count_and_no_endless_loop() -> None:
+    counts = _from_the_top(np.array([0.1, 0.1249, 1e-9, 0.1]), np.array([0.0, 0.0, 0.0, 0.5]))
+    assert (counts[:2] >= 4).all()
+    assert (counts[:2] <= 8).all()
+    assert counts[2:].tolist() == [0, 0]

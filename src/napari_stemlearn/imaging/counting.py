@@ -85,6 +85,8 @@ def _from_table(
 
 def _from_the_top(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     """Poisson numbers for small means: the largest count whose probability of being reached exceeds `uniform`."""
+    # single uniform numbers are multiples of 2^-24, so that zero stands for half of that
+    uniform = np.maximum(uniform, 2.0**-25)
     counts = np.zeros(len(mean))
     term = np.exp(-mean)
     reached = 1 - term
