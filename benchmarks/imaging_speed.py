@@ -6,7 +6,7 @@
 
 A frame has 1130² pixels and 17,500 atoms of WSe2, a crop 256² pixels of 0.2 angstrom. Everything is on: aberrations,
 focal spread, vibration, drift, shear, jitter, wobble, flyback, carbon, background, counting, flicker, afterglow and
-read-out. The peer puts atoms on the nearest pixel, convolves them with one fixed probe and draws Poisson numbers; it has
+read-out. The peer puts atoms on the nearest pixel, convolves with one fixed probe and draws Poisson numbers; it has
 no scan, carbon or labels. Seconds of the processor stand beside those of the clock, since the clock also counts what
 others do on the computer.
 """

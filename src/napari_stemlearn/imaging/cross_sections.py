@@ -6,14 +6,20 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicHermiteSpline
 from scipy.special import j0
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.imaging.scattering import HEAVIEST, interaction_parameter, projected_potential, wavelength
 
 _RADIUS_END = 6.0  # angstrom
-_RADIUS_NODES = 960
-_ANGLE_NODES = 48
+_RADIUS_PANELS, _RADIUS_NODES = 50, 24
+_PANEL_NODES = 5
+
+SMALLEST_ANGLE, LARGEST_ANGLE = 0.5, 600.0
+"""Range of detector angles in mrad."""
+
+_EDGES = np.geomspace(SMALLEST_ANGLE, LARGEST_ANGLE, 57) * 1e-3
 
 
 def partial_cross_sections(
@@ -41,12 +47,12 @@ def partial_cross_sections(
     Raises
     ------
     SettingsError
-        If the angles are not in order or an atomic number is not between 1 and 103.
+        If the angles are not in order or in range, or an atomic number is not between 1 and 103.
     """
-    if not 0 <= inner_angle < outer_angle:
+    if not SMALLEST_ANGLE <= inner_angle < outer_angle <= LARGEST_ANGLE:
         raise SettingsError(
             f"The inner angle of the annular detector is {inner_angle:g} mrad and the outer {outer_angle:g} mrad; "
-            "the inner must be the smaller."
+            f"the inner must be the smaller, and both between {SMALLEST_ANGLE:g} and {LARGEST_ANGLE:g} mrad."
         )
     numbers = np.asarray(numbers)
     if numbers.size == 0:
@@ -57,45 +63,49 @@ def partial_cross_sections(
             f"Atomic numbers go from 1 to {HEAVIEST}; the specimen has {numbers.min()} to {numbers.max()}."
         )
     table = np.zeros(HEAVIEST + 1)
+    angles = np.log(np.array([inner_angle, outer_angle]) * 1e-3)
     for number in present:
-        table[number] = _cross_section(int(number), float(beam_energy), float(inner_angle), float(outer_angle))
+        inner, outer = np.exp(_beyond(int(number), float(beam_energy))(angles))
+        table[number] = inner - outer
     return table[numbers]
 
 
-@lru_cache(maxsize=65536)
-def _cross_section(number: int, beam_energy: float, inner_angle: float, outer_angle: float) -> float:
-    """Cross section of one element in square angstrom."""
-    angles, angle_weights = _angle_nodes(inner_angle, outer_angle)
-    kernel = _hankel_kernel(wavelength(beam_energy), inner_angle, outer_angle)
-    phase = _projected_phase(number, beam_energy)
-    real, imaginary = kernel @ np.sin(phase), kernel @ (1 - np.cos(phase))
-    return float(2 * np.pi * (angle_weights * angles * (real**2 + imaginary**2)).sum())
+@lru_cache(maxsize=1024)
+def _beyond(number: int, beam_energy: float) -> CubicHermiteSpline:
+    """Logarithm of the cross section (square angstrom) beyond an angle, over the logarithm of the angle (radian).
+
+    Integrated once for an element and beam, so that angles which differ from image to image cost nothing.
+    """
+    angles, weights, kernel = _quadrature(beam_energy)
+    phase = interaction_parameter(beam_energy) * projected_potential(number, _radius_nodes()[0])
+    amplitude = (kernel @ np.sin(phase)) ** 2 + (kernel @ (1 - np.cos(phase))) ** 2
+    slope = 2 * np.pi * angles**2 * amplitude  # of the cross section over the logarithm of the angle
+    n_edges = len(_EDGES)
+    panels = (slope[n_edges:].reshape(-1, _PANEL_NODES) * weights).sum(axis=1)
+    # beyond the last angle as Rutherford scatters, with the inverse fourth power
+    beyond = 0.5 * slope[n_edges - 1] + np.append(np.cumsum(panels[::-1])[::-1], 0)
+    return CubicHermiteSpline(np.log(_EDGES), np.log(beyond), -slope[:n_edges] / beyond)
 
 
-def _angle_nodes(inner_angle: float, outer_angle: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss-Legendre angles in radian and their weights."""
-    nodes, weights = np.polynomial.legendre.leggauss(_ANGLE_NODES)
-    half = 0.5e-3 * (outer_angle - inner_angle)
-    return 0.5e-3 * (outer_angle + inner_angle) + half * nodes, half * weights
+@lru_cache(maxsize=16)
+def _quadrature(beam_energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Angles in radian (all edges, then the nodes between them), weights in a panel, and the Hankel transform.
+
+    The transform is the matrix (angles, radii) from a phase function to a scattering amplitude in angstrom.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(_PANEL_NODES)
+    half = 0.5 * np.log(_EDGES[1] / _EDGES[0])
+    between = np.sqrt(_EDGES[1:] * _EDGES[:-1])[:, None] * np.exp(half * nodes)
+    angles = np.concatenate([_EDGES, between.ravel()])
+    radii, radius_weights = _radius_nodes()
+    wave = wavelength(beam_energy)
+    kernel = 2 * np.pi / wave * (radius_weights * radii) * j0(2 * np.pi / wave * angles[:, None] * radii)
+    return angles, half * weights, kernel
 
 
 @lru_cache(maxsize=1)
 def _radius_nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Radii in angstrom, dense where the potential is steep, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(_RADIUS_NODES)
-    place = 0.5 * (nodes + 1)
-    return _RADIUS_END * place**2, _RADIUS_END * weights * place
-
-
-@lru_cache(maxsize=8)
-def _hankel_kernel(wave: float, inner_angle: float, outer_angle: float) -> NDArray[np.float64]:
-    """Matrix (angles, radii) of the Hankel transform from a phase function to a scattering amplitude."""
-    angles, _ = _angle_nodes(inner_angle, outer_angle)
-    radii, weights = _radius_nodes()
-    return 2 * np.pi / wave * (weights * radii) * j0(2 * np.pi / wave * angles[:, None] * radii)
-
-
-@lru_cache(maxsize=1024)
-def _projected_phase(number: int, beam_energy: float) -> NDArray[np.float64]:
-    """Phase in radian behind one atom at the radii of the quadrature."""
-    return interaction_parameter(beam_energy) * projected_potential(number, _radius_nodes()[0])
+    place = ((np.arange(_RADIUS_PANELS)[:, None] + 0.5 * (nodes + 1)) / _RADIUS_PANELS).ravel()
+    return _RADIUS_END * place**2, _RADIUS_END * np.tile(weights, _RADIUS_PANELS) / _RADIUS_PANELS * place
