@@ -11,7 +11,7 @@ from scipy.stats import poisson as exact
 from napari_stemlearn.imaging.counting import _from_the_top, poisson
 
 
-@pytest.mark.parametrize("mean", [0.03, 3.0, 9.99, 10.0, 13.7, 55.0, 700.0, 25000.0])
+@pytest.mark.parametrize("mean", [0.03, 3.0, 9.99, 13.7, 31.99, 32.0, 55.0, 700.0, 25000.0])
 def test_counts_are_poisson(mean: float) -> None:
     n = 400_000
     counts = poisson(torch.full((n,), mean), torch.Generator().manual_seed(7)).numpy()
@@ -54,3 +54,12 @@ def test_a_uniform_number_of_zero_is_a_large_count_and_no_endless_loop() -> None
     assert (counts[:2] >= 4).all()
     assert (counts[:2] <= 8).all()
     assert counts[2:].tolist() == [0, 0]
+
+
+def test_normal_numbers_serve_from_ten_on() -> None:
+    # a block that holds larger means only makes all its numbers this way
+    mean = torch.tensor([10.0, 90.0]).repeat_interleave(200_000)[torch.randperm(400_000)]
+    counts = poisson(mean, torch.Generator().manual_seed(4))[mean == 10].numpy()
+    observed = np.bincount(counts.astype(int), minlength=40)[:25]
+    expected = exact.pmf(np.arange(25), 10.0) * len(counts)
+    assert chi2.sf(((observed - expected) ** 2 / expected)[2:].sum(), 22) > 1e-4

@@ -8,19 +8,22 @@ import numpy as np
 import torch
 from scipy.special import gammaln
 
-SMALLEST_FAST_MEAN = 16.0
-"""From this mean on a Poisson number is made from a normal one, below from a table."""
+TABLE_END = 64.0
+"""Below this mean a Poisson number can be made from a table."""
+
+NORMAL_START = 10.0
+"""From this mean on a Poisson number can be made from a normal one."""
 
 _BLOCK = 32768  # numbers made at once, so that all of them stay in the processor's cache
 _LEVELS = 8  # tabulated means for each unit of the mean
-_COLUMNS = 64  # counts in the table; the next one has a probability below 1e-17
+_COLUMNS = 160  # counts in the table; the next one has a probability below 1e-21
 
 
 def poisson(mean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Poisson numbers with the given means, single precision.
 
-    On the CPU means from 16 on take the method PD of Ahrens and Dieter (ACM Trans. Math. Softw. 8 (1982) 163): a
-    normal number is rounded down and, rarely, exchanged for a correction. Smaller means take Walker's alias method
+    On the CPU large means take the method PD of Ahrens and Dieter (ACM Trans. Math. Softw. 8 (1982) 163): a
+    normal number is rounded down and, rarely, exchanged for a correction. Small means take Walker's alias method
     (ACM Trans. Math. Softw. 3 (1977) 253) for the next tabulated mean below and add a Poisson number of the small rest.
     Neither is an approximation at any count; single precision holds whole numbers up to 16,777,216. On other devices
     torch counts by itself.
@@ -33,15 +36,16 @@ def poisson(mean: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     doubts: list[torch.Tensor] = []
     for start in range(0, len(flat), _BLOCK):
         block, made = flat[start : start + _BLOCK], counts[start : start + _BLOCK]
-        small = block < SMALLEST_FAST_MEAN
-        n_small = int(small.count_nonzero())
-        if n_small == len(block):
+        low, high = block.aminmax()
+        if high < TABLE_END:
             index, rest = _from_table(block, made, generator)
             rests.append(torch.stack([start + index.double(), *rest]))
-        elif n_small == 0:
+        elif low >= NORMAL_START:
             doubts.append(start + _round_down(block, made, generator))
         else:
-            places, part = _where(small), torch.empty(n_small)
+            small = block < TABLE_END
+            places = _where(small)
+            part = torch.empty(len(places))
             index, rest = _from_table(block.index_select(0, places), part, generator)
             rests.append(torch.stack([start + places[index].double(), *rest]))
             made.index_copy_(0, places, part)
@@ -68,7 +72,7 @@ def _where(mask: torch.Tensor) -> torch.Tensor:
 def _from_table(
     mean: torch.Tensor, counts: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
-    """Fill `counts` for means below 16; returns where more may have to be added, for which mean, and below what."""
+    """Fill `counts` for means below 64; returns where more may have to be added, for which mean, and below what."""
     keep, other = _alias_table()
     level = (mean * _LEVELS).to(torch.int32)
     place = torch.empty_like(mean).uniform_(generator=generator).mul_(_COLUMNS)
@@ -102,7 +106,7 @@ def _from_the_top(mean: np.ndarray, uniform: np.ndarray) -> np.ndarray:
 @cache
 def _alias_table() -> tuple[torch.Tensor, torch.Tensor]:
     """Walker's table for all tabulated means: chance to keep a column, and the count to take otherwise."""
-    n_levels = int(SMALLEST_FAST_MEAN * _LEVELS)
+    n_levels = int(TABLE_END * _LEVELS)
     keep = np.ones((n_levels, _COLUMNS))
     other = np.tile(np.arange(_COLUMNS), (n_levels, 1))
     for level in range(n_levels):

@@ -105,13 +105,13 @@ def _late(signal: torch.Tensor, part: np.ndarray, length: np.ndarray) -> torch.T
     left = np.exp(-1 / length)[:, None]
     response = 1 - part[:, None] + part[:, None] * (1 - left) * wave / (1 - left * wave)
     filters = torch.from_numpy(response.astype(np.complex64)).to(signal.device)[:, None]
-    return torch.fft.irfft(torch.fft.rfft(signal, n=padded) * filters, n=padded)[..., :width].contiguous()
+    return torch.fft.irfft(torch.fft.rfft(signal, n=padded) * filters, n=padded)[..., :width]
 
 
 def _stretched(signal: torch.Tensor, drawn: Sequence[Mapping[str, float]], bits: int) -> torch.Tensor:
     """Stretch each image over the range of the digitiser (0 to 1 without bits), clipping parts of its pixels."""
     top = float(2**bits - 1) if bits else 1.0
-    flat = signal.flatten(1)
+    flat = signal.reshape(len(signal), -1)
     ordered = flat.sort(dim=1).values
     last = flat.shape[1] - 1
     dark = torch.tensor([round(one["clipped_dark"] * last) for one in drawn], device=signal.device)

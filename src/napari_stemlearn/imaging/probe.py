@@ -39,7 +39,7 @@ def aberration_vector(drawn: Mapping[str, float]) -> np.ndarray:
 _ORDERS = np.array([n for n, m in ABERRATIONS.values() for _ in range(1 if m == 0 else 2)])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _polynomials(half: tuple[int, int], grid: tuple[float, float], device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Aberration polynomials over frequencies in cycles a grid step, and the frequency's square.
 
@@ -59,7 +59,7 @@ def _polynomials(half: tuple[int, int], grid: tuple[float, float], device: str) 
     return torch.stack(parts).float().to(device), (radius**2).float().to(device)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _shells(half: tuple[int, int], grid: tuple[float, float]) -> np.ndarray:
     """Squared frequencies of all steps in ascending order."""
     return np.sort(_polynomials(half, grid, "cpu")[1].double().numpy().ravel())

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import inf
+from math import hypot, inf
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -29,7 +29,7 @@ from napari_stemlearn.imaging.contamination import CARBON, background, carbon_at
 from napari_stemlearn.imaging.cross_sections import partial_cross_sections
 from napari_stemlearn.imaging.detector import detect, line_currents
 from napari_stemlearn.imaging.labelled import LabelledMicrograph
-from napari_stemlearn.imaging.probe import band_limit, gaussian_transfer, transfer_functions
+from napari_stemlearn.imaging.probe import SIGMA_OF_FWHM, band_limit, gaussian_transfer, transfer_functions
 from napari_stemlearn.imaging.rendering import Grid, plan_grid, sample, spectrum, spread_atoms
 from napari_stemlearn.imaging.scan import ScanPath, places_in_image, scan_path
 from napari_stemlearn.imaging.settings import ImagingSettings
@@ -452,7 +452,7 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
     first = group[0]
     grid, name = first.grid, str(device)
     spacings = np.array([one.pixel_size for one in group]) / grid.oversampling
-    probes = [one.drawn["probe"] for one in group]
+    probes = [_smeared(one.drawn["probe"]) if one.n_layers == 1 else one.drawn["probe"] for one in group]
     transfer = transfer_functions(
         probes,
         spacings=spacings,  # type: ignore[arg-type]
@@ -464,7 +464,7 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
     )
     waves = _atom_waves(group, spacings, device)
     if first.may_carbon:
-        waves = waves + _carbon_waves(group, device)
+        waves += _carbon_waves(group, spacings, device)
     waves = waves.mul_(transfer).mul_(torch.from_numpy(spacings**-2).float().to(device)[:, None, None])
     images = _sampled(waves, group, settings, device)
     if any(not isinstance(one.background, float) or one.background for one in group):
@@ -480,6 +480,11 @@ def _compute(group: Sequence[_Prepared], settings: ImagingSettings, device: torc
         stretch=settings.detector.stretch,
         bits=settings.detector.bits,
     )
+
+
+def _smeared(probe: Mapping[str, float]) -> dict[str, float]:
+    """A probe with the displacement of all atoms added to its source, which costs nothing."""
+    return {**probe, "source_fwhm": hypot(probe["source_fwhm"], probe["rms_displacement"] / SIGMA_OF_FWHM)}
 
 
 def _noise_seed(seed: int) -> int:
@@ -499,23 +504,28 @@ def _atom_waves(group: Sequence[_Prepared], spacings: NDArray[np.float64], devic
         grid.size,
     )
     waves = spectrum(grids, grid.half, spread=True)
+    if n_layers == 1:
+        return waves
     general = np.array([one.drawn["probe"]["rms_displacement"] for one in group])
     own = np.array(group[0].own_displacements)
     smears = np.column_stack([general, np.broadcast_to(own, (len(group), len(own)))]) / spacings[:, None]
-    if smears.any():
-        waves = waves * gaussian_transfer(smears.ravel(), grid=grid.size, half=grid.half, device=str(device))
-    return waves.unflatten(0, (len(group), n_layers)).sum(dim=1) if n_layers > 1 else waves
+    waves *= gaussian_transfer(smears.ravel(), grid=grid.size, half=grid.half, device=str(device))
+    return waves.unflatten(0, (len(group), n_layers)).sum(dim=1)
 
 
-def _carbon_waves(group: Sequence[_Prepared], device: torch.device) -> torch.Tensor:
-    """Low frequencies of the carbon, one atom a grid point."""
+def _carbon_waves(group: Sequence[_Prepared], spacings: NDArray[np.float64], device: torch.device) -> torch.Tensor:
+    """Low frequencies of the carbon, each atom on a grid point and smeared by the displacement of all atoms."""
     grid = group[0].grid
     points = grid.size[0] * grid.size[1]
     index = np.concatenate([one.carbon + points * place for place, one in enumerate(group)])
     strengths = np.repeat([one.carbon_strength for one in group], [len(one.carbon) for one in group])
     flat = torch.zeros(len(group) * points, device=device)
     flat.scatter_add_(0, torch.from_numpy(index).to(device), torch.from_numpy(strengths).float().to(device))
-    return spectrum(flat.view(len(group), *grid.size), grid.half, spread=False)
+    waves = spectrum(flat.view(len(group), *grid.size), grid.half, spread=False)
+    if group[0].n_layers > 1:
+        smears = np.array([one.drawn["probe"]["rms_displacement"] for one in group]) / spacings
+        waves *= gaussian_transfer(smears, grid=grid.size, half=grid.half, device=str(device))
+    return waves
 
 
 def _sampled(
