@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stemlearn.imaging.detector import detect, electrons_per_pixel, line_currents
+from napari_stemlearn.imaging.detector import detect
+from napari_stemlearn.imaging.dose import electrons_per_pixel, line_currents
 from napari_stemlearn.imaging.settings import DetectorSettings
 
 

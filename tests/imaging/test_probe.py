@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stemlearn.imaging.probe import band_limit, gaussian_transfer, transfer_functions
-from napari_stemlearn.imaging.scattering import wavelength
+from napari_stemlearn.imaging.probe import gaussian_transfer, transfer_functions
+from napari_stemlearn.imaging.scattering import band_limit, wavelength
 from napari_stemlearn.imaging.settings import ABERRATIONS
 
 GRID = (192, 192)

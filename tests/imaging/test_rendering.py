@@ -8,15 +8,9 @@ import torch
 from microscopes import BROAD, SHARP, atoms, fractions, microscope, random_atoms
 
 from napari_stemlearn.imaging.cross_sections import partial_cross_sections
+from napari_stemlearn.imaging.grid import LARGEST_FREQUENCY, fast_length, plan_grid
 from napari_stemlearn.imaging.probe import transfer_functions
-from napari_stemlearn.imaging.rendering import (
-    LARGEST_FREQUENCY,
-    fast_length,
-    plan_grid,
-    sample,
-    spectrum,
-    spread_atoms,
-)
+from napari_stemlearn.imaging.rendering import sample, spectrum, spread_atoms
 from napari_stemlearn.imaging.simulate import simulate_batch
 
 SHAPES = [(96, 96), (97, 97), (80, 131), (125, 72)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ import torch
 from microscopes import atoms, fractions, microscope, random_atoms
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
+from napari_stemlearn.imaging.computation import compute_images
 from napari_stemlearn.imaging.cross_sections import partial_cross_sections
+from napari_stemlearn.imaging.preparation import prepare_image
 from napari_stemlearn.imaging.settings import ImagingSettings, ProbeSettings, ScanSettings
 from napari_stemlearn.imaging.simulate import PlainSpecimen, simulate, simulate_batch
 from napari_stemlearn.sites import COLUMNS
@@ -193,6 +196,10 @@ def test_presets_work(preset: str) -> None:
 def test_bad_input_is_one_sentence() -> None:
     with pytest.raises(SettingsError, match="2 specimens and 1 seeds"):
         simulate_batch([atoms((1, 1))] * 2, microscope(), [0])
+    with pytest.raises(SettingsError, match="1 pixel sizes for 2 images"):
+        simulate_batch([atoms((1, 1))] * 2, microscope(), [0, 1], pixel_sizes=[0.2])
+    with pytest.raises(SettingsError, match="'abacus' cannot be used"):
+        simulate_batch([atoms((1, 1))], microscope(), [0], "abacus")
     with pytest.raises(SettingsError, match="negative"):
         simulate_batch([atoms((1, 1))], microscope(), [-1])
     with pytest.raises(StemlearnError, match=r"\(n, 3\)"):
@@ -212,8 +219,15 @@ def test_bad_input_is_one_sentence() -> None:
 
 
 def test_settings_load_without_torch() -> None:
-    code = "import sys, napari_stemlearn.imaging, napari_stemlearn.imaging.settings; sys.exit('torch' in sys.modules)"
+    names = "imaging, napari_stemlearn.imaging.settings, napari_stemlearn.imaging.preparation"
+    code = f"import sys, napari_stemlearn.{names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_images_can_be_prepared_in_another_process() -> None:
+    settings, specimen = varied(), random_atoms(0, 120, (12.8, 14.4))
+    sent = pickle.loads(pickle.dumps(prepare_image(specimen, settings, 5)))
+    assert torch.equal(compute_images([sent], settings), simulate_batch([specimen], settings, [5]).images)
 
 
 @pytest.mark.gpu

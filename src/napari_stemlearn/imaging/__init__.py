@@ -16,7 +16,10 @@ _HOMES = {
     "ProbeSettings": "settings",
     "ScanSettings": "settings",
     "LabelledMicrograph": "labelled",
+    "PlainSpecimen": "plain_specimen",
     "SimulatedBatch": "simulate",
+    "compute_images": "computation",
+    "prepare_image": "preparation",
     "simulate_batch": "simulate",
     "partial_cross_sections": "cross_sections",
 }

@@ -8,31 +8,10 @@ import numpy as np
 import torch
 
 from napari_stemlearn.imaging.counting import poisson
-from napari_stemlearn.imaging.rendering import fast_length
-from napari_stemlearn.imaging.scan import smooth_noise
-
-ELECTRONS_PER_PA_MICROSECOND = 6.241509074
-"""Electrons in one picoampere microsecond."""
+from napari_stemlearn.imaging.dose import electrons_per_pixel
+from napari_stemlearn.imaging.grid import fast_length
 
 _TAIL = 12  # afterglow lengths after which nothing is left
-
-
-def electrons_per_pixel(drawn: Mapping[str, float], pixel_size: float) -> float:
-    """Incident electrons on one pixel: from the dose in electrons per square angstrom, else from current and dwell."""
-    if "dose" in drawn:
-        return drawn["dose"] * pixel_size**2
-    return drawn["current"] * drawn["dwell_time"] * ELECTRONS_PER_PA_MICROSECOND
-
-
-def line_currents(rng: np.random.Generator, lines: int, drawn: Mapping[str, float]) -> np.ndarray:
-    """Relative beam current of each line, shape (lines,)."""
-    if drawn["flicker"] == 0:
-        return np.ones(lines)
-    if drawn["flicker_lines"] <= 1:
-        noise = rng.normal(size=lines)
-    else:
-        noise = smooth_noise(rng, (1, lines), drawn["flicker_lines"])[0]
-    return np.maximum(1 + drawn["flicker"] * noise, 0)
 
 
 def detect(

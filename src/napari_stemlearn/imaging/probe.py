@@ -10,17 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from napari_stemlearn.imaging.rendering import fast_length
+from napari_stemlearn.imaging.grid import fast_length
 from napari_stemlearn.imaging.scattering import wavelength
 from napari_stemlearn.imaging.settings import ABERRATIONS
 
 SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Standard deviation of a Gaussian of unit full width at half maximum."""
-
-
-def band_limit(beam_energy: float, convergence_semiangle: float) -> float:
-    """Highest spatial frequency in an image, in 1/angstrom: twice the aperture's radius (keV, mrad)."""
-    return 2e-3 * convergence_semiangle / wavelength(beam_energy)
 
 
 def aberration_vector(drawn: Mapping[str, float]) -> np.ndarray:

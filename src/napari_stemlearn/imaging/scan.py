@@ -1,4 +1,7 @@
-"""The path of the probe over the specimen, and where sites appear in the image that it records."""
+"""The path of the probe over the specimen, and where sites appear in the image that it records.
+
+What goes wrong in a scan: Jones and Nellist, Microsc. Microanal. 19 (2013) 1050.
+"""
 
 from __future__ import annotations
 

@@ -31,8 +31,13 @@ def wavelength(beam_energy: float) -> float:
     return PLANCK_TIMES_LIGHT_SPEED / float(np.sqrt(beam_energy * (2 * ELECTRON_REST_ENERGY + beam_energy)))
 
 
+def band_limit(beam_energy: float, convergence_semiangle: float) -> float:
+    """Highest spatial frequency in an image, in 1/angstrom: twice the aperture's radius (keV, mrad)."""
+    return 2e-3 * convergence_semiangle / wavelength(beam_energy)
+
+
 def interaction_parameter(beam_energy: float) -> float:
-    """Phase in radian for each volt angstrom of projected potential (Kirkland 2020, equation 5.6)."""
+    """Phase in radian for each volt angstrom of projected potential (Kirkland 2020, chapter 5)."""
     relativistic = (ELECTRON_REST_ENERGY + beam_energy) / (2 * ELECTRON_REST_ENERGY + beam_energy)
     return 2 * np.pi / (wavelength(beam_energy) * beam_energy * 1e3) * relativistic
 
@@ -57,7 +62,7 @@ def scattering_factor(number: int, frequency: NDArray[np.float64]) -> NDArray[np
 
 
 def projected_potential(number: int, radius: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Potential of one atom projected along the beam, in volt angstrom, at radii in angstrom (Kirkland 2020, C.20)."""
+    """Potential of one atom projected along the beam, in volt angstrom, at radii in angstrom (Kirkland 2020, appendix C)."""
     a, b, c, d = kirkland_table()[number][:, :, None]
     radius = np.asarray(radius, dtype=float)[None, :]
     lorentzians = 4 * np.pi**2 * a * k0(2 * np.pi * radius * np.sqrt(b))

@@ -1,0 +1,186 @@
+"""Everything about one image that is drawn before its pixels are computed; no torch, so that it runs in any process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemlearn.distributions import Distribution, draw
+from napari_stemlearn.errors import SettingsError, StemlearnError
+from napari_stemlearn.imaging.contamination import CARBON, background, carbon_atoms
+from napari_stemlearn.imaging.cross_sections import partial_cross_sections
+from napari_stemlearn.imaging.dose import line_currents
+from napari_stemlearn.imaging.grid import Grid, plan_grid
+from napari_stemlearn.imaging.plain_specimen import SpecimenLike
+from napari_stemlearn.imaging.scan import ScanPath, scan_path
+from napari_stemlearn.imaging.scattering import band_limit
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.sites_in_image import SitesInImage, sites_in_image
+from napari_stemlearn.settings import bounds_of
+
+SECTIONS = ("probe", "adf", "scan", "contamination", "detector")
+"""Sections of `ImagingSettings`; each image draws each from a stream of its own."""
+
+RIM = 5.0
+"""Angstrom computed round the scanned area, from which atoms still shine in."""
+
+SMALLEST_FIELD = 24.0
+"""Angstrom; smaller fields are computed within one of this size, so that the aperture has a round edge."""
+
+
+class DrawPlan:
+    """Which settings are numbers and which are drawn, found once for a batch."""
+
+    def __init__(self, settings: ImagingSettings) -> None:
+        self.fixed: dict[str, dict[str, float]] = {}
+        self.random: dict[str, list[tuple[str, Distribution, float | None, float | None]]] = {}
+        for section in SECTIONS:
+            model = getattr(settings, section)
+            self.fixed[section], self.random[section] = {}, []
+            for name, entry in type(model).model_fields.items():
+                value = getattr(model, name)
+                if isinstance(value, Distribution):
+                    self.random[section].append((name, value, *bounds_of(entry)))
+                    self.fixed[section][name] = 0.0
+                elif isinstance(value, (int, float)) and not isinstance(value, bool) and name != "bits":
+                    self.fixed[section][name] = float(value)
+
+    def drawn(self, section: str, rng: np.random.Generator) -> dict[str, float]:
+        """Values of one section for one image."""
+        values = dict(self.fixed[section])
+        for name, distribution, minimum, maximum in self.random[section]:
+            values[name] = draw(distribution, rng, minimum, maximum)
+        return values
+
+    def may_be(self, section: str, name: str) -> bool:
+        """Whether a value can differ from zero; asked in place of the drawn ones so that a batch has no influence."""
+        return self.fixed[section][name] != 0 or any(entry[0] == name for entry in self.random[section])
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """One image, drawn and ready to compute; can be sent between processes."""
+
+    seed: int
+    pixel_size: float
+    drawn: dict[str, dict[str, float]]
+    grid: Grid
+    path: ScanPath
+    places: NDArray[np.float64]
+    strengths: NDArray[np.float32]
+    layers: NDArray[np.int64]
+    n_layers: int
+    own_displacements: tuple[float, ...]
+    carbon: NDArray[np.int64]
+    carbon_strength: float
+    may_carbon: bool
+    background: NDArray[np.float32] | float
+    currents: NDArray[np.float64]
+    column_sites: SitesInImage
+    defect_sites: SitesInImage
+
+
+def prepare_image(
+    specimen: SpecimenLike,
+    settings: ImagingSettings,
+    seed: int,
+    pixel_size: float | None = None,
+    plan: DrawPlan | None = None,
+) -> PreparedImage:
+    """Draw everything about one image that is not noise.
+
+    Parameters
+    ----------
+    specimen
+        Atoms and sites.
+    settings
+        The microscope.
+    seed
+        Of this image.
+    pixel_size
+        In angstrom, in place of the one in `settings`.
+    plan
+        Of the same settings, where many images share it.
+
+    Raises
+    ------
+    SettingsError
+        If the settings contradict each other or the seed is negative.
+    """
+    plan = DrawPlan(settings) if plan is None else plan
+    pixel_size = settings.pixel_size if pixel_size is None else pixel_size
+    if seed < 0:
+        raise SettingsError(f"The seed is {seed}; it must not be negative.")
+    streams = {name: np.random.default_rng((seed, place)) for place, name in enumerate(SECTIONS)}
+    drawn = {name: plan.drawn(name, streams[name]) for name in SECTIONS}
+    probe, adf = drawn["probe"], drawn["adf"]
+    path = scan_path(settings.shape, pixel_size, drawn["scan"], streams["scan"])
+    reach = path.reach
+    field_size = [n * pixel_size for n in settings.shape]
+    rim = (
+        max(RIM + reach[0], 0.5 * (SMALLEST_FIELD - field_size[0])),
+        max(RIM + reach[1], 0.5 * (SMALLEST_FIELD - field_size[1])),
+    )
+    limit = band_limit(probe["beam_energy"], probe["convergence_semiangle"])
+    grid = plan_grid(settings.shape, pixel_size, highest_frequency=limit, rim=None if settings.periodic else rim)
+    spacing = pixel_size / grid.oversampling
+    positions = np.asarray(specimen.positions, dtype=float)
+    numbers = np.asarray(specimen.numbers)
+    if positions.ndim != 2 or positions.shape != (len(numbers), 3):
+        raise StemlearnError(
+            f"The specimen has positions of shape {positions.shape} for {len(numbers)} atoms; it must be (n, 3)."
+        )
+    places = positions[:, 1::-1] / spacing + grid.rim
+    if settings.periodic:
+        places %= grid.size
+    else:
+        inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
+        places, numbers = places[inside], numbers[inside]
+    angles = probe["beam_energy"], adf["inner_angle"], adf["outer_angle"]
+    contrast = adf["z_contrast_change"]
+    strengths = partial_cross_sections(numbers, *angles)
+    if contrast:
+        strengths = strengths * (numbers / 40.0) ** contrast
+    layers, displacements = _displacement_layers(numbers, settings.probe.rms_displacement_by_element)
+    may_carbon = plan.may_be("contamination", "thickness")
+    carbon = np.zeros(0, dtype=np.int64)
+    if drawn["contamination"]["thickness"] > 0:
+        carbon = carbon_atoms(streams["contamination"], grid.size, spacing, drawn["contamination"])
+    carbon_strength = float(partial_cross_sections([CARBON], *angles)[0]) * (CARBON / 40.0) ** contrast
+    return PreparedImage(
+        seed=seed,
+        pixel_size=pixel_size,
+        drawn=drawn,
+        grid=grid,
+        path=path,
+        places=places,
+        strengths=strengths.astype(np.float32),
+        layers=layers,
+        n_layers=1 + len(displacements),
+        own_displacements=displacements,
+        carbon=carbon,
+        carbon_strength=carbon_strength,
+        may_carbon=may_carbon,
+        background=background(streams["contamination"], settings.shape, pixel_size, drawn["contamination"]),
+        currents=line_currents(streams["detector"], settings.shape[0], drawn["detector"]),
+        column_sites=sites_in_image(specimen, "columns", path, settings.shape),
+        defect_sites=sites_in_image(specimen, "defects", path, settings.shape),
+    )
+
+
+def _displacement_layers(
+    numbers: NDArray[np.int64], by_element: Mapping[str, float]
+) -> tuple[NDArray[np.int64], tuple[float, ...]]:
+    """Put elements with a displacement of their own on grids of their own."""
+    layers = np.zeros(len(numbers), dtype=np.int64)
+    if not by_element:
+        return layers, ()
+    from ase.data import atomic_numbers
+
+    values = tuple(sorted(set(by_element.values())))
+    for symbol, value in by_element.items():
+        layers[numbers == atomic_numbers[symbol]] = 1 + values.index(value)
+    return layers, values

@@ -1,0 +1,69 @@
+"""The truth about one image: which of a specimen's sites it shows, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from napari_stemlearn.imaging.plain_specimen import SpecimenLike
+from napari_stemlearn.imaging.scan import ScanPath, places_in_image
+from napari_stemlearn.sites import COLUMNS, make_sites
+
+
+@dataclass(frozen=True, eq=False)
+class SitesInImage:
+    """Sites inside one image as plain arrays; `table` makes the site table on first use.
+
+    Parameters
+    ----------
+    positions
+        (y, x) in pixels, shape (n, 2).
+    classes
+        Shape (n,), text.
+    pixel_size
+        In angstrom.
+    rows
+        Which of the specimen's sites these are, shape (n,).
+    specimen
+        Holds the table with what else is known about the sites.
+    kind
+        Which of its tables.
+    """
+
+    positions: NDArray[np.float64]
+    classes: NDArray[Any]
+    pixel_size: float
+    rows: NDArray[np.int64]
+    specimen: SpecimenLike = field(repr=False)
+    kind: Literal["columns", "defects"]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Site table with the further columns of the specimen's table."""
+        source = getattr(self.specimen, self.kind)
+        known = {*COLUMNS, "column"}
+        extra = {name: source[name].to_numpy()[self.rows] for name in source.columns if name not in known}
+        y, x = self.positions.T
+        return make_sites(y, x, self.classes, pixel_size=self.pixel_size, origin="truth", extra=extra)
+
+
+def sites_in_image(
+    specimen: SpecimenLike, kind: Literal["columns", "defects"], path: ScanPath, shape: tuple[int, int]
+) -> SitesInImage:
+    """Sites of a specimen that lie inside the image."""
+    if kind == "columns":
+        places, classes = specimen.column_positions, specimen.column_class
+    else:
+        places, classes = specimen.defect_positions, specimen.defect_class
+    y, x = places_in_image(path, places[:, 0], places[:, 1])
+    rows = np.flatnonzero((y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5))
+    positions = np.stack([y[rows], x[rows]], axis=1)
+    return SitesInImage(positions, classes[rows], path.pixel_size, rows, specimen, kind)
