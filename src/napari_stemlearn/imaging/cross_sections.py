@@ -28,7 +28,8 @@ def partial_cross_sections(
     """Cross sections for scattering of one electron by one atom into an annular detector.
 
     The atom is a Moliere (eikonal) phase object of Kirkland's projected potential, so that heavy atoms are not
-    over-stated as they are in the first Born approximation (Kirkland 2020, chapter 5; Moliere, Z. Naturforsch. 2a (1947) 133).
+    over-stated as they are in the first Born approximation (Moliere, Z. Naturforsch. 2a (1947) 133; Kirkland 2020,
+    chapter 5).
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def scattering_factor(number: int, frequency: NDArray[np.float64]) -> NDArray[np
 
 
 def projected_potential(number: int, radius: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Potential of one atom projected along the beam, in volt angstrom, at radii in angstrom (Kirkland 2020, appendix C)."""
+    """Potential of one atom projected along the beam, in volt angstrom, at radii in angstrom (Kirkland, as above)."""
     a, b, c, d = kirkland_table()[number][:, :, None]
     radius = np.asarray(radius, dtype=float)[None, :]
     lorentzians = 4 * np.pi**2 * a * k0(2 * np.pi * radius * np.sqrt(b))

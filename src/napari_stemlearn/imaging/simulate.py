@@ -1,8 +1,8 @@
 """Specimens and settings to labelled ADF-STEM micrographs, in batches.
 
 The model is incoherent: every atom contributes its partial cross section times the probe's intensity (Pennycook and
-Jesson, Ultramicroscopy 37 (1991) 14; Kirkland, Advanced Computing in Electron Microscopy, 2020). The image is a fraction of the incident beam;
-summed over pixels times their area it is the sum of the cross sections.
+Jesson, Ultramicroscopy 37 (1991) 14; Kirkland, Advanced Computing in Electron Microscopy, 2020). The image is a
+fraction of the incident beam; summed over pixels times their area it is the sum of the cross sections.
 
 Each image draws its parameters, scan path, carbon and flicker from generators on the CPU seeded by its own seed, so
 these do not depend on the batch, its order or the device. On the CPU every image is computed by itself, so the same
