@@ -97,6 +97,22 @@ def window() -> Any:
     return viewer
 
 
+def add_stack(viewer: Any, frames: int, side: int) -> None:
+    """Open a stack, as everybody has before starting anything: a square lattice in noise."""
+    import numpy as np
+    from qtpy.QtTest import QTest
+
+    from napari_stemlearn.micrograph import Micrograph
+    from napari_stemlearn.widgets.layers import add_image
+
+    step = 12.0
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    lattice = np.exp(4 * (np.cos(2 * np.pi * y / step) + np.cos(2 * np.pi * x / step) - 2))
+    noise = np.random.default_rng(0).normal(0, 0.1, (frames, side, side)).astype(np.float32)
+    add_image(viewer, Micrograph(lattice + noise, 0.2, "stack"))
+    QTest.qWait(1000)
+
+
 def open_dock(name: str) -> dict[str, Any]:
     """Time from asking for a dock until it is drawn, in this fresh program."""
     from qtpy.QtWidgets import QApplication
@@ -139,7 +155,7 @@ def training(viewer: Any, seconds: float) -> dict[str, Any]:
     from qtpy.QtTest import QTest
 
     _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Train")
-    QTest.qWait(500)
+    QTest.qWait(4000)
     quick = {
         "optimisation.batch_size": 4,
         "optimisation.steps": 1_000_000,
@@ -154,6 +170,8 @@ def training(viewer: Any, seconds: float) -> dict[str, Any]:
     start: list[float] = []
 
     def long_enough() -> bool:
+        if dock.panel.state is not None and not dock.panel.state.active:
+            raise SystemExit(f"The training ended: {dock.panel.error.text()}")
         if not start and "held_out_f1" in dock.panel.last_metrics:
             start.append(time.perf_counter())
         return bool(start) and time.perf_counter() - start[0] > seconds
@@ -166,20 +184,12 @@ def training(viewer: Any, seconds: float) -> dict[str, Any]:
     return stalls
 
 
-def searching(viewer: Any, frames: int, side: int, model: str) -> dict[str, Any]:
+def searching(viewer: Any, model: str) -> dict[str, Any]:
     """From the click on Find to the last frame; the search process starts within this time."""
-    import numpy as np
     from qtpy.QtTest import QTest
 
-    from napari_stemlearn.micrograph import Micrograph
-    from napari_stemlearn.widgets.layers import add_image
-
-    viewer.layers.clear()
-    step = 12.0
-    y, x = np.mgrid[:side, :side].astype(np.float32)
-    lattice = np.exp(4 * (np.cos(2 * np.pi * y / step) + np.cos(2 * np.pi * x / step) - 2))
-    noise = np.random.default_rng(0).normal(0, 0.1, (frames, side, side)).astype(np.float32)
-    add_image(viewer, Micrograph(lattice + noise, 0.2, "stack"))
+    for layer in list(viewer.layers)[1:]:
+        viewer.layers.remove(layer)
     _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
     if model:
         dock.model.choose(model)
@@ -229,11 +239,12 @@ def main() -> None:
                 print(f"opening {name:<16} {run['seconds']:6.3f} s ({run['cpu_seconds']:.3f} s of CPU){heavy}")
         if chosen.only != "opening":
             viewer = window()
+            add_stack(viewer, chosen.frames, chosen.side)
             figures["idle"] = idle(viewer, min(chosen.seconds, 10))
             if chosen.only in (None, "training"):
                 figures["training"] = training(viewer, chosen.seconds)
             if chosen.only in (None, "searching"):
-                figures["searching"] = searching(viewer, chosen.frames, chosen.side, chosen.model)
+                figures["searching"] = searching(viewer, chosen.model)
             peer = figures["idle"]["longest_ms"]
             for name in ("idle", "training", "searching"):
                 if name in figures:

@@ -72,6 +72,7 @@ def test_a_finished_run_is_shown(qtbot, panel, viewer):
     assert panel.state_label.full_text == "Done"
     assert panel.log_label.full_text == "Done."
     assert panel.curves.points["train_loss"] == ([1, 2, 3, 4], [1, 1 / 2, 1 / 3, 1 / 4])
+    qtbot.waitUntil(lambda: not panel._turns, timeout=30_000)
     assert set(panel.curves.plots) == {"loss", "score"}
     assert "learning_rate" not in panel.curves.points
     assert "held-out" in panel.curves.legends["score"].text()
@@ -189,7 +190,9 @@ def test_switching_runs_starts_afresh(qtbot, panel, viewer):
     panel.run_box.activated.emit(panel.run_box.currentIndex())
     assert panel.run == second
     assert len(panel.curves.points["train_loss"][0]) == 2
-    assert len(our_layers(viewer, "preview")) == 4
+    qtbot.waitUntil(lambda: len(our_layers(viewer, "preview")) == 2, timeout=30_000)
+    panel.watch(first)
+    qtbot.waitUntil(lambda: len(our_layers(viewer, "preview")) == 4, timeout=30_000)
 
 
 def test_previews_that_were_removed_stay_away(viewer):
@@ -249,7 +252,8 @@ def test_curves_take_only_what_can_be_drawn(qtbot):
     curves.append(1, {"train_loss": float("nan"), "recall": 0.5, "note": "text"})
     curves.append(2, {"recall": 0.6})
     curves.append(1, {"recall": 0.7})
-    curves.draw()
+    assert curves.kinds() == ["score"]
+    curves.draw("score")
     assert curves.points == {"recall": ([1.0], [0.7])}
     assert plot_of("crops_per_second") is None
     assert short_name("train_loss") == "train"

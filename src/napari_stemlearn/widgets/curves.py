@@ -72,21 +72,24 @@ class Curves(QWidget):
             steps.append(float(step))
             numbers.append(float(value))
 
-    def draw(self) -> None:
-        """Show all numbers taken in."""
-        if not self.points:
+    def kinds(self) -> list[str]:
+        """The plots that have numbers."""
+        return list(dict.fromkeys(plot_of(name) or "" for name in self.points))
+
+    def draw(self, kind: str) -> None:
+        """Show the numbers of one plot."""
+        members = {name: values for name, values in self.points.items() if plot_of(name) == kind}
+        if not members:
             return
         last = max(steps[-1] for steps, _numbers in self.points.values())
-        for name, (steps, numbers) in self.points.items():
-            kind = plot_of(name) or ""
-            plot = self._plot(kind)
+        plot = self._plot(kind)
+        for name, (steps, numbers) in members.items():
             curve = self._curves.get(name)
             if curve is None:
                 curve = self._curves[name] = self._new_curve(plot, name)
             curve.setData(steps, [max(number, FLOOR) for number in numbers] if kind == "loss" else numbers)
             curve.setSymbol("o" if len(steps) < 30 else None)
-        for plot in self.plots.values():
-            plot.setXRange(0, last, padding=0.02)
+        plot.setXRange(0, last, padding=0.02)
 
     def _plot(self, kind: str) -> Any:
         if kind not in self.plots:

@@ -6,13 +6,17 @@ import importlib
 import threading
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemlearn.widgets.labels import DimLabel
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+
+
+LATER = 1000
+"""Milliseconds after the opening of a dock at which it begins to load what it may need."""
 
 
 class Dock(QWidget):
@@ -44,7 +48,8 @@ class Dock(QWidget):
         self.intro = DimLabel(sentence)
         self.column.addWidget(self.intro)
         self.setMinimumWidth(320)
-        warm_up()
+        # later, or it would slow down the opening itself
+        QTimer.singleShot(LATER, warm_up)
 
     def sizeHint(self) -> QSize:
         return QSize(400, 640)
@@ -69,8 +74,13 @@ _warm = False
 
 
 def warm_up() -> None:
-    """Load tables in a thread: the first layer of sites needs them and would let the window wait."""
+    """Load in a thread what the first layer needs, so that the window does not wait for it then."""
     global _warm
     if not _warm:
         _warm = True
-        threading.Thread(target=importlib.import_module, args=("pandas",), name="warm-up", daemon=True).start()
+        threading.Thread(target=_load, name="warm-up", daemon=True).start()
+
+
+def _load() -> None:
+    for module in ("pandas", "scipy.ndimage"):
+        importlib.import_module(module)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer, Signal
@@ -29,6 +32,7 @@ from napari_stemlearn.jobs.event_log import size_of
 from napari_stemlearn.settings import Settings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.curves import Curves
+from napari_stemlearn.widgets.dock import LATER
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.previews import PreviewLayers
@@ -40,6 +44,9 @@ if TYPE_CHECKING:
 
 POLL = 250
 """Milliseconds between two looks at a running job."""
+
+TURN = 15
+"""Milliseconds between two parts of the drawing, for the window to do all else."""
 
 SLOW_POLL = 2000
 """Milliseconds between two looks at a job that has ended: somebody else may resume it."""
@@ -115,10 +122,21 @@ class JobPanel(QWidget):
         self._reader.failed.connect(lambda sentence, _detail: self.say(sentence, bad=True))
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.poll)
+        self._plots_loading: threading.Thread | None = None
+        self._turns: dict[str, Callable[[], None]] = {}
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.setInterval(TURN)
+        self._turn.timeout.connect(self._take_turn)
         self._build(start_text, with_curves, with_previews, preview_text)
         self.project.changed.connect(self.refresh_runs)
         self.refresh_runs()
         self._show_state()
+        if with_curves:
+            loading = QTimer(self)
+            loading.setSingleShot(True)
+            loading.timeout.connect(self._load_plots)
+            loading.start(2 * LATER)
 
     # -- making
 
@@ -216,6 +234,7 @@ class JobPanel(QWidget):
     def watch(self, run: Run | None) -> None:
         """Look at a run from its beginning; nothing happens to the run that was looked at before."""
         self._reader.forget()
+        self._turns.clear()
         self.run = run
         self.state = None
         self._position = 0
@@ -237,6 +256,8 @@ class JobPanel(QWidget):
         else:
             self._timer.start(POLL)
             self.poll()
+        if run is not None and self._with_curves:
+            self._load_plots()
         self.watched.emit(run)
 
     def refresh_runs(self) -> None:
@@ -332,9 +353,37 @@ class JobPanel(QWidget):
         if progress is not None:
             self._show_progress(progress)
         if self._with_curves:
-            self.curves.draw()
+            for kind in self.curves.kinds():
+                self._later(f"draw {kind}", lambda kind=kind: self._draw(kind))
         if self._with_previews and self.preview_box.isChecked():
-            self._show_previews(previews)
+            for name, preview in previews.items():
+                self._later(f"show {name}", lambda preview=preview: self._show_preview(preview))
+
+    def _later(self, name: str, action: Callable[[], None]) -> None:
+        """Do something in a turn of the event loop of its own; a newer action of the same name takes its place."""
+        self._turns[name] = action
+        if not self._turn.isActive():
+            self._turn.start()
+
+    def _draw(self, kind: str) -> None:
+        if self._plots_loading is not None and self._plots_loading.is_alive():
+            self._later(f"draw {kind}", lambda: self._draw(kind))
+        else:
+            self.curves.draw(kind)
+
+    def _load_plots(self) -> None:
+        """Load the plotting library in a thread before the first numbers come; that makes no Qt objects."""
+        if self._plots_loading is None:
+            self._plots_loading = threading.Thread(
+                target=importlib.import_module, args=("pyqtgraph",), name="load-plots", daemon=True
+            )
+            self._plots_loading.start()
+
+    def _take_turn(self) -> None:
+        if self._turns:
+            self._turns.pop(next(iter(self._turns)))()
+        if self._turns:
+            self._turn.start()
 
     def _enter(self, state: RunState) -> None:
         """Take notice of a state."""
@@ -450,15 +499,17 @@ class JobPanel(QWidget):
         pace = (last_done - first_done) / (last_time - first_time)
         return max((event.total - event.done) / pace - (time.time() - last_time), 0.0)
 
-    def _show_previews(self, previews: dict[str, Preview]) -> None:
+    def _show_preview(self, event: Preview) -> None:
         if self.run is None or self._previews is None:
             return
-        for name, event in previews.items():
-            array = self.run.load_preview(event)
-            if array is not None:
-                sentence = self._previews.show(name, array, event.pixel_size, event.step)
-                if sentence:
-                    self._add_log(sentence)
+        array = self.run.load_preview(event)
+        if array is not None:
+            sentence = self._previews.show(event.name, array, event.pixel_size, event.step)
+            if sentence:
+                self._add_log(sentence)
+            if self._previews.unseen:
+                # before the next layer is made
+                self._turns = {"reveal": self._previews.reveal, **self._turns}
 
     def _add_log(self, message: str) -> None:
         self._log.append(message)
@@ -467,6 +518,7 @@ class JobPanel(QWidget):
 
     def closeEvent(self, event: object) -> None:
         self._timer.stop()
+        self._turns.clear()
         super().closeEvent(event)
 
 

@@ -37,6 +37,7 @@ class PreviewLayers:
         self.viewer = viewer
         self.run_name = run_name
         self._made: list[str] = []
+        self.unseen: list[str] = []
         self._limits: dict[str, tuple[float, float]] = {}
 
     def find(self, name: str) -> Image | None:
@@ -82,15 +83,24 @@ class PreviewLayers:
             return f"The preview '{name}' cannot be shown: {error}"
         record = {"run": self.run_name, "preview": name, "step": step}
         self._limits[name] = _limits(name, array)
-        layer = add_image(self.viewer, micrograph, kind="preview", record=record, contrast_limits=self._limits[name])
+        options = {"contrast_limits": self._limits[name], "visible": False}
+        layer = add_image(self.viewer, micrograph, kind="preview", record=record, **options)
         height, width = (size * scale for size, scale in zip(array.shape[-2:], layer.scale[-2:], strict=True))
         translate = np.array(layer.translate, dtype=float)
         translate[-2:] = (-GAP * height, len(self._made) * GAP * width)
         layer.translate = translate
         self._made.append(name)
+        self.unseen.append(name)
         if first or len(self.viewer.layers) <= len(self._made):
             self.viewer.reset_view()
         return None
+
+    def reveal(self) -> None:
+        """Draw the new layers for the first time: apart from making them, since both take napari its time."""
+        while self.unseen:
+            layer = self.find(self.unseen.pop())
+            if layer is not None:
+                layer.visible = True
 
 
 def montage(stack: NDArray[np.generic]) -> NDArray[np.generic]:
