@@ -128,18 +128,19 @@ def open_dock(name: str) -> dict[str, Any]:
     }
 
 
+def in_fresh_program(*arguments: str) -> dict[str, Any]:
+    """Run this file with some arguments and read the JSON that it prints last."""
+    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
 def opening(repeats: int) -> dict[str, Any]:
     """Each dock, opened in fresh programs."""
     found = {}
     for name in DOCKS:
-        runs = []
-        for _ in range(repeats):
-            done = subprocess.run(
-                [sys.executable, __file__, "--open", name], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise SystemExit(f"{name} did not open:\n{done.stderr}")
-            runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+        runs = [in_fresh_program("--open", name) for _ in range(repeats)]
         found[name] = min(runs, key=lambda run: run["seconds"])
     return found
 
@@ -188,8 +189,6 @@ def searching(viewer: Any, model: str) -> dict[str, Any]:
     """From the click on Find to the last frame; the search process starts within this time."""
     from qtpy.QtTest import QTest
 
-    for layer in list(viewer.layers)[1:]:
-        viewer.layers.remove(layer)
     _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
     if model:
         dock.model.choose(model)
@@ -213,21 +212,35 @@ def sentence(name: str, run: dict[str, Any], peer: float) -> str:
     return ", ".join(words if run["finished"] else [*words, "NOT FINISHED"])
 
 
+def watched(part: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    """One part and its peer, in this program: nothing going on, then the part."""
+    viewer = window()
+    add_stack(viewer, chosen.frames, chosen.side)
+    peer = idle(viewer, min(chosen.seconds, 10))
+    run = training(viewer, chosen.seconds) if part == "training" else searching(viewer, chosen.model)
+    viewer.close()
+    return {**run, "idle": peer}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--open", choices=DOCKS, help="only open this dock, and print JSON")
+    parser.add_argument("--watch", choices=("training", "searching"), help="only watch this, and print JSON")
+    parser.add_argument("--only", choices=("opening", "training", "searching"))
     parser.add_argument("--repeats", type=int, default=3, help="fresh programs a dock is opened in; the best counts")
-    parser.add_argument("--seconds", type=float, default=20, help="how long to watch")
+    parser.add_argument("--seconds", type=float, default=20, help="how long to watch a training")
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--model", default="", help="model of the Find dock; its first choice by default")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--places", action="store_true", help="tell where the window stood in long stalls")
-    parser.add_argument("--only", choices=("opening", "training", "searching"))
     chosen = parser.parse_args()
     if chosen.open:
         print(json.dumps(open_dock(chosen.open)))
+        return
+    if chosen.watch:
+        print(json.dumps(watched(chosen.watch, chosen)))
         return
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="stemlearn-") as folder:
@@ -237,22 +250,13 @@ def main() -> None:
             for name, run in figures["opening"].items():
                 heavy = f"; loads {', '.join(run['heavy'])}" if run["heavy"] else ""
                 print(f"opening {name:<16} {run['seconds']:6.3f} s ({run['cpu_seconds']:.3f} s of CPU){heavy}")
-        if chosen.only != "opening":
-            viewer = window()
-            add_stack(viewer, chosen.frames, chosen.side)
-            figures["idle"] = idle(viewer, min(chosen.seconds, 10))
-            if chosen.only in (None, "training"):
-                figures["training"] = training(viewer, chosen.seconds)
-            if chosen.only in (None, "searching"):
-                figures["searching"] = searching(viewer, chosen.model)
-            peer = figures["idle"]["longest_ms"]
-            for name in ("idle", "training", "searching"):
-                if name in figures:
-                    run = figures[name]
-                    print(sentence(name, run, peer))
-                    for place, seconds in run["places"].items() if chosen.places else ():
-                        print(f"    {seconds:.2f} s in {place}")
-            viewer.close()
+        for part in ("training", "searching"):
+            if chosen.only in (None, part):
+                options = [f"--{key}={getattr(chosen, key)}" for key in ("seconds", "frames", "side", "model")]
+                run = figures[part] = in_fresh_program("--watch", part, *options)
+                print(sentence(part, run, run["idle"]["longest_ms"]))
+                for place, seconds in run["places"].items() if chosen.places else ():
+                    print(f"    {seconds:.2f} s in {place}")
     if chosen.json:
         chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
 
