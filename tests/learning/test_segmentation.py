@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.events import Checkpoint, Done, Metric, Preview, Progress, Started
-from napari_stemlearn.learning.checkpoints import read_checkpoint
+from napari_stemlearn.learning.checkpoints import make_checkpoint_folder, read_checkpoint
 from napari_stemlearn.learning.crops import training_batch
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import open_source
@@ -123,8 +124,21 @@ def test_too_little_memory_names_a_batch_size_that_fits():
         _learn(training, batch)
 
 
+def test_a_run_that_was_deleted_is_not_made_again(tmp_path):
+    run = tmp_path / "run"
+
+    def deleted():
+        shutil.rmtree(run, ignore_errors=True)
+        return False
+
+    with pytest.raises(TrainingError, match=r"Nothing can be written to .*run"):
+        list(train_segmentation(TINY, run, should_stop=deleted))
+    assert not run.exists()
+
+
 def test_a_full_disk_is_a_sentence_and_the_old_checkpoint_stays(tmp_path, monkeypatch):
     training = _Training(TINY)
+    make_checkpoint_folder(tmp_path)
     path = training.save(tmp_path).path
 
     def full(_file):

@@ -272,15 +272,14 @@ def _shape(
 
 def _draw(path: Path, scores: Any, swept: Any, drawn: Any, title: str) -> None:
     from napari_stemlearn import scoring
+    from napari_stemlearn.atomic_writing import replacing
     from napari_stemlearn.errors import FormatError
 
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise FormatError(f"Figures are written as .png, .svg or .pdf, not as '{path.suffix or path.name}'.")
     chart = scoring.scores_figure(scores, swept, drawn, title=title)
-    part = path.with_name(f".{path.name}.part")
     try:
-        chart.savefig(part, format=path.suffix[1:].lower(), dpi=150)
-        part.replace(path)
+        with replacing(path) as temporary:
+            chart.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise FormatError(f"The figure cannot be written to {path}: {error.strerror or error}.") from error

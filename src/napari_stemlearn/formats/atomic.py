@@ -1,13 +1,12 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, with a sentence where that fails."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from napari_stemlearn import atomic_writing
 from napari_stemlearn.errors import FormatError, StemlearnError
 
 
@@ -25,22 +24,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise FormatError(f"{path} cannot be written: it is a folder.")
     if not path.parent.is_dir():
         raise FormatError(f"{path} cannot be written: the folder {path.parent} does not exist.")
-    temporary = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
-        temporary.touch(exist_ok=False)
+        with atomic_writing.replacing(path) as temporary:
+            yield temporary
+    except StemlearnError:
+        raise
     except OSError as error:
         raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
-    try:
-        yield temporary
-        with open(temporary, "r+b") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and not isinstance(error, StemlearnError):
-            raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
-        raise
 
 
 def reason(error: Exception) -> str:

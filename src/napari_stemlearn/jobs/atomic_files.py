@@ -1,36 +1,22 @@
-"""Files that are either whole or not there."""
+"""Text, JSON, YAML and arrays that are either whole or not there."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it; on any error nothing is left behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+from napari_stemlearn.atomic_writing import write_bytes
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
-    write_atomically(path, lambda stream: stream.write(text.encode("utf-8")))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -47,4 +33,4 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     """Write an array as ``.npy`` atomically."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    write_atomically(path, lambda stream: stream.write(buffer.getbuffer()))
+    write_bytes(path, buffer.getbuffer())

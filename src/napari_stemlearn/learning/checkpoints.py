@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.learning.failures import TrainingError
 
 FORMAT = 1
@@ -22,13 +22,24 @@ def checkpoint_path(folder: Path, name: str) -> Path:
     return folder / "checkpoints" / f"{name}.safetensors"
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-    """Write a checkpoint under another name, then rename it.
+def make_checkpoint_folder(folder: Path) -> None:
+    """Make the folder of a run's checkpoints, once, when a training begins.
 
     Raises
     ------
     OSError
-        If the disk refuses; the checkpoint before stays.
+        If the disk refuses.
+    """
+    checkpoint_path(folder, "last").parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If its folder is missing (somebody deleted the run) or the disk refuses; the checkpoint before stays.
     """
     from safetensors.torch import save
 
@@ -36,16 +47,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[
         {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()},
         metadata={"stemlearn": json.dumps({"format": FORMAT, **values})},
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, content)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

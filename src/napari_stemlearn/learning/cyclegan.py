@@ -19,7 +19,12 @@ from torch.nn import functional
 
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
-from napari_stemlearn.learning.checkpoints import checkpoint_path, read_checkpoint, write_checkpoint
+from napari_stemlearn.learning.checkpoints import (
+    checkpoint_path,
+    make_checkpoint_folder,
+    read_checkpoint,
+    write_checkpoint,
+)
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.device import choose_precision, explained_writing
 from napari_stemlearn.learning.experiment import Experiment
@@ -284,6 +289,8 @@ def train_cyclegan(
     yield Log(
         message=f"{len(experiment.frames)} experimental frames at {experiment.pixel_size:.4g} angstrom per pixel."
     )
+    with explained_writing(folder):
+        make_checkpoint_folder(folder)
     side = max(2 * settings.crop, 192)
     images = []
     for image in simulated_images(

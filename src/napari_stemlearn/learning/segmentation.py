@@ -20,6 +20,7 @@ from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progre
 from napari_stemlearn.learning.averaged import AveragedNetwork
 from napari_stemlearn.learning.checkpoints import (
     checkpoint_path,
+    make_checkpoint_folder,
     network_tensors,
     optimiser_tensors,
     read_checkpoint,
@@ -244,6 +245,8 @@ def _train(
     settings: SegmentationSettings, folder: Path, resume: bool, should_stop: Callable[[], bool]
 ) -> Iterator[Event]:
     training = _Training(settings)
+    with explained_writing(folder):
+        make_checkpoint_folder(folder)
     if resume and checkpoint_path(folder, "last").exists():
         training.restore(folder)
     elif not resume:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.models.card import ModelCard, read_card
 
@@ -180,7 +181,7 @@ def fill(network: ResidualUNet, folder: Path, card: ModelCard) -> None:
 def save_model(
     folder: str | Path, network: ResidualUNet, card: ModelCard, *, half_precision: bool = False
 ) -> ModelCard:
-    """Write a model's folder; each file under another name first, so that a broken one never stays behind.
+    """Write a model's folder; each file is whole or not there.
 
     Parameters
     ----------
@@ -227,13 +228,8 @@ def save_model(
     text = json.dumps(card.record(), indent=1, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((WEIGHTS, content), (CARD, text.encode("utf-8"))):
-            temporary = folder / f".{name}.{os.getpid()}"
-            try:
-                temporary.write_bytes(data)
-                os.replace(temporary, folder / name)
-            finally:
-                temporary.unlink(missing_ok=True)
+        write_bytes(folder / WEIGHTS, content)
+        write_bytes(folder / CARD, text.encode("utf-8"))
     except OSError as error:
         raise ModelError(f"The model cannot be written to {folder}: {error.strerror or error}.") from error
     return card

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.scoring.bootstrapping import Bootstrap
 from napari_stemlearn.scoring.scores import Scores
@@ -74,11 +74,8 @@ def write_scores(
         text = json.dumps(scores_record(scores, sweep, bootstrap), indent=1) + "\n"
     else:
         raise FormatError(f"Scores are written as .csv or .json, not as '{path.suffix or path.name}'.")
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        write_bytes(path, text.encode("utf-8"))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise FormatError(f"The scores cannot be written to {path}: {error.strerror or error}.") from error
     return path
