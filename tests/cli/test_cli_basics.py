@@ -32,7 +32,18 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[-1] == "[]"
-    for command in ("simulate", "train", "find", "score", "models", "runs", "crystals", "info", "settings"):
+    for command in (
+        "simulate",
+        "train",
+        "train-gan",
+        "find",
+        "score",
+        "models",
+        "runs",
+        "crystals",
+        "info",
+        "settings",
+    ):
         assert command in shown
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from napari_stemlearn.cli import crystals, find, info, models, runs, score, settings, simulate, train
+from napari_stemlearn.cli import crystals, find, info, models, runs, score, settings, simulate, train, train_gan
 from napari_stemlearn.cli.refusals import SentenceGroup
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _stemlearn(
 
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
+app.command("train-gan")(train_gan.train_gan)
 app.command("find")(find.find)
 app.command("score")(score.score)
 app.add_typer(models.app, name="models")

@@ -37,6 +37,7 @@ def train(
     Prints the folder of the trained model. Ctrl-C stops with a checkpoint; 'stemlearn train --resume RUN' goes on.
     """
     from napari_stemlearn import jobs
+    from napari_stemlearn.cli.delivery import check_out, delivered
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.cli.refusals import INTERRUPTED
     from napari_stemlearn.cli.runs import run_named
@@ -45,6 +46,7 @@ def train(
     from napari_stemlearn.errors import JobError, SettingsError
     from napari_stemlearn.learning.recipes import load_recipe
     from napari_stemlearn.learning.settings import SegmentationSettings
+    from napari_stemlearn.models.store import CARD, WEIGHTS
 
     if resume is not None:
         if settings or recipe or assignments or name or device or preset != "default":
@@ -64,7 +66,7 @@ def train(
             base=load_recipe(recipe) if recipe is not None else None,
         )
         if out is not None:
-            check_out(out)
+            check_out(out, CARD, "model")
         run = jobs.create("train", chosen, runs_folder=runs_folder, label=chosen.name)
     if background:
         if out is not None:
@@ -78,42 +80,4 @@ def train(
     if done.stopped:
         note(f"Stopped with a checkpoint; go on with: stemlearn train --resume {run.folder}")
         raise typer.Exit(INTERRUPTED)
-    typer.echo(str(_delivered(run.result_folder, out)))
-
-
-def check_out(out: Path) -> None:
-    """Refuse, before hours of training, a folder that cannot take the model.
-
-    Raises
-    ------
-    SettingsError
-        If it is there and holds something else than a model.
-    """
-    from napari_stemlearn.errors import SettingsError
-    from napari_stemlearn.models.store import CARD
-
-    if out.exists() and not out.is_dir():
-        raise SettingsError(f"{out} is a file; --out takes a folder.")
-    if out.is_dir() and any(out.iterdir()) and not (out / CARD).exists():
-        raise SettingsError(f"{out} holds other files than a model; choose a new or empty folder.")
-
-
-def _delivered(result: Path, out: Path | None) -> Path:
-    """Where the model lies; copied to `out` where that was asked for."""
-    import shutil
-
-    from napari_stemlearn.errors import JobError
-    from napari_stemlearn.models.store import CARD, WEIGHTS
-
-    cards = sorted(result.rglob(CARD))
-    if not cards:
-        raise JobError(f"The training left no model in {result}.")
-    model = cards[0].parent
-    if out is None:
-        return model
-    out.mkdir(parents=True, exist_ok=True)
-    for file in (WEIGHTS, CARD):
-        part = out / f".{file}"
-        shutil.copyfile(model / file, part)
-        part.replace(out / file)
-    return out
+    typer.echo(str(delivered(run.result_folder, out, (WEIGHTS, CARD), "model")))

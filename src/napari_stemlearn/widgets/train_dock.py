@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from napari_stemlearn.widgets.dock import Dock, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
+from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.labels import DimLabel
 from napari_stemlearn.widgets.project import Project, ProjectRow, shared_project
 from napari_stemlearn.widgets.section import Section
@@ -242,20 +242,7 @@ def keep_model(result: Path, models: Path) -> Path:
     """Copy a run's model to the project's models, under its own name, numbered where another model has that name."""
     from napari_stemlearn.models.card import read_card
 
-    name = read_card(result / CARD).name
-    same = (result / CARD).read_bytes()
-    for number in range(1, 1000):
-        folder = models / (name if number == 1 else f"{name}-{number}")
-        if (folder / CARD).exists() and (folder / CARD).read_bytes() == same:
-            return folder
-        if not folder.exists():
-            models.mkdir(parents=True, exist_ok=True)
-            part = models / f".{folder.name}.part"
-            shutil.rmtree(part, ignore_errors=True)
-            shutil.copytree(result, part)
-            part.rename(folder)
-            return folder
-    raise OSError(f"there are too many models named {name} in {models}")
+    return keep(result, models, read_card(result / CARD).name, CARD)
 
 
 def open_in_find(viewer: ViewerModel, model: Path) -> bool:

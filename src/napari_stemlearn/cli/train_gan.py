@@ -1,0 +1,137 @@
+"""``stemlearn train-gan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
+from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+
+if TYPE_CHECKING:
+    from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+
+
+def train_gan(
+    stack: Annotated[
+        list[Path] | None, typer.Argument(help="Experimental images and stacks without labels, or their folder.")
+    ] = None,
+    pixel_size: Annotated[
+        float | None, typer.Option("--pixel-size", help="Angstrom per pixel; default: what the files say.")
+    ] = None,
+    structure: Annotated[
+        str | None,
+        typer.Option("--structure", help="Specimen of the simulations: a preset, a crystal's name, or a CIF file."),
+    ] = None,
+    settings: SettingsOption = None,
+    assignments: SetOption = None,
+    preset: PresetOption = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder that gets a copy of the generator.", metavar="FOLDER")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the generator.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", help="Go on with this run: its name, folder, or 'last'.", metavar="RUN")
+    ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Start a process of its own and return; see 'stemlearn runs'.")
+    ] = False,
+    runs_folder: RunsFolderOption = DEFAULT_RUNS,
+) -> None:
+    """Teach simulations the look of an experimental stack (CycleGAN); labels stay in place.
+
+    Prints the folder of the generator. Ctrl-C stops with a checkpoint; 'stemlearn train-gan --resume RUN' goes on.
+    """
+    from napari_stemlearn import jobs
+    from napari_stemlearn.cli.delivery import check_out, delivered
+    from napari_stemlearn.cli.printing import note
+    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli.runs import run_named
+    from napari_stemlearn.cli.settings_options import chosen_settings
+    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
+    from napari_stemlearn.errors import JobError, SettingsError
+    from napari_stemlearn.formats.folders import micrograph_files
+    from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+    from napari_stemlearn.learning.generator_cards import (
+        GENERATOR_CARD,
+        GENERATOR_WEIGHTS,
+        read_generator_card,
+        words_on,
+    )
+
+    if background and out is not None:
+        raise SettingsError("With --background the generator stays in the run folder; leave --out away.")
+    if out is not None:
+        check_out(out, GENERATOR_CARD, "generator")
+    if resume is not None:
+        if stack or pixel_size or structure or settings or assignments or name or device or preset != "default":
+            raise SettingsError("A resumed run keeps its images and settings; give --resume without others.")
+        run = run_named(resume, runs_folder)
+        if run.job.kind != "cyclegan":
+            raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not the training of a generator.")
+    else:
+        files = [str(path.absolute()) for path in micrograph_files(stack or [])]
+        chosen = chosen_settings(
+            CycleGANSettings,
+            preset=preset,
+            file=settings,
+            assignments=assignments,
+            changes={
+                "experiment": files or None,
+                "pixel_size": pixel_size,
+                "structures": specimen_named(structure) if structure is not None else None,
+                "name": name,
+                "device": device,
+            },
+        )
+        check_experiment(chosen)
+        run = jobs.create("cyclegan", chosen, runs_folder=runs_folder, label=chosen.name)
+    if background:
+        run.resume() if resume is not None else run.start()
+        typer.echo(str(run.folder))
+        return
+    note(f"Run folder: {run.folder}")
+    with stop_on_interrupt(run.stop):
+        done = watch(run.execute(resume=resume is not None), "learning the look")
+    if done.stopped:
+        note(f"Stopped with a checkpoint; go on with: stemlearn train-gan --resume {run.folder}")
+        raise typer.Exit(INTERRUPTED)
+    generator = delivered(run.result_folder, out, (GENERATOR_WEIGHTS, GENERATOR_CARD), "generator")
+    for line in words_on(read_generator_card(generator)):
+        note(line)
+    typer.echo(str(generator))
+
+
+def specimen_named(name: str) -> list[dict[str, Any]]:
+    """A mixture of one specimen: a preset by its name, or a crystal with the usual defects.
+
+    Raises
+    ------
+    SettingsError
+        If there is neither.
+    """
+    from napari_stemlearn.structures.settings import StructureSettings
+
+    if name in StructureSettings.presets:
+        return [{"structure": StructureSettings.preset(name).record()}]
+    return [{"structure": StructureSettings.checked({"crystal": name}).record()}]
+
+
+def check_experiment(settings: CycleGANSettings) -> None:
+    """Refuse images that cannot be learnt from, before a run folder is made.
+
+    Raises
+    ------
+    StemlearnError
+        Says which image, and why.
+    """
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.formats import read_micrograph
+    from napari_stemlearn.learning.experiment import Experiment
+
+    if not settings.experiment:
+        raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")
+    Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)

@@ -1,0 +1,76 @@
+"""Trained generators as folders: which there are, and what was measured when they were trained; free of torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from napari_stemlearn.errors import ModelError
+
+GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.json", "generator.safetensors"
+"""Names of the two files in a generator's folder."""
+
+MEASURES = {"spectrum": "spectrum", "grey_levels": "grey levels", "noise": "noise"}
+"""Measures of realism that the words on a generator tell, in their order."""
+
+
+def read_generator_card(folder: str | Path) -> dict[str, Any]:
+    """Card of the generator in a folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    path = Path(folder) / GENERATOR_CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"There is no generator in {folder}.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The generator in {folder} has a card that cannot be read: {error}.") from error
+    if not isinstance(card, dict) or not isinstance(card.get("settings"), dict):
+        raise ModelError(f"The generator in {folder} has a card without settings.")
+    return card
+
+
+def generators_in(folder: str | Path) -> list[Path]:
+    """Folders of the generators at and below a folder, in the order of their names; none where it is not there."""
+    cards = Path(folder).rglob(GENERATOR_CARD)
+    return sorted(card.parent for card in cards if (card.parent / GENERATOR_WEIGHTS).is_file())
+
+
+def words_on(card: dict[str, Any]) -> list[str]:
+    """What was measured when a generator was trained, one sentence a line.
+
+    Parameters
+    ----------
+    card
+        See `read_generator_card`.
+    """
+    measured = card.get("measured") or {}
+    limits = (card.get("settings") or {}).get("survival") or {}
+    labels, after, before = (measured.get(name) or {} for name in ("labels", "realism", "realism_of_simulation"))
+    lines = []
+    recall, displacement = (_number(labels.get(f"labels_{name}")) for name in ("recall", "displacement"))
+    if recall is not None:
+        tolerance = f" within {limits['tolerance']:g} Å" if "tolerance" in limits else ""
+        lines.append(f"{100 * recall:.1f} % of the atoms are found{tolerance} of their labels.")
+    if displacement is not None:
+        allowed = f"; at most {limits['displacement']:g} Å is allowed" if "displacement" in limits else ""
+        lines.append(f"Translation shifts them by {displacement:.3f} Å on average{allowed}.")
+    steps = [
+        f"{words} {start:.2g} → {end:.2g}"
+        for name, words in MEASURES.items()
+        for start, end in [(_number(before.get(name)), _number(after.get(name)))]
+        if start is not None and end is not None
+    ]
+    if steps:
+        lines.append(f"Distance to the experiment, before → after: {', '.join(steps)}.")
+    return lines
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
