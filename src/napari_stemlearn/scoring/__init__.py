@@ -10,6 +10,7 @@ _HOME = {
     "Matches": "matching",
     "match": "matching",
     "default_tolerance": "matching",
+    "ScoringRule": "rule",
     "Scores": "scores",
     "score": "scores",
     "summarise": "scores",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
+from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
 from napari_stemlearn.sites import inside
 
 TOLERANCE_ANGSTROM = 0.6
@@ -42,7 +43,7 @@ class Matches:
     classes, frames
         What was scored.
     rule
-        Tolerance, pixel size, border, shape and class map, for the record.
+        `ScoringRule` as plain values, for the record; nothing in it is left open.
     """
 
     found: pd.DataFrame
@@ -84,14 +85,7 @@ def match(
     truth: pd.DataFrame,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
-    border: float = 0.0,
-    class_map: Mapping[str, str] | None = None,
-    *,
-    shape: tuple[int, int] | None = None,
-    truth_class_map: Mapping[str, str] | None = None,
-    ignore: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    frames: Sequence[int] | None = None,
+    **options: Unpack[RuleOptions],
 ) -> Matches:
     """Match found sites one to one with true sites, per frame and class, as well as any assignment can.
 
@@ -101,120 +95,57 @@ def match(
     ----------
     found, truth
         Site tables in pixels of the same micrograph.
-    tolerance_angstrom
-        Largest distance of a pair; None takes `default_tolerance`.
-    pixel_size
-        In angstrom; None derives it from the angstrom columns of `truth` or `found`.
-    border
-        Sites within this many pixels of the frame's edge are left out on both sides. A pair across the line is no
-        error: it counts where its true site is inside and is left out where its true site is in the border.
-    class_map, truth_class_map
-        New names for found and for true classes; several may become one.
-    shape
-        Shape (y, x) of a frame in pixels; needed with a border.
-    ignore
-        True classes that are undecided: found sites left over that match one of them count neither way.
-    classes
-        Classes to score, in this order; None scores every class of both tables but the ignored.
-    frames
-        Frames to score; None scores every frame that has a row in either table.
+    tolerance_angstrom, pixel_size
+        Of `ScoringRule`, both in angstrom.
+    **options
+        Further fields of `ScoringRule`: border, class_map, shape, truth_class_map, ignore, classes, frames.
 
     Raises
     ------
     SitesError
         If a table lacks columns, the pixel size is not known, or the tolerance, border or shape make no sense.
     """
-    return prepare(
-        found,
-        truth,
-        tolerance_angstrom,
-        pixel_size,
-        border,
-        class_map,
-        shape=shape,
-        truth_class_map=truth_class_map,
-        ignore=ignore,
-        classes=classes,
-        frames=frames,
-    ).matches()
+    return prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options)).matches()
 
 
-def prepare(
-    found: pd.DataFrame,
-    truth: pd.DataFrame,
-    tolerance_angstrom: float | None = None,
-    pixel_size: float | None = None,
-    border: float = 0.0,
-    class_map: Mapping[str, str] | None = None,
-    *,
-    shape: tuple[int, int] | None = None,
-    truth_class_map: Mapping[str, str] | None = None,
-    ignore: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    frames: Sequence[int] | None = None,
-) -> Matcher:
-    """Check the tables and find their candidate pairs; parameters and errors as of `match`."""
+def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matcher:
+    """Check the tables, settle what the rule leaves open, and find the candidate pairs; errors as of `match`."""
     for name, table in (("The found table", found), ("The truth table", truth)):
         missing = [column for column in ("frame", "y", "x", "class") if column not in table.columns]
         if missing:
             raise SitesError(f"{name} lacks the column {missing[0]}.")
-    scale = pixel_size if pixel_size is not None else _pixel_size_of(truth, found)
-    if not np.isfinite(scale) or scale <= 0:
-        raise SitesError(f"The pixel size is {scale}; it must be a positive number in angstrom.")
-    if border < 0:
-        raise SitesError(f"The border is {border} px; it must be 0 or more.")
-    if border > 0 and shape is None:
-        raise SitesError("A border was asked for without the shape of the frame; give shape=(y, x) in pixels.")
-    found = _renamed(found, class_map)
-    truth = _renamed(truth, truth_class_map)
-    if frames is not None:
-        found = found[found["frame"].isin(list(frames))].reset_index(drop=True)
-        truth = truth[truth["frame"].isin(list(frames))].reset_index(drop=True)
-        frame_list = tuple(sorted({int(frame) for frame in frames}))
+    scale = float(rule.pixel_size if rule.pixel_size is not None else _pixel_size_of(truth, found))
+    found = _renamed(found, rule.class_map)
+    truth = _renamed(truth, rule.truth_class_map)
+    if rule.frames is not None:
+        found = found[found["frame"].isin(list(rule.frames))].reset_index(drop=True)
+        truth = truth[truth["frame"].isin(list(rule.frames))].reset_index(drop=True)
+        frames = tuple(sorted({int(frame) for frame in rule.frames}))
     else:
-        frame_list = tuple(int(frame) for frame in np.union1d(found["frame"], truth["frame"]))
-    if classes is None:
-        chosen = tuple(sorted((set(truth["class"]) | set(found["class"])) - set(ignore), key=str))
+        frames = tuple(int(frame) for frame in np.union1d(found["frame"], truth["frame"]))
+    if rule.classes is None:
+        classes = tuple(sorted((set(truth["class"]) | set(found["class"])) - set(rule.ignore), key=str))
     else:
-        chosen = tuple(dict.fromkeys(classes))
-    tolerance = default_tolerance(truth, scale) if tolerance_angstrom is None else float(tolerance_angstrom)
-    if not np.isfinite(tolerance) or tolerance <= 0:
-        raise SitesError(f"The tolerance is {tolerance} angstrom; it must be a positive number.")
-    undecided = truth["class"].isin(list(ignore)).to_numpy(dtype=bool)
-    found = found[found["class"].isin(chosen)].reset_index(drop=True)
-    truth = truth[truth["class"].isin(chosen).to_numpy(dtype=bool) | undecided].reset_index(drop=True)
-    rule = {
-        "tolerance_angstrom": tolerance,
-        "pixel_size": float(scale),
-        "border": float(border),
-        "shape": None if shape is None else [int(shape[0]), int(shape[1])],
-        "class_map": dict(class_map or {}),
-        "truth_class_map": dict(truth_class_map or {}),
-        "ignore": list(ignore),
-        "classes": list(chosen),
-        "frames": list(frame_list),
-    }
-    return Matcher(found, truth, tolerance, float(scale), border, shape, tuple(ignore), chosen, frame_list, rule)
+        classes = tuple(dict.fromkeys(rule.classes))
+    tolerance = default_tolerance(truth, scale) if rule.tolerance_angstrom is None else float(rule.tolerance_angstrom)
+    undecided = truth["class"].isin(list(rule.ignore)).to_numpy(dtype=bool)
+    return Matcher(
+        found[found["class"].isin(classes)].reset_index(drop=True),
+        truth[truth["class"].isin(classes).to_numpy(dtype=bool) | undecided].reset_index(drop=True),
+        replace(rule, tolerance_angstrom=tolerance, pixel_size=scale, classes=classes, frames=frames),
+        tolerance,
+        scale,
+    )
 
 
 class Matcher:
     """The candidate pairs of two checked tables, found once, so that many thresholds can be matched quickly."""
 
     def __init__(
-        self,
-        found: pd.DataFrame,
-        truth: pd.DataFrame,
-        tolerance: float,
-        pixel_size: float,
-        border: float,
-        shape: tuple[int, int] | None,
-        ignore: tuple[str, ...],
-        classes: tuple[str, ...],
-        frames: tuple[int, ...],
-        rule: dict[str, Any],
+        self, found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule, tolerance: float, pixel_size: float
     ) -> None:
-        self.found, self.truth = found, truth
-        self.classes, self.frames, self.rule = classes, frames, rule
+        self.found, self.truth, self.rule = found, truth, rule
+        self.classes, self.frames = tuple(rule.classes or ()), tuple(rule.frames or ())
         self.tolerance = tolerance
         self.found_points = found[["y", "x"]].to_numpy(dtype=float) * pixel_size
         self.truth_points = truth[["y", "x"]].to_numpy(dtype=float) * pixel_size
@@ -222,18 +153,17 @@ class Matcher:
         self.truth_class = truth["class"].to_numpy(dtype=object)
         self.found_frame = found["frame"].to_numpy(dtype=np.int64)
         self.truth_frame = truth["frame"].to_numpy(dtype=np.int64)
-        self.undecided = np.isin(self.truth_class.astype(str), list(ignore)) if ignore else np.zeros(len(truth), bool)
-        if shape is not None and border > 0:
-            self.found_inside = inside(found, shape, border).to_numpy(dtype=bool)
-            self.truth_inside = inside(truth, shape, border).to_numpy(dtype=bool)
-        else:
-            self.found_inside = np.ones(len(found), bool)
-            self.truth_inside = np.ones(len(truth), bool)
+        self.undecided = np.isin(self.truth_class.astype(str), list(rule.ignore))
+        self.found_inside = np.ones(len(found), bool)
+        self.truth_inside = np.ones(len(truth), bool)
+        if rule.shape is not None and rule.border > 0:
+            self.found_inside = inside(found, rule.shape, rule.border).to_numpy(dtype=bool)
+            self.truth_inside = inside(truth, rule.shape, rule.border).to_numpy(dtype=bool)
         self.groups: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Pairs, Pairs]] = []
-        for frame in frames:
+        for frame in self.frames:
             here_found, here_truth = self.found_frame == frame, self.truth_frame == frame
             undecided = np.flatnonzero(here_truth & self.undecided)
-            for name in classes:
+            for name in self.classes:
                 of_found = np.flatnonzero(here_found & (self.found_class == name))
                 of_truth = np.flatnonzero(here_truth & (self.truth_class == name) & ~self.undecided)
                 edges = candidate_pairs(self.found_points[of_found], self.truth_points[of_truth], tolerance)
@@ -313,7 +243,7 @@ class Matcher:
             mistaken=self._mistaken(outcome_found == "false positive", outcome_truth == "false negative"),
             classes=self.classes,
             frames=self.frames,
-            rule=self.rule,
+            rule=self.rule.record(),
         )
 
     def _mistaken(self, spare_found: NDArray[np.bool_], spare_truth: NDArray[np.bool_]) -> pd.DataFrame:

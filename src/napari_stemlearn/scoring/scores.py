@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import NOTHING, Matches, match
+from napari_stemlearn.scoring.rule import RuleOptions
 
 ALL = "all"
 """Name of the row that counts every class together."""
@@ -58,31 +58,10 @@ def score(
     truth: pd.DataFrame,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
-    border: float = 0.0,
-    class_map: Mapping[str, str] | None = None,
-    *,
-    shape: tuple[int, int] | None = None,
-    truth_class_map: Mapping[str, str] | None = None,
-    ignore: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    frames: Sequence[int] | None = None,
+    **options: Unpack[RuleOptions],
 ) -> Scores:
     """Match found with true sites and count; parameters and errors as of `match`."""
-    return summarise(
-        match(
-            found,
-            truth,
-            tolerance_angstrom,
-            pixel_size,
-            border,
-            class_map,
-            shape=shape,
-            truth_class_map=truth_class_map,
-            ignore=ignore,
-            classes=classes,
-            frames=frames,
-        )
-    )
+    return summarise(match(found, truth, tolerance_angstrom, pixel_size, **options))
 
 
 def ratio(part: float, whole: float) -> float:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import Matcher, prepare
+from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
 from napari_stemlearn.scoring.scores import ALL, precision_recall_f1, ratio
 
 
@@ -45,15 +45,9 @@ def sweep(
     truth: pd.DataFrame,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
-    border: float = 0.0,
-    class_map: Mapping[str, str] | None = None,
     *,
-    shape: tuple[int, int] | None = None,
-    truth_class_map: Mapping[str, str] | None = None,
-    ignore: Sequence[str] = (),
-    classes: Sequence[str] | None = None,
-    frames: Sequence[int] | None = None,
     n_thresholds: int = 100,
+    **options: Unpack[RuleOptions],
 ) -> Sweep:
     """Match again at many score thresholds; the found table should come from a low threshold.
 
@@ -61,7 +55,7 @@ def sweep(
     ----------
     n_thresholds
         Every different score is a threshold where there are at most this many, else as many quantiles of the scores.
-    found, truth, tolerance_angstrom, pixel_size, border, class_map, shape, truth_class_map, ignore, classes, frames
+    found, truth, tolerance_angstrom, pixel_size, **options
         As of `match`.
 
     Raises
@@ -69,19 +63,7 @@ def sweep(
     SitesError
         If found sites have no score, or as `match`.
     """
-    matcher = prepare(
-        found,
-        truth,
-        tolerance_angstrom,
-        pixel_size,
-        border,
-        class_map,
-        shape=shape,
-        truth_class_map=truth_class_map,
-        ignore=ignore,
-        classes=classes,
-        frames=frames,
-    )
+    matcher = prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options))
     table = matcher.found
     scores = table["score"].to_numpy(dtype=float) if "score" in table else np.full(len(table), np.nan)
     missing = int(np.isnan(scores).sum())
@@ -95,7 +77,7 @@ def sweep(
         curve.insert(0, "class", name)
         curves.append(curve)
         best.append({"class": name, **_best(curve)})
-    return Sweep(pd.concat(curves, ignore_index=True), pd.DataFrame(best), matcher.rule)
+    return Sweep(pd.concat(curves, ignore_index=True), pd.DataFrame(best), matcher.rule.record())
 
 
 def _curve(matcher: Matcher, scores: NDArray[np.float64], name: str | None, n_thresholds: int) -> pd.DataFrame:
