@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
 import yaml
@@ -116,13 +116,15 @@ class Settings(BaseModel):
     def checked(cls, values: dict[str, Any]) -> Self:
         """Build from plain values, with one sentence instead of a validation report.
 
+        A section, or an entry of a list of sections, may be the name of its preset.
+
         Raises
         ------
         SettingsError
             Names the field, what is wrong and what is allowed.
         """
         try:
-            return cls(**values)
+            return cls(**with_presets(cls, values))
         except ValidationError as error:
             raise SettingsError(explain(error)) from error
 
@@ -177,6 +179,51 @@ def _extents(value: Any) -> list[tuple[float, float]]:
     return []
 
 
+def section_of(model: type[Settings], name: str) -> type[Settings] | None:
+    """Settings model of a field that is a section of its own, or a list of sections."""
+    field = model.model_fields.get(name)
+    return None if field is None else _section_in(field.annotation)
+
+
+def _section_in(annotation: Any) -> type[Settings] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
+
+
+def with_presets(model: type[Settings], values: dict[str, Any], place: str = "") -> dict[str, Any]:
+    """Replace the name of a preset by what it stands for, in every section and list of sections.
+
+    Raises
+    ------
+    SettingsError
+        Names the setting and the presets that there are.
+    """
+    done = dict(values)
+    for key, value in values.items():
+        section = section_of(model, key)
+        if section is None:
+            continue
+        annotation = model.model_fields[key].annotation
+        listed = any(get_origin(part) in (tuple, list) for part in (annotation, *get_args(annotation)))
+        if not listed:
+            done[key] = _with_preset(section, value, f"{place}{key}")
+        elif isinstance(value, (list, tuple)):
+            done[key] = [_with_preset(section, entry, f"{place}{key}.{number}") for number, entry in enumerate(value)]
+    return done
+
+
+def _with_preset(section: type[Settings], value: Any, place: str) -> Any:
+    if isinstance(value, str) and len(section.presets) > 1:
+        try:
+            return section.preset(value).record()
+        except SettingsError as error:
+            raise SettingsError(f"Setting {place}: {error}") from error
+    if isinstance(value, dict):
+        return with_presets(section, value, f"{place}.")
+    return value
+
+
 def explain(error: ValidationError) -> str:
     """Turn a pydantic report into one sentence about its first fault."""
     first = error.errors()[0]
@@ -189,6 +236,10 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return f"Setting {place + ': ' if place else ''}{message}."
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"Setting {place} is {first['input']!r}; it must be a section of 'name: value' settings."
+    if kind in ("list_type", "tuple_type"):
+        return f"Setting {place} is {first['input']!r}; it must be a list."
     return f"Setting {place} is {first['input']!r}: {message[0].lower()}{message[1:]}."
 
 

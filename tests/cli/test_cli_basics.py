@@ -18,6 +18,7 @@ from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.structures.settings import StructureSettings
 
 SCRIPT = Path(sys.executable).with_name("stemlearn")
 
@@ -137,6 +138,27 @@ def test_settings_override_each_other_in_order(tmp_path: Path) -> None:
 def test_bad_settings_are_one_sentence(refused, assignment: str, words: str) -> None:  # type: ignore[no-untyped-def]
     assert words in refused("simulate", "out", "--set", assignment)
     assert not Path("out").exists()
+
+
+def test_presets_by_name_within_lists(refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from napari_stemlearn.cli.settings_options import chosen_settings
+
+    file = tmp_path / "settings.yaml"
+    file.write_text("structures: [{structure: wse2, weight: 3}, {structure: graphene}]\n")
+    chosen = chosen_settings(SegmentationSettings, preset="tiny", file=file, assignments=["structures.1.weight=2"])
+    assert [part.structure for part in chosen.structures] == [
+        StructureSettings.preset("wse2"),
+        StructureSettings.preset("graphene"),
+    ]
+    assert [part.weight for part in chosen.structures] == [3, 2]
+    single = chosen_settings(SegmentationSettings, assignments=["structures=[{structure: wse2, weight: 2}]"])
+    assert single.structures[0].structure == StructureSettings.preset("wse2")
+    assert refused("train", "--set", "structures=[{structure: wse}]").startswith(
+        "Setting structures.0.structure: StructureSettings has no preset 'wse'; choose one of default, "
+    )
+    assert "structures.0 is 'wse2'; it must be a section" in refused("train", "--set", "structures=[wse2]")
+    assert refused("train", "--set", "structures=wse2") == "Setting structures is 'wse2'; it must be a list."
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_bad_settings_files(refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

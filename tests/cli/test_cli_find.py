@@ -61,6 +61,15 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "models" / "random"
 
 
+def test_models_of_a_further_folder(stemlearn, refused, images, model) -> None:  # type: ignore[no-untyped-def]
+    result = stemlearn("find", "one.tif", "--model", "random", "--folder", model.parent, "--out", "sites.csv")
+    assert result.exit_code == 0, result.stderr
+    assert set(read_sidecar(Path("sites.csv")).classes) == {"vacancy1", "antisite"}
+    sentence = refused("find", "one.tif", "--model", "other", "--folder", model.parent, "--out", "none.csv")
+    assert sentence.startswith("There is no model 'other'")
+    assert "random" in sentence
+
+
 def test_find_then_score(stemlearn, images) -> None:  # type: ignore[no-untyped-def]
     y, x = images
     result = stemlearn("find", "one.tif", "--model", "log", "--out", "sites.csv")

@@ -96,3 +96,29 @@ def test_a_field_may_be_called_name():
 def test_large_bounds_are_written_out():
     with pytest.raises(SettingsError, match="at most 1000000"):
         Named.checked({"count": 2_000_000})
+
+
+class Microscope(Settings):
+    probe: Probe = Probe()
+    others: tuple[Probe, ...] = ()
+
+
+def test_sections_and_entries_of_lists_take_names_of_presets():
+    settings = Microscope.checked({"probe": "sharp", "others": ["sharp", {"repeats": 2}]})
+    assert settings.probe == settings.others[0] == Probe.preset("sharp")
+    assert settings.others[1].repeats == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"others": ["blunt"]}, "Setting others.0: Probe has no preset 'blunt'; choose one of default, sharp."),
+        ({"others": [3]}, "Setting others.0 is 3; it must be a section of 'name: value' settings."),
+        ({"others": "sharp"}, "Setting others is 'sharp'; it must be a list."),
+        ({"others": 3}, "Setting others is 3; it must be a list."),
+    ],
+)
+def test_what_is_no_section_is_one_sentence(values, sentence):
+    with pytest.raises(SettingsError) as caught:
+        Microscope.checked(values)
+    assert str(caught.value).startswith(sentence)

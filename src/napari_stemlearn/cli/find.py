@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from napari_stemlearn.cli.models import FolderOption
 from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
 
 
 def find(
     images: Annotated[list[Path], typer.Argument(help="Micrographs: dm3, dm4, emd, ser, mrc, hspy, zspy or tif.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model, or 'log' for no network.")],
+    folder: FolderOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="CSV file, or a folder for one CSV an image; default: CSV on stdout."),
@@ -63,6 +65,7 @@ def find(
         title=int(title) if title is not None and title.isdigit() else title,
         device=device,
         maps=maps,
+        folders=tuple(map(str, folder or ())),
     )
     asked: list[bool] = []
     with tempfile.TemporaryDirectory() as scratch, stop_on_interrupt(lambda: asked.append(True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -60,11 +60,13 @@ def chosen_settings(
     SettingsError
         Names the setting, what is wrong and what is allowed.
     """
+    from napari_stemlearn.settings import with_presets
+
     record = (base or _from_preset_and_file(model, preset, file)).record()
     for assignment in assignments or []:
         keys, value = _parsed(assignment)
         _assign(record, keys, value, assignment)
-        record = _with_presets(model, record)
+        record = with_presets(model, record)
     for key, value in (changes or {}).items():
         if value is not None:
             _assign(record, key.split("."), value, key)
@@ -78,24 +80,13 @@ def _from_preset_and_file(model: type[Model], preset: str, file: Path | None) ->
     values = copy.deepcopy(model.presets[preset])
     if file is not None:
         values = _merged(model, values, read_yaml(file))
-    return model.checked(_with_presets(model, values))
-
-
-def section_of(model: type[Any], name: str) -> type[Settings] | None:
-    """Settings model of a field that is a section of its own."""
-    from napari_stemlearn.settings import Settings
-
-    field = model.model_fields.get(name)
-    if field is None:
-        return None
-    for candidate in (field.annotation, *get_args(field.annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, Settings):
-            return candidate
-    return None
+    return model.checked(values)
 
 
 def _merged(model: type[Any], base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Lay `changes` over `base`: sections are merged, everything else is replaced."""
+    from napari_stemlearn.settings import section_of
+
     merged = dict(base)
     for key, value in changes.items():
         section = section_of(model, key)
@@ -104,20 +95,6 @@ def _merged(model: type[Any], base: dict[str, Any], changes: dict[str, Any]) -> 
         else:
             merged[key] = value
     return merged
-
-
-def _with_presets(model: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Replace the name of a preset by what it stands for, in every section."""
-    done = dict(values)
-    for key, value in values.items():
-        section = section_of(model, key)
-        if section is None:
-            continue
-        if isinstance(value, str):
-            done[key] = section.preset(value).record()
-        elif isinstance(value, dict):
-            done[key] = _with_presets(section, value)
-    return done
 
 
 def _parsed(assignment: str) -> tuple[list[str], Any]:

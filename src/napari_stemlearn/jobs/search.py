@@ -41,6 +41,8 @@ class Request:
         ``auto``, ``cpu``, ``cuda:0``, ``mps``.
     maps
         Whether to write the score maps.
+    folders
+        Further folders of models to look for `model` in.
     """
 
     images: tuple[str, ...]
@@ -49,6 +51,7 @@ class Request:
     title: int | str | None = None
     device: str = "auto"
     maps: bool = False
+    folders: tuple[str, ...] = ()
 
 
 def find_in_files(
@@ -69,7 +72,8 @@ def find_in_files(
         If `inputs` do not make a `Request`.
     """
     try:
-        request = Request(**{**inputs, "images": tuple(str(path) for path in inputs["images"])})
+        paths = {"images": inputs["images"], "folders": inputs.get("folders", ())}
+        request = Request(**{**inputs, **{name: tuple(map(str, given)) for name, given in paths.items()}})
     except (TypeError, KeyError) as error:
         raise JobError(f"A search needs images and model as inputs: {error}.") from error
     result = Path(folder) / "result"
@@ -216,7 +220,7 @@ def _loaded(request: Request) -> tuple[Any, tuple[str, str, float | None]]:
     from napari_stemlearn.models.device import device_name, memory_free_gb
     from napari_stemlearn.models.store import load_model
 
-    model = load_model(request.model, request.device)
+    model = load_model(request.model, request.device, folders=request.folders)
     return model, (str(model.device), device_name(model.device), memory_free_gb(model.device))
 
 
