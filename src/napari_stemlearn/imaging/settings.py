@@ -248,6 +248,36 @@ class ImagingSettings(Settings):
             "scan": {"shear": "normal(0.01, 0.01)", "scale_y": "normal(1.01, 0.01)", "line_jitter_x": 0.2},
             "detector": {"dose": None, "current": "normal(30, 1)", "dwell_time": 20.0, "bits": 16, "stretch": True},
         },
+        "to_translate": {
+            "probe": {
+                "beam_energy": 80.0,
+                "convergence_semiangle": 25.0,
+                "source_fwhm": "uniform(0.7, 1.2)",
+                "C10": "normal(0, 20)",
+                "C12": "normal(0, 15)",
+                "phi12": "uniform(0, 180)",
+                "C21": "normal(0, 300)",
+                "phi21": "uniform(0, 360)",
+                "C23": "normal(0, 250)",
+                "phi23": "uniform(0, 120)",
+                "C30": "normal(3000, 3000)",
+            },
+            "scan": {
+                "drift_y": "normal(0, 1)",
+                "drift_x": "normal(0, 1)",
+                "shear": "normal(0, 0.01)",
+                "scale_y": "normal(1, 0.01)",
+                "line_jitter_x": "uniform(0, 0.12)",
+                "wobble": "uniform(0, 0.2)",
+            },
+            "contamination": {
+                "thickness": "uniform(0, 15)",
+                "coverage": "uniform(0.2, 1)",
+                "correlation_length": "log_uniform(10, 100)",
+            },
+            # noise, after-glow and flicker are what a generator learns from the day's images
+            "detector": {"counting_noise": False},
+        },
         "varied": {
             "probe": {
                 "beam_energy": "choice(60, 80, 200)",

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
+from napari_stemlearn.learning.augmentation import blur
 from napari_stemlearn.learning.checkpoints import (
     checkpoint_path,
     make_checkpoint_folder,
@@ -49,7 +50,11 @@ class Networks(nn.Module):
     def __init__(self, settings: CycleGANSettings) -> None:
         super().__init__()
         record, critic = settings.generator.network_record(), settings.critic
-        self.generators = nn.ModuleDict({name: build_generator(record) for name in NAMES})
+        # simulations hold no chance that a generator would have to make up
+        back = {**record, "noise_channels": 0} if "noise_channels" in record else record
+        self.generators = nn.ModuleDict(
+            {name: build_generator(wanted) for name, wanted in zip(NAMES, (record, back), strict=True)}
+        )
         self.critics = nn.ModuleDict(
             {name: PatchCritic(critic.width, critic.layers, critic.norm) for name in ("experiment", "simulation")}
         )
@@ -140,14 +145,11 @@ class Trainer:
             for name, images in translated.items():
                 for part, logits in self._critics_of(name, images):
                     parts[part] = parts[part] + self._toward(logits, 1.0)
-            parts["cycle"] = functional.l1_loss(cycled[0].float(), simulated) + functional.l1_loss(
-                cycled[1].float(), measured
-            )
+            parts["cycle"] = self._apart(cycled[0], simulated) + self._apart(cycled[1], measured)
             if weights.identity:
-                distance = functional.l1_loss if weights.identity_norm == "l1" else functional.mse_loss
-                parts["identity"] = distance(generators["to_experiment"](measured).float(), measured) + distance(
-                    generators["to_simulation"](simulated).float(), simulated
-                )
+                parts["identity"] = self._apart(
+                    generators["to_experiment"](measured), measured, weights.identity_norm
+                ) + self._apart(generators["to_simulation"](simulated), simulated, weights.identity_norm)
         total = sum((getattr(weights, name) * part for name, part in parts.items()), simulated.new_zeros(()))
         self.optimisers["generators"].zero_grad(set_to_none=True)
         total.backward()
@@ -174,6 +176,12 @@ class Trainer:
         losses = {name: float(part.detach()) for name, part in parts.items()}
         return {"generators": float(total.detach()), "critics": float(judged.detach()), **losses}
 
+    def _apart(self, image: Tensor, before: Tensor, norm: str = "l1") -> Tensor:
+        """Distance of what noise leaves alone: both are smoothed before they are compared."""
+        sigma = self.settings.weights.smoothing / self.experiment.pixel_size
+        distance = functional.l1_loss if norm == "l1" else functional.mse_loss
+        return distance(blur(image.float(), sigma), blur(before, sigma))
+
     @torch.no_grad()
     def _keep_average(self) -> None:
         """Average of the generator's weights: what is kept is steadier than what is learnt."""
@@ -191,6 +199,7 @@ class Trainer:
             experiment_levels=self.experiment.grey_levels,
             pixel_size=self.experiment.pixel_size,
             noise=self.settings.simulation_noise,
+            settings=self.settings,
             device=self.device,
         )
 

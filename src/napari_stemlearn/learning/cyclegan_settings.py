@@ -15,8 +15,10 @@ from napari_stemlearn.structures.settings import StructureSettings
 class GeneratorSettings(Settings):
     """The two generators."""
 
-    kind: Literal["resnet", "unet"] = Field(
-        "resnet", description="resnet: residual blocks with resize-convolution; unet: as published."
+    kind: Literal["noise_shaping", "resnet", "unet"] = Field(
+        "noise_shaping",
+        description="noise_shaping: learns the change of the image and shapes fresh noise; resnet: residual blocks with "
+        "resize-convolution; unet: as published.",
     )
     width: int = quantity(24, "1", "Channels of the finest level.", minimum=1, maximum=512)
     blocks: int = quantity(4, "1", "Residual blocks (resnet).", minimum=1, maximum=32)
@@ -25,15 +27,15 @@ class GeneratorSettings(Settings):
     norm: Literal["none", "instance"] = Field(
         "none", description="Normalisation (resnet); 'none' translates a crop as it translates the whole image."
     )
-    noise_channels: int = quantity(
-        1, "1", "Channels of fresh noise beside the image (resnet).", minimum=0, maximum=16, advanced=True
-    )
+    noise_channels: int = quantity(4, "1", "Channels of fresh noise (not unet).", minimum=0, maximum=16, advanced=True)
     residual: bool = Field(True, description="Learn the change of the image (resnet): positions stay from the start.")
     dropout: float = quantity(0.5, "1", "Dropout (unet).", minimum=0, maximum=0.9, advanced=True)
 
     def network_record(self) -> dict[str, Any]:
         """Record for `networks.generators.build_generator`."""
-        names: tuple[str, ...] = ("width", "blocks", "halvings", "norm", "noise_channels", "residual")
+        names: tuple[str, ...] = ("width", "blocks", "noise_channels")
+        if self.kind == "resnet":
+            names = ("width", "blocks", "halvings", "norm", "noise_channels", "residual")
         if self.kind == "unet":
             names = ("width", "levels", "dropout")
         return {"kind": self.kind, **{name: getattr(self, name) for name in names}}
@@ -44,7 +46,9 @@ class CriticSettings(Settings):
 
     width: int = quantity(32, "1", "Channels after the first convolution.", minimum=1, maximum=512)
     layers: int = quantity(3, "1", "Halvings; 3 judges patches of 70 by 70 pixels.", minimum=1, maximum=6)
-    norm: Literal["instance", "spectral", "none"] = Field("instance", description="Normalisation of the critics.")
+    norm: Literal["instance", "spectral", "none"] = Field(
+        "spectral", description="Normalisation of the critics; 'instance' makes them blind to the level of noise."
+    )
     fourier: bool = Field(True, description="Whether critics judge the Fourier amplitudes as well.")
     spectrum: Literal["standard", "paper"] = Field(
         "standard", description="standard: windowed, centred, each frequency standardised; paper: log power as it is."
@@ -59,6 +63,14 @@ class LossWeights(Settings):
     cycle: float = quantity(10.0, "1", "There and back again: absolute difference.", minimum=0)
     identity: float = quantity(2.0, "1", "An image that has the look already stays as it is.", minimum=0)
     identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
+    smoothing: float = quantity(
+        0.5,
+        "angstrom",
+        "Standard deviation of the Gaussian that smooths both images before the cycle and identity parts compare them: "
+        "noise cannot come back as it was.",
+        minimum=0,
+        maximum=10,
+    )
     target: Literal["lsgan", "sigmoid"] = Field(
         "lsgan", description="Least squares on the logits (Mao et al., ICCV 2017), or on their sigmoid as published."
     )
@@ -81,9 +93,10 @@ class SurvivalSettings(Settings):
 
 
 PAPER: dict[str, Any] = {
+    "imaging": ImagingSettings.presets["paper"],
     "generator": {"kind": "unet", "width": 64, "levels": 8},
-    "critic": {"width": 64, "spectrum": "paper"},
-    "weights": {"cycle": 5.0, "identity": 5.0, "identity_norm": "l2", "target": "sigmoid"},
+    "critic": {"width": 64, "norm": "instance", "spectrum": "paper"},
+    "weights": {"cycle": 5.0, "identity": 5.0, "identity_norm": "l2", "smoothing": 0.0, "target": "sigmoid"},
     "crop": 256,
     "batch_size": 32,
     "steps": 12000,
@@ -95,13 +108,14 @@ PAPER: dict[str, Any] = {
 }
 
 QUICK: dict[str, Any] = {
-    "generator": {"width": 16, "blocks": 2},
+    "generator": {"width": 16, "blocks": 3},
     "critic": {"width": 16},
     "crop": 96,
     "batch_size": 4,
-    "steps": 1500,
+    "steps": 1200,
+    "learning_rate": 5e-4,
     "every": 150,
-    "simulations": 24,
+    "simulations": 64,
 }
 
 TINY: dict[str, Any] = {
@@ -147,12 +161,12 @@ class CycleGANSettings(Settings):
         description="Specimens of the simulations.",
     )
     imaging: ImagingSettings = Field(
-        default_factory=ImagingSettings,
-        description="Microscope of the simulations; its pixel size is set to the experiment's.",
+        default_factory=lambda: ImagingSettings.preset("to_translate"),
+        description="Microscope of the simulations, best without noise; its pixel size is set to the experiment's.",
     )
     simulations: int = quantity(64, "1", "Simulated images to draw crops from.", minimum=1, maximum=100_000)
     simulation_noise: float = quantity(
-        0.1, "1", "Noise added to simulations (range -1 to 1), so that there is chance to shape.", minimum=0, maximum=2
+        0.05, "1", "Noise added to simulations (range -1 to 1), so that there is chance to shape.", minimum=0, maximum=2
     )
     generator: GeneratorSettings = Field(default_factory=GeneratorSettings, description="Generators.")
     critic: CriticSettings = Field(default_factory=CriticSettings, description="Critics.")
@@ -177,7 +191,8 @@ class CycleGANSettings(Settings):
 
     @model_validator(mode="after")
     def _crop_fits(self) -> CycleGANSettings:
-        multiple = 2 ** (self.generator.levels if self.generator.kind == "unet" else self.generator.halvings)
+        halvings = {"noise_shaping": 1, "resnet": self.generator.halvings, "unet": self.generator.levels}
+        multiple = 2 ** halvings[self.generator.kind]
         if self.crop % multiple:
             raise ValueError(f"crop is {self.crop}; this generator needs a multiple of {multiple} pixels")
         return self

@@ -48,6 +48,7 @@ from napari_stemlearn.learning.device import (
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_workers, open_source
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.starting_weights import take_weights
 from napari_stemlearn.learning.targets import Targets, draw_targets
 from napari_stemlearn.learning.validation import Validation, card_scores, evaluate, loss_of
 from napari_stemlearn.models.card import ModelCard, NormalisationRecord
@@ -113,6 +114,8 @@ class _Training:
         self.fabric = Fabric(accelerator=self.device.type, devices=devices, precision=self.precision)  # type: ignore[arg-type]
         torch.manual_seed(settings.seed)
         self.network = ResidualUNet(1, len(settings.targets.classes), **settings.network.model_dump())
+        if settings.start_from:
+            take_weights(self.network, settings)
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedNetwork(self.network, settings.optimisation.ema)
         fused = self.device.type in ("cuda", "cpu")

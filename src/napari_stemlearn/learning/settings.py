@@ -176,9 +176,10 @@ class ValidationSettings(Settings):
     )
     tolerance: float = quantity(0.6, "angstrom", "Largest distance of a found site from a true one.", minimum=0.01)
     border: float = quantity(2.0, "angstrom", "Sites nearer to the rim do not count.", minimum=0)
-    held_out_style: Literal["imaging", "worn_microscope", "soft_detector", "harsh_export"] = Field(
+    held_out_style: Literal["imaging", "unchanged", "worn_microscope", "soft_detector", "harsh_export"] = Field(
         "worn_microscope",
-        description="A named transformation of the images, or the imaging settings given below.",
+        description="A named transformation of the images, or the imaging settings given below; 'unchanged' takes other "
+        "images of the same style, for a network that is meant for the one look that it learns from.",
     )
     held_out_imaging: ImagingSettings | None = Field(
         None, description="How images of the held-out style are taken; empty takes those of the training."
@@ -202,6 +203,15 @@ class DataSettings(Settings):
     held_out_fraction: float = quantity(
         0.2, "1", "Stored set: part of the images kept for validation.", minimum=0.01, maximum=0.9
     )
+    generator: str = Field(
+        "",
+        description="Simulation: folder of a trained generator; it simulates what it learnt from and gives it the look "
+        "of its day.",
+    )
+    translated: float = quantity(
+        1.0, "1", "With a generator: part of the images that it translates; the others are simulated as set.", minimum=0,
+        maximum=1,
+    )  # fmt: skip
     workers: int = quantity(
         -1, "1", "Processes that make images; 0 makes them in between, -1 takes what this computer can.", minimum=-1,
         maximum=256, advanced=True,
@@ -211,6 +221,8 @@ class DataSettings(Settings):
     def _folder_is_given(self) -> DataSettings:
         if self.source == "folder" and not self.folder:
             raise ValueError("source 'folder' needs the folder of the stored set")
+        if self.source == "folder" and self.generator:
+            raise ValueError("a generator translates simulations; with source 'folder' leave it empty")
         return self
 
 
@@ -261,6 +273,9 @@ class SegmentationSettings(Settings):
     )
     acquisition_pixel_size: Drawn = quantity(
         0.2, "angstrom", "Pixel size at which images are taken, before they are resampled.", minimum=0.01, maximum=2
+    )
+    start_from: str = Field(
+        "", description="Model whose weights it starts from, by name or folder; it needs the same network and classes."
     )
     targets: TargetSettings = Field(default_factory=TargetSettings, description="What is marked.")
     normalisation: NormalisationSettings = Field(

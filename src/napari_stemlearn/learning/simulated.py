@@ -9,6 +9,7 @@ from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.translated import TranslatedCrops
 from napari_stemlearn.models.resampling import resample, scale_positions
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
@@ -25,6 +26,7 @@ class SimulatedCrops:
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
+        self._translated = TranslatedCrops(settings) if settings.data.generator else None
         weights = np.array([part.weight for part in settings.structures])
         self._chances = weights / weights.sum()
         self._structures: dict[tuple[int, str], StructureSettings] = {}
@@ -32,11 +34,17 @@ class SimulatedCrops:
     @property
     def pixel_size_range(self) -> tuple[float, float]:
         """Smallest and largest pixel size in angstrom at which images are simulated."""
-        return self.settings.acquisition_range()
+        if self._translated is None:
+            return self.settings.acquisition_range()
+        low, high = self.settings.acquisition_range() if self.settings.data.translated < 1 else (np.inf, 0.0)
+        size = self._translated.pixel_size_range[0]
+        return min(low, size), max(high, size)
 
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Simulate a crop at a drawn pixel size and resample it to that of the training."""
         settings = self.settings
+        if self._translated and (stream in (HELD_OUT, THRESHOLDS) or rng.random() < settings.data.translated):
+            return self._translated.crop(rng, size, stream=stream)
         held_out = settings.validation.held_out_imaging if stream in (HELD_OUT, THRESHOLDS) else None
         acquired = draw(settings.acquisition_pixel_size, rng, 0.01, 2.0)
         side = acquired_side(size, acquired, settings.pixel_size)

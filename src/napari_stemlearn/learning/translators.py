@@ -37,6 +37,8 @@ class Translator:
         Of the experiment in angstrom; simulations must have it.
     noise
         Standard deviation of the noise added to the simulation, in the network's grey levels (-1 to 1).
+    settings
+        With which it was trained: what it has learnt to translate.
     device
         Where the network lies.
     """
@@ -46,6 +48,7 @@ class Translator:
     experiment_levels: GreyLevels
     pixel_size: float
     noise: float
+    settings: CycleGANSettings
     device: torch.device
 
     def translate(self, image: NDArray[np.floating], rng: np.random.Generator | None = None) -> NDArray[np.float32]:
@@ -66,17 +69,19 @@ class Translator:
     ) -> NDArray[np.float32]:
         """Translate simulated images (n, y, x)."""
         self.network.eval()
-        if rng is not None:
-            torch.manual_seed(int(rng.integers(2**31)))
-        done = []
-        for image in images:
-            levels = torch.from_numpy(self.simulation_levels.scaled(np.asarray(image)))[None, None]
-            if self.noise:
-                levels = levels + self.noise * torch.randn(levels.shape)
-            padded = pad_to_multiple(levels.to(self.device), self.network.multiple)  # type: ignore[arg-type]
-            translated = self.network(padded)[0, 0, : image.shape[0], : image.shape[1]]
-            done.append(self.experiment_levels.restored(translated.float().cpu().numpy()))
-        return np.stack(done)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices, enabled=rng is not None):
+            if rng is not None:
+                torch.manual_seed(int(rng.integers(2**31)))
+            return np.stack([self._translated(np.asarray(image)) for image in images])
+
+    def _translated(self, image: NDArray[np.floating]) -> NDArray[np.float32]:
+        levels = torch.from_numpy(self.simulation_levels.scaled(image))[None, None]
+        if self.noise:
+            levels = levels + self.noise * torch.randn(levels.shape)
+        padded = pad_to_multiple(levels.to(self.device), self.network.multiple)  # type: ignore[arg-type]
+        translated = self.network(padded)[0, 0, : image.shape[0], : image.shape[1]]
+        return self.experiment_levels.restored(translated.float().cpu().numpy())
 
 
 def save_translator(folder: Path, translator: Translator, settings: CycleGANSettings, measured: dict[str, Any]) -> Path:
@@ -117,9 +122,11 @@ def load_translator(folder: str | Path, device: str = "auto") -> Translator:
         tensors, _ = read_checkpoint(folder / WEIGHTS)
         network.load_state_dict(tensors)
         levels = [GreyLevels(**card[f"{side}_levels"]) for side in ("simulation", "experiment")]
+        settings = CycleGANSettings.checked(card["settings"])
         chosen = choose_device(device)
         network.eval().requires_grad_(False).to(chosen)
-        return Translator(network, levels[0], levels[1], float(card["pixel_size"]), float(card["noise"]), chosen)
+        sizes = float(card["pixel_size"]), float(card["noise"])
+        return Translator(network, levels[0], levels[1], *sizes, settings, chosen)
     except FileNotFoundError:
         raise ModelError(f"There is no generator in {folder}.") from None
     except (ValueError, KeyError, TypeError, RuntimeError) as error:

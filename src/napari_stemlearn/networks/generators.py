@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_stemlearn.networks.noise_shaping import NoiseShapingGenerator
+
 
 def _norm(kind: str, channels: int) -> nn.Module:
     """Instance normalisation without learnt scale, as CycleGAN has it, or nothing."""
@@ -177,6 +179,10 @@ class ResNetGenerator(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         if residual:
+            for module in self.modules():
+                if isinstance(module, _ResidualBlock) and norm == "none":
+                    # without this the first steps are so large that units die
+                    module.body[-2].weight.data.mul_(0.1)  # type: ignore[operator, union-attr]
             # the first translation is the identity: nothing has moved yet
             nn.init.zeros_(layers[-1].weight)  # type: ignore[arg-type]
 
@@ -196,7 +202,11 @@ class ResNetGenerator(nn.Module):
         return {"kind": "resnet", **{name: getattr(self, name) for name in names}}
 
 
-def build_generator(record: dict[str, int | float | str | bool]) -> UNetGenerator | ResNetGenerator:
+Generator = UNetGenerator | ResNetGenerator | NoiseShapingGenerator
+"""All kinds of generators."""
+
+
+def build_generator(record: dict[str, int | float | str | bool]) -> Generator:
     """Build a generator from its record.
 
     Raises
@@ -206,7 +216,11 @@ def build_generator(record: dict[str, int | float | str | bool]) -> UNetGenerato
     """
     values = dict(record)
     kind = values.pop("kind", "resnet")
-    kinds: dict[str, type[UNetGenerator] | type[ResNetGenerator]] = {"unet": UNetGenerator, "resnet": ResNetGenerator}
+    kinds: dict[str, type[Generator]] = {
+        "unet": UNetGenerator,
+        "resnet": ResNetGenerator,
+        "noise_shaping": NoiseShapingGenerator,
+    }
     if kind not in kinds:
         raise ValueError(f"generator kind is {kind!r}; allowed: {', '.join(kinds)}")
     try:

@@ -1,0 +1,35 @@
+"""Weights of a trained model as the start of another training."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.models.store import load_model
+
+
+def take_weights(network: nn.Module, settings: SegmentationSettings) -> None:
+    """Put the weights of the model `settings.start_from` into a network of the same architecture.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    TrainingError
+        If it is another network, or marks other classes.
+    """
+    model = load_model(settings.start_from, "cpu")
+    wanted = list(settings.targets.classes)
+    if list(model.card.classes) != wanted:
+        raise TrainingError(
+            f"The model '{settings.start_from}' marks {', '.join(model.card.classes)}; a training that starts from it "
+            f"needs the same classes in the same order, not {', '.join(wanted)}."
+        )
+    try:
+        network.load_state_dict(model.network.state_dict())
+    except RuntimeError:
+        has = ", ".join(f"{name} {value}" for name, value in model.card.network.items() if name != "kind")
+        raise TrainingError(
+            f"The model '{settings.start_from}' is another network than the settings describe; it has {has}."
+        ) from None

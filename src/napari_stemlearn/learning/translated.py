@@ -1,0 +1,57 @@
+"""Labelled crops that a trained generator gives the look of its day, made on the spot."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from napari_stemlearn.imaging.simulate import simulate_batch
+from napari_stemlearn.learning.crops import Crop, acquired_side
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.simulation_pool import drawn_structure
+from napari_stemlearn.learning.translators import load_translator
+from napari_stemlearn.models.resampling import resample, scale_positions
+from napari_stemlearn.structures.build import build
+
+
+class TranslatedCrops:
+    """Simulates what a generator learnt from, at its pixel size, and translates it.
+
+    Parameters
+    ----------
+    settings
+        Of the training; `data.generator` names the generator's folder.
+
+    Raises
+    ------
+    ModelError
+        If there is no generator, or it cannot be loaded.
+    """
+
+    def __init__(self, settings: SegmentationSettings) -> None:
+        self.settings = settings
+        # worker processes share the cores; the network's device is busy with learning
+        self.translator = load_translator(settings.data.generator, "cpu")
+
+    @property
+    def pixel_size_range(self) -> tuple[float, float]:
+        """The generator's pixel size, twice."""
+        return self.translator.pixel_size, self.translator.pixel_size
+
+    def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
+        """Simulate, translate and resample a crop to the pixel size of the training."""
+        translator, wanted = self.translator, self.settings.pixel_size
+        acquired = translator.pixel_size
+        # whole images of the pool are translated; a crop of one must not know that it ends here
+        side = acquired_side(size, acquired, wanted)
+        simulated = translator.settings
+        extent = side * acquired
+        structure = drawn_structure(simulated.structures, rng).model_copy(update={"field_of_view": (extent, extent)})
+        imaging = simulated.imaging.model_copy(update={"shape": (side, side), "pixel_size": acquired})
+        specimen_seed, imaging_seed = (int(seed) for seed in rng.integers(2**31, size=2))
+        batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
+        translated = torch.from_numpy(translator.translate(batch.images[0].numpy(), rng))
+        image = resample(translated, acquired, wanted)[:size, :size].contiguous()
+        sites = (batch.column_sites[0], batch.defect_sites[0])
+        y, x = scale_positions(np.concatenate([of.positions for of in sites]), acquired, wanted).T
+        return Crop(image, [name for of in sites for name in of.classes], y, x)
