@@ -17,8 +17,8 @@ class GeneratorSettings(Settings):
 
     kind: Literal["noise_shaping", "resnet", "unet"] = Field(
         "noise_shaping",
-        description="noise_shaping: learns the change of the image and shapes fresh noise; resnet: residual blocks with "
-        "resize-convolution; unet: as published.",
+        description="noise_shaping: learns the change of the image and shapes fresh noise; resnet: residual blocks "
+        "with resize-convolution; unet: as published.",
     )
     width: int = quantity(24, "1", "Channels of the finest level.", minimum=1, maximum=512)
     blocks: int = quantity(4, "1", "Residual blocks (resnet).", minimum=1, maximum=32)

@@ -178,8 +178,8 @@ class ValidationSettings(Settings):
     border: float = quantity(2.0, "angstrom", "Sites nearer to the rim do not count.", minimum=0)
     held_out_style: Literal["imaging", "unchanged", "worn_microscope", "soft_detector", "harsh_export"] = Field(
         "worn_microscope",
-        description="A named transformation of the images, or the imaging settings given below; 'unchanged' takes other "
-        "images of the same style, for a network that is meant for the one look that it learns from.",
+        description="A named transformation of the images, or the imaging settings given below; 'unchanged' takes "
+        "other images of the same style, for a network that is meant for the one look that it learns from.",
     )
     held_out_imaging: ImagingSettings | None = Field(
         None, description="How images of the held-out style are taken; empty takes those of the training."
@@ -209,9 +209,12 @@ class DataSettings(Settings):
         "of its day.",
     )
     translated: float = quantity(
-        1.0, "1", "With a generator: part of the images that it translates; the others are simulated as set.", minimum=0,
+        1.0,
+        "1",
+        "With a generator: part of the images that it translates; the others are simulated as set.",
+        minimum=0,
         maximum=1,
-    )  # fmt: skip
+    )
     workers: int = quantity(
         -1, "1", "Processes that make images; 0 makes them in between, -1 takes what this computer can.", minimum=-1,
         maximum=256, advanced=True,
