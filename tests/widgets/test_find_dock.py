@@ -19,6 +19,7 @@ from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import FindDock
 from napari_stemlearn.widgets.layers import about, add_sites, our_layers, sites_from_layer
+from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 
@@ -72,6 +73,40 @@ def answer_with(dock, messages):
 def run(qtbot, dock):
     dock.find_button.button.click()
     qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+
+
+# --- the model that is chosen -----------------------------------------------------------------------------------------
+
+
+def test_the_first_model_finds_defects_and_each_project_remembers_its_own(qtbot, monkeypatch, tmp_path):
+    docks = []
+
+    def shown():
+        docks.append(FindDock(ViewerModel()))
+        qtbot.addWidget(docks[-1])
+        return docks[-1].model
+
+    first = shown()
+    assert first.name == "tmd-defects"
+    first.box.setCurrentIndex(first.box.findText("columns"))
+    first.box.activated.emit(first.box.currentIndex())
+    assert shown().name == "columns"
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "another project"))
+    other = shown()
+    assert other.name == "tmd-defects"
+    other.choose("log")
+    assert shown().name == "log"
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    shared_project().changed.emit()
+    assert other.name == "columns"
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_remembered_model_that_is_gone_is_forgotten(qtbot, tmp_path):
+    shared_project().remember_model("deleted")
+    dock = FindDock(ViewerModel())
+    qtbot.addWidget(dock)
+    assert dock.model.name == "tmd-defects"
 
 
 # --- what is missing is said ------------------------------------------------------------------------------------------

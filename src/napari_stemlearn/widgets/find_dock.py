@@ -98,7 +98,7 @@ class FindDock(Dock):
         self._device_name = "cpu"
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
         self.pixel_size = PixelSizeRow()
-        self.model = ModelChooser(lambda: [shared_project().models])
+        self.model = ModelChooser(lambda: [shared_project().models], shared_project())
         self.this_frame = QRadioButton("this frame")
         self.all_frames = QRadioButton("all frames")
         self.frames = QWidget()

@@ -17,10 +17,13 @@ from napari_stemlearn.widgets.search_child import CLASSICAL
 
 if TYPE_CHECKING:
     from napari_stemlearn.models.store import ModelEntry
+    from napari_stemlearn.widgets.project import Project
 
 CLASSICAL_TEXT = "classical (LoG and Gaussian fits)"
 CLASSICAL_CLASS = "column"
 CLASSICAL_WORDS = "Finds every bright column, without training. It knows no defects."
+FIRST = "tmd-defects"
+"""What is chosen before anything was ever chosen."""
 ORIGINS = {"shipped": "", "user": "yours", "given": "of this project"}
 
 
@@ -31,13 +34,21 @@ class ModelChooser(QWidget):
     ----------
     folders
         Gives further folders of models.
+    project
+        Remembers the chosen model; None remembers nothing.
     """
 
     changed = Signal()
 
-    def __init__(self, folders: Callable[[], Sequence[Path]] = lambda: (), parent: QWidget | None = None):
+    def __init__(
+        self,
+        folders: Callable[[], Sequence[Path]] = lambda: (),
+        project: Project | None = None,
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent)
         self._folders = folders
+        self._project = project
         self.entries: list[ModelEntry] = []
         self.box = CalmComboBox()
         self.words = Sentences()
@@ -46,14 +57,16 @@ class ModelChooser(QWidget):
         layout.setSpacing(2)
         layout.addWidget(self.box)
         layout.addWidget(self.words)
-        self.box.activated.connect(lambda _index: self._chosen())
+        self.box.activated.connect(lambda _index: self._remember())
+        if project is not None:
+            project.changed.connect(self._project_changed)
         self.refresh()
 
     def refresh(self) -> None:
         """List the models again; the chosen one stays chosen."""
         from napari_stemlearn.models.store import list_models
 
-        present = self.name if self.box.count() else None
+        present = self.name if self.box.count() else self._last()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self.entries = list_models([folder for folder in self._folders() if folder.is_dir()])
@@ -65,10 +78,9 @@ class ModelChooser(QWidget):
             self.box.addItem(f"{entry.name} ({origin})" if origin else entry.name)
             self.box.setItemData(self.box.count() - 1, entry.card.description, Qt.ItemDataRole.ToolTipRole)
         self.box.addItem(CLASSICAL_TEXT)
-        names = [entry.name for entry in self.entries]
-        self.box.setCurrentIndex(
-            names.index(present) if present in names else len(names) if present == CLASSICAL else 0
-        )
+        names = [*(entry.name for entry in self.entries), CLASSICAL]
+        wanted = [name for name in (present, self._last(), FIRST) if name in names]
+        self.box.setCurrentIndex(names.index(wanted[0]) if wanted else 0)
         self.box.blockSignals(False)
         self._chosen()
 
@@ -103,13 +115,26 @@ class ModelChooser(QWidget):
         if name not in names:
             return False
         self.box.setCurrentIndex(names.index(name))
-        self._chosen()
+        self._remember()
         return True
 
     def showEvent(self, event: QShowEvent) -> None:
         # a model trained meanwhile is there when the dock is looked at again
         self.refresh()
         super().showEvent(event)
+
+    def _last(self) -> str:
+        return (self._project.last_model if self._project is not None else "") or FIRST
+
+    def _project_changed(self) -> None:
+        # the other project's model, not the one that stays chosen when the list is made again
+        self.box.clear()
+        self.refresh()
+
+    def _remember(self) -> None:
+        if self._project is not None:
+            self._project.remember_model(self.name)
+        self._chosen()
 
     def _chosen(self) -> None:
         entry = self.entry

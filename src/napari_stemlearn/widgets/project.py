@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ VARIABLE = "STEMLEARN_PROJECT"
 """Environment variable that names the project folder and goes before what was remembered."""
 
 KEY = "project_folder"
+MODEL_KEY = "last_model"
 
 
 def default_folder() -> Path:
@@ -52,6 +54,16 @@ class Project(QObject):
         return self.folder / "models"
 
     @property
+    def generators(self) -> Path:
+        """Generators that were kept."""
+        return self.folder / "generators"
+
+    @property
+    def experiments(self) -> Path:
+        """Experimental images that were in no file when a training took them."""
+        return self.folder / "experiments"
+
+    @property
     def labels(self) -> Path:
         """Hand labels."""
         return self.folder / "labels"
@@ -73,6 +85,18 @@ class Project(QObject):
         self._store.setValue(KEY, str(folder))
         self.changed.emit()
         return None
+
+    @property
+    def last_model(self) -> str:
+        """Name of the model that was last chosen in this project; empty where none was."""
+        return str(self._store.value(self._model_key(), "", type=str))
+
+    def remember_model(self, name: str) -> None:
+        """Remember the model that was chosen; kept with the user's settings, so that no folder is made for it."""
+        self._store.setValue(self._model_key(), name)
+
+    def _model_key(self) -> str:
+        return f"{MODEL_KEY}/{hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]}"
 
 
 _shared: Project | None = None

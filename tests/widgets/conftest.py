@@ -1,0 +1,12 @@
+"""Tests of the docks leave the user's settings alone."""
+
+from __future__ import annotations
+
+import pytest
+from qtpy.QtCore import QSettings
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("settings")
+    QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(folder))
