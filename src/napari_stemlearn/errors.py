@@ -27,5 +27,9 @@ class ModelError(StemlearnError, ValueError):
     """A model is unknown, broken, or does not fit what is asked of it."""
 
 
+class QueryError(StemlearnError, ValueError):
+    """A query of a data set cannot be understood or names something that does not exist."""
+
+
 class JobError(StemlearnError, RuntimeError):
     """A job cannot be started, resumed or read."""

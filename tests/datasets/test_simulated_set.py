@@ -11,11 +11,12 @@ import pytest
 
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.settings import SimulateSettings
-from napari_stemlearn.datasets.simulated import all_sites, needed_margin, simulate_one, write_data_set
+from napari_stemlearn.datasets.simulated import all_sites, simulate_one, write_data_set
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.events import Done, Preview
 from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites
 from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.jobs import RunState
 
 SMALL = SimulateSettings(
@@ -118,7 +119,7 @@ def test_a_distorted_scan_stays_on_the_specimen() -> None:
         ),
         device="cpu",
     )
-    assert needed_margin(settings) > 20
+    assert needed_margin(settings.imaging) > 20
     labelled, _ = simulate_one(settings, 0)
     image = labelled.micrograph.frame(0)
     middle = image[32:64, 32:64].mean()

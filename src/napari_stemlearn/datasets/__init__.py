@@ -1,6 +1,7 @@
 """Many labelled micrographs on disk, with all that is known about them.
 
-The functions are in `napari_stemlearn.datasets.simulated`; what is named here loads on first use.
+Sets that can be queried are in `napari_stemlearn.datasets.store`, folders of TIFF and CSV files in
+`napari_stemlearn.datasets.simulated`; what is named here loads on first use.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "DataSet": "store",
     "SimulateSettings": "settings",
+    "create_data_set": "store",
+    "open_data_set": "store",
     "simulate_data_set": "simulated",
     "simulate_one": "simulated",
     "write_data_set": "simulated",

@@ -14,16 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.datasets.settings import SimulateSettings
-from napari_stemlearn.distributions import Distribution
+from napari_stemlearn.datasets.store import flattened
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
+from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.settings import read_yaml
 
 if TYPE_CHECKING:
     from napari_stemlearn.imaging.labelled import LabelledMicrograph
-
-RIM = 6.0
-"""Angstrom of specimen beyond the scanned area, from which atoms still shine in."""
 
 PREVIEW = 512
 """Largest side of a preview in pixels."""
@@ -124,30 +122,13 @@ def simulate_one(
     seeds = {"structure_seed": int(state[0]), "imaging_seed": int(state[1])}
     imaging = settings.imaging
     field_of_view = tuple(side * imaging.pixel_size for side in imaging.shape)
-    margin = max(settings.structure.margin, needed_margin(settings))
+    margin = max(settings.structure.margin, needed_margin(imaging))
     structure = settings.structure.changed(field_of_view=field_of_view, margin=margin)
     specimen = build(structure, seeds["structure_seed"])
     labelled = simulate(specimen, imaging, seeds["imaging_seed"], device)
     drawn = {"structure": dict(specimen.drawn), **labelled.drawn}
     provenance = {**labelled.micrograph.provenance, **seeds, "drawn": drawn}
     return replace(labelled, micrograph=replace(labelled.micrograph, provenance=provenance), drawn=drawn), seeds
-
-
-def needed_margin(settings: SimulateSettings) -> float:
-    """Angstrom of specimen needed round the field of view, so that no distorted scan leaves it."""
-    scan, shape = settings.imaging.scan, settings.imaging.shape
-    height = shape[0] * settings.imaging.pixel_size
-
-    def most(value: float | Distribution, around: float = 0.0) -> float:
-        low, high = value.extent() if isinstance(value, Distribution) else (value, value)
-        return max(abs(low - around), abs(high - around))
-
-    # random parts are normal with the given root mean square; the bow is 2.24 of it at the frame's edge
-    random = 7.0 * most(scan.drift_change) + 4.0 * most(scan.wobble)
-    y = 0.5 * most(scan.drift_y) + 0.5 * height * most(scan.scale_y, 1.0) + 4.0 * most(scan.line_jitter_y)
-    x = 0.5 * most(scan.drift_x) + 0.5 * height * most(scan.shear) + 4.0 * most(scan.line_jitter_x)
-    x += most(scan.hum) + most(scan.flyback)
-    return RIM + random + max(y, x)
 
 
 def all_sites(labelled: LabelledMicrograph) -> pd.DataFrame:
@@ -212,7 +193,7 @@ def _write_one(folder: Path, index: int, labelled: LabelledMicrograph, seeds: di
         "n_columns": len(labelled.columns),
         "n_defects": len(labelled.defects),
         **classes,
-        **_flat(labelled.drawn),
+        **flattened(labelled.drawn),
     }
     try:
         with open(folder / INDEX, "a", encoding="utf-8") as stream:
@@ -252,17 +233,6 @@ def _write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
         os.replace(part, folder / TABLE)
     except OSError as error:
         raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _small(frame: NDArray[Any]) -> NDArray[Any]:
