@@ -5,17 +5,19 @@ import os
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from napari_stemlearn.errors import SettingsError
-from napari_stemlearn.events import Checkpoint, Done, Metric, Preview, Progress, Started
+from napari_stemlearn.events import Checkpoint, Done, Log, Metric, Preview, Progress, Started
 from napari_stemlearn.learning.checkpoints import make_checkpoint_folder, read_checkpoint
 from napari_stemlearn.learning.crops import training_batch
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import open_source
 from napari_stemlearn.learning.segmentation import _learn, _Training, learning_rate, train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.validation import Validation
 from napari_stemlearn.models.store import load_model
 
 TINY = SegmentationSettings.preset("tiny")
@@ -54,6 +56,27 @@ def test_a_training_ends_with_a_model(tmp_path):
     assert any("held-out style" in score.measured_on for score in model.card.scores)
     averaged = read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")[0]
     assert torch.equal(model.network.state_dict()["head.weight"], averaged["averaged.head.weight"])
+
+
+def test_a_class_without_any_true_site_is_left_out_of_the_mean(tmp_path):
+    common, never = ({"kind": kind, "probability": chance} for kind, chance in (("vacancy1", 0.3), ("vacancy2", 1e-9)))
+    structures = [{"structure": {**TINY.structures[0].structure.record(), "defects": [common, never]}}]
+    events = list(train_segmentation(TINY.changed(structures=structures), tmp_path))
+    warnings = [event.message for event in events if isinstance(event, Log) and event.level == "warning"]
+    assert warnings == [
+        f"No validation image of the {style} style has a site of vacancy2: left out of the mean F1."
+        for style in ("training's own", "held-out")
+    ]
+    values = next(event.values for event in events if "held_out_f1" in getattr(event, "values", {}))
+    assert values["held_out_f1"] == values["held_out_f1_vacancy1"]
+    assert "held_out_f1_vacancy2" not in values
+
+
+def test_the_mean_f1_is_of_the_classes_that_are_there():
+    best = pd.DataFrame({"class": ["a", "b", "c"], "best_f1": [0.6, np.nan, np.nan]})
+    nothing = np.zeros((1, 3, 2, 2), np.float32)
+    assert Validation(1.0, best, nothing, best, best, absent=("c",)).f1 == pytest.approx(0.3)
+    assert Validation(1.0, best, nothing, best, best, absent=("a", "b", "c")).f1 == 0
 
 
 def test_a_resumed_training_goes_on_as_if_never_stopped(tmp_path):

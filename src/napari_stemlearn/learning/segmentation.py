@@ -12,13 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.learning.averaged import AveragedNetwork
 from napari_stemlearn.learning.checkpoints import (
+    check_same_settings,
     checkpoint_path,
     make_checkpoint_folder,
     network_tensors,
@@ -50,7 +50,14 @@ from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.starting_weights import take_weights
 from napari_stemlearn.learning.targets import Targets, draw_targets
-from napari_stemlearn.learning.validation import Validation, card_scores, evaluate, loss_of
+from napari_stemlearn.learning.validation import (
+    Validation,
+    absent_classes,
+    card_scores,
+    evaluate,
+    loss_of,
+    true_sites,
+)
 from napari_stemlearn.models.card import ModelCard, NormalisationRecord
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 from napari_stemlearn.models.store import save_model
@@ -176,7 +183,7 @@ class _Training:
         """Go back to the last checkpoint, bit by bit."""
         path = checkpoint_path(folder, "last")
         tensors, values = read_checkpoint(path)
-        _check_same(values["settings"], self.settings.record(), path)
+        check_same_settings(values["settings"], self.settings.record(), path, FREE_TO_CHANGE)
         restore_network("network", self.network, tensors)
         restore_network("averaged", self.averaged.network, tensors)
         restore_optimiser(self.optimiser, tensors)
@@ -275,6 +282,14 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
     source = open_source(settings)
     same_style = validation_crops(source, settings, SAME_STYLE, settings.validation.images)
     held_out = validation_crops(source, settings, HELD_OUT, settings.validation.images)
+    for style, crops in (("training's own", same_style), ("held-out", held_out)):
+        absent = absent_classes(true_sites(as_batch(crops, settings), settings), settings)
+        if absent:
+            yield Log(
+                message=f"No validation image of the {style} style has a site of {', '.join(absent)}: "
+                "left out of the mean F1.",
+                level="warning",
+            )
     meter = _Meter(settings.optimisation.batch_size)
     if training.step < steps:
         batches = iterate_batches(settings, training.step)
@@ -371,8 +386,8 @@ def _validate(training: _Training, folder: Path, same_style: list[Crop], held_ou
         "held_out_f1": other.f1,
     }
     for style, validation in (("same_style", same), ("held_out", other)):
-        for name, f1 in zip(validation.best["class"], validation.best["best_f1"], strict=True):
-            values[f"{style}_f1_{name}"] = float(np.nan_to_num(f1))
+        for name, f1 in validation.f1_of_classes.items():
+            values[f"{style}_f1_{name}"] = f1
     if not math.isfinite(same.loss + other.loss):
         raise TrainingError(
             f"The validation loss is no longer a number at step {training.step}; lower optimisation.learning_rate."
@@ -467,24 +482,3 @@ def _write_model(
     result = folder / "result"
     card = save_model(result, network, card)
     return {"model": str(result), "thresholds": thresholds, "scores": card.record()["scores"]}
-
-
-def _check_same(before: dict[str, Any], now: dict[str, Any], path: Path) -> None:
-    """Refuse to go on with other settings than those of the checkpoint."""
-    flat_before, flat_now = _flat(before), _flat(now)
-    for key in sorted(flat_before.keys() | flat_now.keys()):
-        if key not in FREE_TO_CHANGE and flat_before.get(key) != flat_now.get(key):
-            raise TrainingError(
-                f"The training cannot go on from {path}: "
-                f"{key} was {flat_before.get(key)!r} and is {flat_now.get(key)!r} now."
-            )
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -22,7 +22,7 @@ from napari_stemlearn.models.card import Score
 from napari_stemlearn.scoring.matching import match
 from napari_stemlearn.scoring.scores import summarise
 from napari_stemlearn.scoring.thresholds import sweep
-from napari_stemlearn.sites import make_sites
+from napari_stemlearn.sites import inside, make_sites
 
 LOWEST_SCORE = 0.05
 """Maxima below are not even candidates."""
@@ -48,6 +48,8 @@ class Validation:
         Scores (image, class, y, x).
     found, truth
         Site tables; `found` down to the lowest score.
+    absent
+        Classes of which no image holds a site that counts: their F1 says nothing.
     """
 
     loss: float
@@ -55,11 +57,19 @@ class Validation:
     maps: NDArray[np.float32]
     found: pd.DataFrame
     truth: pd.DataFrame
+    absent: tuple[str, ...] = ()
+
+    @property
+    def f1_of_classes(self) -> dict[str, float]:
+        """Best F1 of every class that is there; 0 where nothing was found."""
+        pairs = zip(self.best["class"], self.best["best_f1"], strict=True)
+        return {name: float(np.nan_to_num(f1)) for name, f1 in pairs if name not in self.absent}
 
     @property
     def f1(self) -> float:
-        """Mean of the classes' best F1; a class of which nothing was found or there counts as 0."""
-        return float(np.nan_to_num(self.best["best_f1"].to_numpy(dtype=float)).mean())
+        """Mean of the best F1 of the classes that are there; 0 where none is."""
+        values = list(self.f1_of_classes.values())
+        return sum(values) / len(values) if values else 0.0
 
     def thresholds(self) -> dict[str, float]:
         """Threshold of the best F1 for every class; 0.5 where there is none."""
@@ -96,7 +106,8 @@ def evaluate(
     best = sweep(found, truth, **matching_rule(settings, len(crops)), n_thresholds=N_THRESHOLDS).best
     names = list(targets.classes)
     best = best.set_index("class").reindex(names).reset_index()
-    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), found, truth)
+    absent = absent_classes(truth, settings)
+    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), found, truth, absent)
 
 
 def loss_of(logits: torch.Tensor, targets: Targets, settings: SegmentationSettings) -> torch.Tensor:
@@ -151,6 +162,13 @@ def true_sites(batch: LabelledBatch, settings: SegmentationSettings) -> pd.DataF
     return make_sites(
         y, x, names[site_class.astype(int)], pixel_size=settings.pixel_size, frame=image.astype(int), origin="truth"
     )
+
+
+def absent_classes(truth: pd.DataFrame, settings: SegmentationSettings) -> tuple[str, ...]:
+    """Classes without any true site that counts."""
+    rule = matching_rule(settings, 0)
+    there = set(truth["class"][inside(truth, rule["shape"], rule["border"])])
+    return tuple(name for name in settings.targets.classes if name not in there)
 
 
 def matching_rule(settings: SegmentationSettings, n_images: int) -> dict[str, Any]:
