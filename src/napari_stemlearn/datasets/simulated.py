@@ -95,7 +95,7 @@ def write_data_set(
                 break
             labelled, seeds = simulate_one(settings, index, device=str(device))
             rows[index] = _write_one(folder, index, labelled, seeds)
-            yield preview("image", _small(labelled.micrograph.frame(0)), index, settings.imaging.pixel_size)
+            yield preview("image", small_part(labelled.micrograph.frame(0)), index, settings.imaging.pixel_size)
         yield Progress(done=index + 1, total=settings.number, stage="images")
     kept = [rows[index] for index in sorted(rows)]
     _write_table(folder, kept)
@@ -235,7 +235,7 @@ def _write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
         raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
 
 
-def _small(frame: NDArray[Any]) -> NDArray[Any]:
+def small_part(frame: NDArray[Any]) -> NDArray[Any]:
     """The middle of an image, small enough for a preview."""
     height, width = (min(side, PREVIEW) for side in frame.shape)
     top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2

@@ -26,6 +26,7 @@ from napari_stemlearn.datasets.image_table import ImageTable, Row, create_image_
 from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ FORMAT = 1
 
 ENDING = ".stemset"
 CARD, IMAGES, TABLE = "dataset.json", "images.zarr", "table.sqlite"
+
+_IN_CARD = (
+    "name",
+    "number",
+    "shape",
+    "pixel_size_angstrom",
+    "synthetic",
+    "statement",
+    "settings",
+    "generator",
+    "marks",
+    "versions",
+    "created",
+)
 
 
 @dataclass(frozen=True)
@@ -178,16 +193,13 @@ class DataSet:
         FormatError
             If there is no such image, or its file is missing or damaged.
         """
-        parameters = self.table.parameters(index)
-        provenance = {
-            "synthetic": bool(self.card["synthetic"]),
-            "statement": self.card["statement"],
-            "data_set": self.name,
-            "image": int(index),
-            "generator": self.card["generator"],
-            "drawn": parameters,
-            "versions": self.card["versions"],
-        }
+        provenance: dict[str, Any] = {"data_set": self.name, "image": int(index)}
+        provenance |= {"drawn": self.table.parameters(index), "versions": self.card["versions"]}
+        if self.card["synthetic"]:
+            generator = (self.card["generator"] or {}).get("name", "")
+            provenance = synthetic_provenance(generator, **self.card["marks"], **provenance)
+        else:
+            provenance["synthetic"] = False
         return Micrograph(self.pixels(index), self.pixel_size, f"{self.name} {index:05d}", provenance)
 
     def sites(self, index: int) -> pd.DataFrame:
@@ -356,7 +368,8 @@ class DataSet:
                     break
                 name = f"{index:05d}"
                 micrograph = replace(self.image(index), name=name)
-                provenance = {name: micrograph.provenance[name] for name in ("synthetic", "statement", "data_set")}
+                keys = [key for key in ("synthetic", "statement", "data_set") if key in micrograph.provenance]
+                provenance: dict[str, Any] = {key: micrograph.provenance[key] for key in keys}
                 write_sites(
                     folder / f"{name}_sites.csv",
                     self.sites(index),
@@ -416,6 +429,7 @@ def create_data_set(
     number: int = 0,
     settings: Mapping[str, Any] | None = None,
     generator: Mapping[str, Any] | None = None,
+    marks: Mapping[str, bool] | None = None,
     synthetic: bool = True,
 ) -> DataSet:
     """Make an empty data set.
@@ -435,7 +449,9 @@ def create_data_set(
     settings
         Record of the settings that it is made with.
     generator
-        Which generator translates the images, and what is known about it; None for none.
+        Which generator translates the images (``name``), and what else is known about it; None for none.
+    marks
+        Which marks the pixels carry: ``watermark``, ``visible_mark``.
     synthetic
         False only for images that were measured.
 
@@ -464,13 +480,14 @@ def create_data_set(
         "format": FORMAT,
         "kind": "stemlearn data set",
         "synthetic": synthetic,
-        "statement": _statement() if synthetic else "",
+        "statement": synthetic_statement((generator or {}).get("name", "")) if synthetic else "",
         "name": name or path.stem,
         "number": int(number),
         "shape": [height, width],
         "pixel_size_angstrom": check_pixel_size(pixel_size, path.stem),
         "settings": dict(settings or {}),
         "generator": dict(generator) if generator else None,
+        "marks": {"watermark": False, "visible_mark": False, **(marks or {})},
         "versions": _versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -525,7 +542,17 @@ def open_data_set(path: str | Path) -> DataSet:
         raise FormatError(f"{path / CARD} is damaged: {_reason(error)}.") from error
     if version > FORMAT:
         raise FormatError(f"{path} is of version {version}; this program reads up to {FORMAT}.")
-    needed = ("name", "number", "shape", "pixel_size_angstrom", "synthetic", "statement", "settings", "generator")
+    needed = (
+        "name",
+        "number",
+        "shape",
+        "pixel_size_angstrom",
+        "synthetic",
+        "statement",
+        "settings",
+        "generator",
+        "marks",
+    )
     missing = [name for name in (*needed, "versions", "created") if name not in card]
     missing += [name for name in (IMAGES, TABLE) if not (path / name).exists()]
     if missing:
@@ -564,10 +591,6 @@ def _write_card(path: Path, card: Mapping[str, Any]) -> None:
     part = path / f".{CARD}"
     part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, path / CARD)
-
-
-def _statement() -> str:
-    return "Synthetic: this image was computed, not measured."
 
 
 def _versions() -> dict[str, str]:

@@ -86,6 +86,12 @@ _KINDS = {
             "napari_stemlearn.learning.cyclegan_settings:CycleGANSettings",
             "napari_stemlearn.learning.cyclegan:train_cyclegan",
         ),
+        JobKind(
+            "generate",
+            "Generate a data set of labelled micrographs",
+            "napari_stemlearn.generation.settings:GenerateSettings",
+            "napari_stemlearn.generation.generate:generate_data_set",
+        ),
     )
 }
 

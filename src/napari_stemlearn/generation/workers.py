@@ -1,0 +1,240 @@
+"""Who makes the micrographs: this process, worker processes on this computer, or the workers of a cluster.
+
+Whoever it is, they come back in the order of their numbers, a few at a time, so that memory does not grow with the set.
+Workers send pixels and labels; only the caller writes. So a cluster's workers need no disk in common with it, only the
+same version of this package, and CIF files at the same paths where structures name some.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from napari_stemlearn.datasets.store import Entry
+from napari_stemlearn.errors import JobError, StemlearnError
+from napari_stemlearn.generation.recipe import Recipe, make_image
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+MOST_WORKERS = 16
+"""Worker processes that are started at most when the number is left open."""
+
+FEW_PIXELS = 30_000_000
+"""Sets with fewer pixels are made before workers would have begun, when the number is left open."""
+
+AHEAD = 4
+"""Images that are made ahead for each worker."""
+
+AHEAD_BYTES = 1 << 29
+"""Bytes of images that are made ahead at most, where each worker has one."""
+
+POLL = 0.5
+"""Seconds between looks at whether to stop."""
+
+PATIENCE = 60.0
+"""Seconds to wait for a cluster that has no workers."""
+
+
+def number_of_workers(workers: int, images: int, shape: tuple[int, int]) -> int:
+    """Processes to start: as set, or one a core where the set is worth it.
+
+    Parameters
+    ----------
+    workers
+        As in the settings.
+    images
+        How many are still to be made.
+    shape
+        Of each in pixels.
+    """
+    if workers >= 0:
+        return min(workers, images)
+    few = images * shape[0] * shape[1] < FEW_PIXELS
+    return 0 if few or cores() == 1 else min(cores(), MOST_WORKERS, images)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def made_here(recipe: Recipe, indices: Sequence[int], should_stop: Callable[[], bool]) -> Iterator[tuple[int, Entry]]:
+    """Make images one after the other in this process."""
+    for index in indices:
+        if should_stop():
+            return
+        yield index, make_image(recipe, index)
+
+
+def made_by_workers(
+    recipe: Recipe, indices: Sequence[int], should_stop: Callable[[], bool], *, workers: int, scheduler: str = ""
+) -> Iterator[tuple[int, Entry]]:
+    """Make images in worker processes.
+
+    Parameters
+    ----------
+    recipe
+        What to make.
+    indices
+        Numbers of the images, in the order in which they are wanted.
+    should_stop
+        Asked while waiting; images that were begun are then given up.
+    workers
+        Processes on this computer.
+    scheduler
+        Address of a dask scheduler, whose workers are taken instead.
+
+    Yields
+    ------
+    tuple
+        Number and image.
+
+    Raises
+    ------
+    JobError
+        If the scheduler cannot be reached, its workers do not fit, or a worker died.
+    StemlearnError
+        What making an image raised.
+    """
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+
+    with _client(workers, scheduler) as client:
+        if scheduler:
+            _check_versions(client, scheduler)
+        # sent once to each worker, since a generator may have megabytes
+        shared = client.scatter(recipe, broadcast=True, hash=False)
+        image_bytes = 4 * recipe.imaging.shape[0] * recipe.imaging.shape[1]
+        waiting: deque[tuple[int, Any]] = deque()
+        left = iter(indices)
+        idle_since: float | None = None
+        try:
+            while True:
+                threads = sum(client.nthreads().values())
+                room = max(min(AHEAD * threads, AHEAD_BYTES // image_bytes), threads, 1)
+                while len(waiting) < room and (index := next(left, None)) is not None:
+                    future = client.submit(make_image, shared, index, pure=False, key=f"image-{index}-{id(waiting)}")
+                    waiting.append((index, future))
+                if not waiting or should_stop():
+                    return
+                if not _finished(client, waiting[0][1], POLL):
+                    idle_since = None if threads else idle_since or time.monotonic()
+                    if idle_since is not None and time.monotonic() - idle_since > PATIENCE:
+                        raise JobError(f"{_whose(scheduler)} workers are gone; resume when there are some again.")
+                    continue
+                ready = []
+                while waiting and waiting[0][1].done():
+                    ready.append(waiting.popleft())
+                    if ready[-1][1].status != "finished":
+                        break
+                for index, future in ready:
+                    yield index, future.result()
+        except KilledWorker as error:
+            raise JobError(
+                f"A worker died while it made an image of {recipe.imaging.shape[0]} by {recipe.imaging.shape[1]} "
+                "pixels, most likely for want of memory; take fewer workers or a smaller shape, then resume."
+            ) from error
+        except (CommClosedError, CancelledError, TimeoutError) as error:
+            raise JobError(
+                f"The connection to {_whose(scheduler).lower()} workers was lost; resume to go on."
+            ) from error
+        except ModuleNotFoundError as error:
+            raise JobError(f"{_whose(scheduler)} workers lack a package: {error}.") from error
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _finished(client: Client, future: Any, seconds: float) -> bool:
+    from distributed import wait
+
+    try:
+        # the caller may have a client of its own, which stays the current one
+        with client.as_current():
+            wait(future, timeout=seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _whose(scheduler: str) -> str:
+    return f"The scheduler's ({scheduler})" if scheduler else "This computer's"
+
+
+@contextmanager
+def _client(workers: int, scheduler: str) -> Iterator[Client]:
+    """A connection to workers; those of this computer live as long as it does."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout=10, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise JobError(f"There is no dask scheduler at {scheduler}: {str(error).splitlines()[0]}.") from error
+        with client:
+            yield client
+        return
+    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "60s"}
+    with dask.config.set(settings), _script_left_alone():
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        except (OSError, RuntimeError, TimeoutError) as error:
+            raise JobError(f"Worker processes cannot be started: {str(error).splitlines()[0]}.") from error
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@contextmanager
+def _script_left_alone() -> Iterator[None]:
+    """Start processes that do not run the caller's script again: workers need nothing of it."""
+    main = sys.modules["__main__"]
+    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
+    main.__spec__ = None
+    if hasattr(main, "__file__"):
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
+
+
+def _check_versions(client: Client, scheduler: str) -> None:
+    """Refuse workers that would make other images."""
+    deadline = time.monotonic() + PATIENCE
+    while not client.nthreads():
+        if time.monotonic() > deadline:
+            raise JobError(f"The scheduler at {scheduler} has no workers.")
+        time.sleep(POLL)
+    here = _package_version()
+    try:
+        there = set(client.run(_package_version).values())
+    except (StemlearnError, ImportError) as error:
+        raise JobError(f"The workers of {scheduler} do not have napari-stemlearn: {error}.") from error
+    if there != {here}:
+        other = ", ".join(sorted(there - {here}))
+        raise JobError(
+            f"The workers of {scheduler} have napari-stemlearn {other}, this computer {here}; they must agree."
+        )
+
+
+def _package_version() -> str:
+    from napari_stemlearn import __version__
+
+    return __version__
