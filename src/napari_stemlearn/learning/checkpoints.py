@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, values
 
 
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin with ``prefix.``, without it."""
+    return {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
+
+
 def network_tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     """Weights and statistics under ``prefix.``."""
     return {f"{prefix}.{key}": value for key, value in network.state_dict().items()}
@@ -86,33 +91,61 @@ def restore_network(prefix: str, network: nn.Module, tensors: Mapping[str, Tenso
     TrainingError
         If they are those of another network.
     """
-    wanted = {key.removeprefix(f"{prefix}."): value for key, value in tensors.items() if key.startswith(f"{prefix}.")}
     try:
-        network.load_state_dict(wanted)
+        network.load_state_dict(below(prefix, tensors))
     except RuntimeError as error:
         raise TrainingError("The checkpoint holds another network than the settings describe.") from error
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """State of an optimiser with one group of parameters."""
+def optimiser_tensors(optimiser: torch.optim.Optimizer, prefix: str = "optimiser") -> dict[str, Tensor]:
+    """State of an optimiser with one group of parameters, under ``prefix.``."""
     return {
-        f"optimiser.{number}.{name}": torch.as_tensor(value)
+        f"{prefix}.{number}.{name}": torch.as_tensor(value)
         for number, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the state back, in the memory layout of each parameter."""
+def restore_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor], prefix: str = "optimiser"
+) -> None:
+    """Put the state under ``prefix.`` back, in the memory layout of each parameter."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        kind, _, rest = key.partition(".")
-        if kind == "optimiser":
-            number, _, name = rest.partition(".")
-            state.setdefault(int(number), {})[name] = value
+    for key, value in below(prefix, tensors).items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
     record = optimiser.state_dict()
     optimiser.load_state_dict({"state": state, "param_groups": record["param_groups"]})
     for parameter, values in optimiser.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 values[name] = torch.empty_like(parameter).copy_(value)
+
+
+def check_same_settings(
+    before: Mapping[str, Any], now: Mapping[str, Any], path: Path, free_to_change: Collection[str]
+) -> None:
+    """Refuse to go on with other settings than those of the checkpoint `path`.
+
+    Raises
+    ------
+    TrainingError
+        Names the first setting that differs and is not in `free_to_change`.
+    """
+    flat_before, flat_now = _flat(before), _flat(now)
+    for key in sorted(flat_before.keys() | flat_now.keys()):
+        if key not in free_to_change and flat_before.get(key) != flat_now.get(key):
+            raise TrainingError(
+                f"The training cannot go on from {path}: "
+                f"{key} was {flat_before.get(key)!r} and is {flat_now.get(key)!r} now."
+            )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

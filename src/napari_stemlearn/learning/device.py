@@ -80,10 +80,12 @@ def fitting_batch_size(step: Callable[[int], None], batch_size: int) -> int:
     return 0
 
 
-def out_of_memory(device: torch.device, batch_size: int, fitting: int) -> TrainingError:
-    """The sentence for a batch that does not fit."""
+def out_of_memory(
+    device: torch.device, batch_size: int, fitting: int, otherwise: str = "lower optimisation.crop or network.width"
+) -> TrainingError:
+    """The sentence for a batch that does not fit; `otherwise` is said where not even one image does."""
     where = f"The memory of {device}" if device.type == "cuda" else "The memory"
-    advice = f"a batch size of {fitting} fits" if fitting else "lower optimisation.crop or network.width"
+    advice = f"a batch size of {fitting} fits" if fitting else otherwise
     return TrainingError(f"{where} is too small for a batch of {batch_size} crops; {advice}.")
 
 
