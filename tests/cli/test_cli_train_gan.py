@@ -107,7 +107,7 @@ def test_bad_input_is_one_sentence_and_nothing_begins(case, refused) -> None:  #
 
 def test_a_generator_that_moves_atoms_is_refused(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
     write_stack("stack.tif")
-    strict = ["--set", "survival.tolerance=0.01", "--set", "survival.recall=1"]
+    strict = ["--set", "survival.tolerance=0.01", "--set", "survival.recall=1", "--set", "learning_rate=0.05"]
     assert "atoms" in refused("train-gan", "stack.tif", *TINY, *strict, "--out", "look")
     assert not Path("look").exists()
     (run,) = jobs.list_runs("runs")

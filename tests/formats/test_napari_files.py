@@ -74,7 +74,7 @@ def test_whole_manifest_imports_with_every_dock():
     manifest.validate_imports()
 
 
-DOCKS = ("structure", "simulate", "train", "find", "label")
+DOCKS = ("structure", "simulate", "cyclegan", "train", "find", "label")
 
 
 def test_docks_have_their_names_and_places():
@@ -82,6 +82,7 @@ def test_docks_have_their_names_and_places():
     assert [entry.display_name for entry in contributions.widgets] == [
         "Structure",
         "Simulate",
+        "CycleGAN",
         "Train",
         "Find",
         "Label and score",

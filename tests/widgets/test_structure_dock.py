@@ -18,10 +18,11 @@ import sys
 from qtpy.QtWidgets import QApplication
 application = QApplication([])
 from napari.components import ViewerModel
+from napari_stemlearn.widgets.cyclegan_dock import CycleGANDock
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock
 from napari_stemlearn.widgets.train_dock import TrainDock
-docks = [Dock(ViewerModel()) for Dock in (StructureDock, SimulateDock, TrainDock)]
+docks = [Dock(ViewerModel()) for Dock in (StructureDock, SimulateDock, CycleGANDock, TrainDock)]
 for dock in docks:
     dock.show()
     application.processEvents()

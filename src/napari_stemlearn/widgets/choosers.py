@@ -120,13 +120,17 @@ class LayerChooser(CalmComboBox):
 
 
 class PixelSizeRow(QWidget):
-    """Asks once for the pixel size of a layer that has none, and writes it on the layer; hidden otherwise."""
+    """Asks once for the pixel size of a layer or of files that have none; hidden otherwise.
+
+    The answer is written on the layer, or handed to whoever asked.
+    """
 
     given = Signal()
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self._layer: Layer | None = None
+        self._name = ""
+        self._take: Callable[[float], None] | None = None
         self.question = QLabel("This image has no pixel size. How wide is a pixel?")
         self.question.setWordWrap(True)
         self.line = QLineEdit()
@@ -151,7 +155,6 @@ class PixelSizeRow(QWidget):
 
     def ask_for(self, layer: Layer | None) -> None:
         """Show the question where the layer needs it."""
-        self._layer = layer
         missing = False
         self.error.say(None)
         if layer is not None:
@@ -159,25 +162,40 @@ class PixelSizeRow(QWidget):
                 missing = pixel_size_of(layer) is None
             except MicrographError as error:
                 self.error.say(str(error))
+        if layer is not None and missing:
+            self.ask(layer.name, lambda value: set_pixel_size(layer, value))
+        else:
+            self._show(False)
+
+    def ask(self, name: str, take: Callable[[float], None]) -> None:
+        """Show the question; a good answer is handed to `take`."""
+        self._name, self._take = name, take
+        self.error.say(None)
+        self._show(True)
+
+    def _show(self, missing: bool) -> None:
         for part in (self.question, self.line, self.button):
             part.setEnabled(missing)
         self.setVisible(missing)
+        if not missing:
+            self._take = None
 
     def write(self) -> None:
-        """Write the number in the line on the layer."""
-        if self._layer is None:
+        """Check the number in the line and hand it on."""
+        if self._take is None:
             return
         text = self.line.text().strip().replace(",", ".") or "nothing"
         try:
-            value = check_pixel_size(float(text), self._layer.name)
+            value = check_pixel_size(float(text), self._name)
         except MicrographError as error:
             self.error.say(str(error))
         except ValueError:
             self.error.say(f"'{text}' is no number; give the pixel size in angstrom, for example 0.2.")
         else:
-            set_pixel_size(self._layer, value)
+            self.error.say(None)
+            self._take(value)
             self.line.clear()
-            self.ask_for(self._layer)
+            self._show(False)
             self.given.emit()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -32,8 +33,38 @@ def plot_of(name: str) -> str | None:
     return "score" if any(word in name.lower() for word in SCORES) else None
 
 
+@dataclass(frozen=True)
+class PlotStyle:
+    """How a plot looks.
+
+    Parameters
+    ----------
+    label
+        Beside its vertical axis.
+    logarithmic
+        Whether the vertical axis is.
+    limits
+        Ends of the vertical axis; None follows the numbers.
+    height
+        In pixels.
+    """
+
+    label: str
+    logarithmic: bool = False
+    limits: tuple[float, float] | None = None
+    height: int = 150
+
+
 class Curves(QWidget):
-    """Curves that grow; the plots are made when the first number comes."""
+    """Curves that grow; the plots are made when the first number comes.
+
+    A job with other metrics than a training of ours has a class of its own, with other `styles` and `plot_of`.
+    """
+
+    styles: ClassVar[dict[str, PlotStyle]] = {
+        "loss": PlotStyle("loss", logarithmic=True),
+        "score": PlotStyle("F1", limits=(0, 1)),
+    }
 
     def __init__(self, hint: str = "Curves appear here once the first numbers come.", parent: QWidget | None = None):
         super().__init__(parent)
@@ -48,11 +79,22 @@ class Curves(QWidget):
         self.points: dict[str, tuple[list[float], list[float]]] = {}
         self._curves: dict[str, Any] = {}
 
+    def plot_of(self, name: str) -> str | None:
+        """Which plot a metric belongs to; None for numbers that are not drawn."""
+        return plot_of(name)
+
+    def legend_of(self, name: str) -> str:
+        """Words for a metric in the legend."""
+        return short_name(name)
+
+    def dress(self, kind: str, plot: Any) -> None:
+        """Add to a new plot what is no curve."""
+
     def clear(self) -> None:
         """Forget all numbers."""
         self.points.clear()
         for name, curve in self._curves.items():
-            self.plots[plot_of(name) or ""].removeItem(curve)
+            self.plots[self.plot_of(name) or ""].removeItem(curve)
         self._curves.clear()
         self._words.clear()
         for widget in (*self.plots.values(), *self.legends.values()):
@@ -62,7 +104,7 @@ class Curves(QWidget):
     def append(self, step: float, values: dict[str, float]) -> None:
         """Take in numbers; `draw` shows them."""
         for name, value in values.items():
-            if plot_of(name) is None or not isinstance(value, int | float) or not math.isfinite(value):
+            if self.plot_of(name) is None or not isinstance(value, int | float) or not math.isfinite(value):
                 continue
             steps, numbers = self.points.setdefault(name, ([], []))
             while steps and steps[-1] >= step:
@@ -74,11 +116,11 @@ class Curves(QWidget):
 
     def kinds(self) -> list[str]:
         """The plots that have numbers."""
-        return list(dict.fromkeys(plot_of(name) or "" for name in self.points))
+        return list(dict.fromkeys(self.plot_of(name) or "" for name in self.points))
 
     def draw(self, kind: str) -> None:
         """Show the numbers of one plot."""
-        members = {name: values for name, values in self.points.items() if plot_of(name) == kind}
+        members = {name: values for name, values in self.points.items() if self.plot_of(name) == kind}
         if not members:
             return
         last = max(steps[-1] for steps, _numbers in self.points.values())
@@ -87,7 +129,9 @@ class Curves(QWidget):
             curve = self._curves.get(name)
             if curve is None:
                 curve = self._curves[name] = self._new_curve(plot, name)
-            curve.setData(steps, [max(number, FLOOR) for number in numbers] if kind == "loss" else numbers)
+            curve.setData(
+                steps, [max(number, FLOOR) for number in numbers] if self.styles[kind].logarithmic else numbers
+            )
             curve.setSymbol("o" if len(steps) < 30 else None)
         plot.setXRange(0, last, padding=0.02)
 
@@ -108,9 +152,10 @@ class Curves(QWidget):
 
         from napari_stemlearn.widgets.log_axis import LogAxis
 
-        axes = {"left": LogAxis("left")} if kind == "loss" else {}
+        style = self.styles[kind]
+        axes = {"left": LogAxis("left")} if style.logarithmic else {}
         plot = pyqtgraph.PlotWidget(background=None, axisItems=axes)
-        plot.setFixedHeight(150)
+        plot.setFixedHeight(style.height)
         plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
@@ -123,20 +168,21 @@ class Curves(QWidget):
         plot.getAxis("left").setWidth(52)
         plot.showGrid(x=False, y=True, alpha=0.25)
         plot.setLabel("bottom", "step", color=colour)
-        plot.setLabel("left", {"loss": "loss", "score": "F1"}[kind], color=colour)
-        if kind == "loss":
+        plot.setLabel("left", style.label, color=colour)
+        if style.logarithmic:
             plot.setLogMode(y=True)
-        else:
-            plot.setYRange(0, 1)
+        if style.limits is not None:
+            plot.setYRange(*style.limits)
         plot.getPlotItem().setDownsampling(auto=True, mode="subsample")
+        self.dress(kind, plot)
         return plot
 
     def _new_curve(self, plot: Any, name: str) -> Any:
         import pyqtgraph
 
-        kind = plot_of(name) or ""
+        kind = self.plot_of(name) or ""
         colour = self._colour(name, kind)
-        self._words.setdefault(kind, []).append(f'<span style="color:{colour}">●</span>&nbsp;{short_name(name)}')
+        self._words.setdefault(kind, []).append(f'<span style="color:{colour}">●</span>&nbsp;{self.legend_of(name)}')
         self.legends[kind].setText("&nbsp;&nbsp; ".join(self._words[kind]))
         return plot.plot(
             [],
@@ -152,7 +198,7 @@ class Curves(QWidget):
         for start, colour in STYLES.items():
             if name in (f"{start}_loss", f"{start}_f1"):
                 return colour
-        count = sum(plot_of(other) == kind for other in self._curves)
+        count = sum(self.plot_of(other) == kind for other in self._curves)
         return COLOURS[count % len(COLOURS)]
 
 

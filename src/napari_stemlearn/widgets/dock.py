@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemlearn.widgets.labels import DimLabel
 
@@ -53,6 +54,23 @@ class Dock(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(400, 640)
+
+
+AnyDock = TypeVar("AnyDock", bound=Dock)
+
+
+def docks_of(viewer: ViewerModel, kind: type[AnyDock]) -> list[AnyDock]:
+    """The docks of one kind that are open for a viewer."""
+    return [
+        widget
+        for widget in QApplication.allWidgets()
+        if isinstance(widget, kind) and isalive(widget) and unwrapped(widget.viewer) is unwrapped(viewer)
+    ]
+
+
+def unwrapped(viewer: Any) -> Any:
+    """The viewer itself: napari gives each plugin widget a wrapper of its own."""
+    return getattr(viewer, "__wrapped__", viewer)
 
 
 def separator() -> QFrame:

@@ -309,6 +309,7 @@ SPECIAL: dict[tuple[str, str], str] = {
     ("StructureSettings", "crystal"): "napari_stemlearn.widgets.crystal_editor:CrystalEditor",
     ("SimulateSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
     ("SegmentationSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
+    ("CycleGANSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
     ("FindSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
 }
 """Editors made for one field, by the model's and the field's name; imported when they are needed."""

@@ -610,10 +610,11 @@ def sentence_of(entry: ErrorDetails) -> str:
     return f"{message[:1].upper() + message[1:] if kind != 'value_error' else message}."
 
 
-def matching_preset(model: type[Settings], settings: Settings) -> int:
-    """Index of the preset that the settings are, or -1."""
+def matching_preset(model: type[Settings], settings: Settings, besides: tuple[str, ...] = ()) -> int:
+    """Index of the preset that the settings are, not looking at some fields; -1 for none."""
+    update = {name: getattr(settings, name) for name in besides}
     for index, name in enumerate(model.presets):
-        if model.preset(name) == settings:
+        if model.preset(name).model_copy(update=update) == settings:
             return index
     return -1
 
@@ -633,6 +634,10 @@ class SettingsForm(QWidget):
         Show the row with the preset chooser and its menu (load, save, reset).
     recipes
         Further entries of the preset chooser: YAML files by name.
+    kept
+        Fields that another preset leaves as they are.
+    folded
+        Title under which the fields are folded away; empty shows them.
     """
 
     changed = Signal()
@@ -645,12 +650,15 @@ class SettingsForm(QWidget):
         hidden: tuple[str, ...] = (),
         with_presets: bool = True,
         recipes: dict[str, Path] | None = None,
+        kept: tuple[str, ...] = (),
+        folded: str = "",
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.model = model
         self._start = preset
         self._recipes = recipes or {}
+        self._kept = kept
         self._problem: str | None = None
         self._value: Settings = model.preset(preset)
         layout = QVBoxLayout(self)
@@ -678,8 +686,10 @@ class SettingsForm(QWidget):
             row.addWidget(self.preset_box, 1)
             row.addWidget(self.menu_button)
             layout.addLayout(row)
-        self.body = ModelEditor(model, hidden=hidden, with_presets=False)
-        layout.addWidget(self.body)
+        self.body = ModelEditor(model, hidden=hidden, with_presets=False, parent=self)
+        self.section = Section(folded, lambda: self.body) if folded else None
+        self.body.setVisible(self.section is None)
+        layout.addWidget(self.section or self.body)
         self.message = DimLabel()
         self.message.hide()
         self.error = ErrorLabel()
@@ -714,8 +724,9 @@ class SettingsForm(QWidget):
         self.changed.emit()
 
     def set_preset(self, name: str) -> None:
-        """Show a named preset."""
-        self.set_value(self.model.preset(name))
+        """Show a named preset; fields that are kept stay."""
+        values = self.body.raw()
+        self.set_value({**self.model.preset(name).record(), **{key: values[key] for key in self._kept}})
 
     def _choose(self, name: str) -> None:
         if name in self._recipes:
@@ -726,7 +737,7 @@ class SettingsForm(QWidget):
 
     def reset(self) -> None:
         """Go back to the preset that the form started from."""
-        self.set_preset(self._start)
+        self.set_value(self.model.preset(self._start))
 
     def load(self, path: str | Path) -> None:
         """Show the settings of a YAML file; a file that cannot be used leaves the form and says why."""
@@ -769,7 +780,9 @@ class SettingsForm(QWidget):
             self._problem = None
             self.body.show_problems([])
             self.body.refresh_preset()
-            self.preset_box.setCurrentIndex(matching_preset(self.model, self._value))
+            self.preset_box.setCurrentIndex(matching_preset(self.model, self._value, self._kept))
+        if self.section is not None:
+            self.section.mark(self._problem is not None)
 
     def _ask_load(self) -> None:
         self._ask(QFileDialog.AcceptMode.AcceptOpen, self.load)

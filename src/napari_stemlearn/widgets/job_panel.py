@@ -83,11 +83,16 @@ class JobPanel(QWidget):
         Whether these jobs have metrics and previews.
     preview_text
         Words beside the box that switches the preview layers.
+    curves
+        Curves that know the metrics of these jobs.
+    previews
+        Kind of preview layers.
     """
 
     start_requested = Signal()
     ended = Signal(object)
     watched = Signal(object)
+    heard = Signal(list)
 
     def __init__(
         self,
@@ -99,6 +104,8 @@ class JobPanel(QWidget):
         with_curves: bool = True,
         with_previews: bool = True,
         preview_text: str = "Show what it sees as layers",
+        curves: Curves | None = None,
+        previews: type[PreviewLayers] = PreviewLayers,
         project: Project | None = None,
         parent: QWidget | None = None,
     ):
@@ -110,6 +117,8 @@ class JobPanel(QWidget):
         self.state: RunState | None = None
         self.last_metrics: dict[str, float] = {}
         self._empty_text = empty_text
+        self.curves = curves or Curves()
+        self._preview_kind = previews
         self._previews: PreviewLayers | None = None
         self._position = 0
         self._pace: deque[tuple[float, int]] = deque(maxlen=40)
@@ -197,7 +206,6 @@ class JobPanel(QWidget):
         inner.addWidget(self.log_label, 4, 0, 1, 2)
         layout.addWidget(self.details)
 
-        self.curves = Curves()
         self.curves.setVisible(with_curves)
         layout.addWidget(self.curves)
         self._with_curves = with_curves
@@ -238,7 +246,7 @@ class JobPanel(QWidget):
         self.run = run
         self.state = None
         self._position = 0
-        self._previews = PreviewLayers(self.viewer, run.name) if run is not None else None
+        self._previews = self._preview_kind(self.viewer, run.name) if run is not None else None
         self.last_metrics = {}
         self._forget_progress()
         self._log.clear()
@@ -358,6 +366,7 @@ class JobPanel(QWidget):
         if self._with_previews and self.preview_box.isChecked():
             for name, preview in previews.items():
                 self._later(f"show {name}", lambda preview=preview: self._show_preview(preview))
+        self.heard.emit(events)
 
     def _later(self, name: str, action: Callable[[], None]) -> None:
         """Do something in a turn of the event loop of its own; a newer action of the same name takes its place."""

@@ -40,6 +40,14 @@ class PreviewLayers:
         self.unseen: list[str] = []
         self._limits: dict[str, tuple[float, float]] = {}
 
+    def place(self, name: str) -> tuple[int, int]:
+        """Row above the origin and column of a new preview."""
+        return 0, len(self._made)
+
+    def limits(self, name: str, array: NDArray[np.generic]) -> tuple[float, float]:
+        """Contrast limits of a preview."""
+        return _limits(name, array)
+
     def find(self, name: str) -> Image | None:
         """The layer of a preview, known by its metadata."""
         from napari_stemlearn.widgets.layers import about, our_layers
@@ -63,7 +71,7 @@ class PreviewLayers:
             if fits:
                 # a slider that the user moved stays where it was put
                 if tuple(layer.contrast_limits) == tuple(self._limits.get(name, ())):
-                    layer.contrast_limits = self._limits[name] = _limits(name, array)
+                    layer.contrast_limits = self._limits[name] = self.limits(name, array)
             else:
                 layer.reset_contrast_limits()
             return None
@@ -82,12 +90,13 @@ class PreviewLayers:
             self._made.append(name)
             return f"The preview '{name}' cannot be shown: {error}"
         record = {"run": self.run_name, "preview": name, "step": step}
-        self._limits[name] = _limits(name, array)
+        self._limits[name] = self.limits(name, array)
         options = {"contrast_limits": self._limits[name], "visible": False}
         layer = add_image(self.viewer, micrograph, kind="preview", record=record, **options)
         height, width = (size * scale for size, scale in zip(array.shape[-2:], layer.scale[-2:], strict=True))
+        row, column = self.place(name)
         translate = np.array(layer.translate, dtype=float)
-        translate[-2:] = (-GAP * height, len(self._made) * GAP * width)
+        translate[-2:] = (-(row + 1) * GAP * height, column * GAP * width)
         layer.translate = translate
         self._made.append(name)
         self.unseen.append(name)

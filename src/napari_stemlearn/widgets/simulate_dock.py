@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.errors import SettingsError
@@ -16,7 +16,7 @@ from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.copy_python import CopyButton, simulate_lines
-from napari_stemlearn.widgets.dock import Dock, heading, separator
+from napari_stemlearn.widgets.dock import Dock, docks_of, heading, separator
 from napari_stemlearn.widgets.editors import NumberEditor
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
@@ -265,10 +265,9 @@ def structure_of(viewer: ViewerModel) -> StructureSettings | None:
     from napari_stemlearn.widgets.layers import about, our_layers
     from napari_stemlearn.widgets.structure_dock import StructureDock
 
-    for widget in QApplication.allWidgets():
-        if isinstance(widget, StructureDock) and _unwrapped(widget.viewer) is _unwrapped(viewer):
-            with contextlib.suppress(SettingsError, RuntimeError):
-                return widget.settings()
+    for dock in docks_of(viewer, StructureDock):
+        with contextlib.suppress(SettingsError):
+            return dock.settings()
     for layer in our_layers(viewer, "truth"):
         record = about(layer).get("specimen", {}).get("settings")
         if record:
@@ -277,9 +276,12 @@ def structure_of(viewer: ViewerModel) -> StructureSettings | None:
     return None
 
 
-def _unwrapped(viewer: Any) -> Any:
-    """The viewer itself: napari gives each plugin widget a wrapper of its own."""
-    return getattr(viewer, "__wrapped__", viewer)
+def simulation_of(viewer: ViewerModel) -> SimulateSettings | None:
+    """Settings of the Simulate dock that is open for a viewer, or None."""
+    for dock in docks_of(viewer, SimulateDock):
+        with contextlib.suppress(SettingsError):
+            return dock.settings()
+    return None
 
 
 def counts_of(defects: pd.DataFrame) -> str:

@@ -1,0 +1,393 @@
+"""The CycleGAN dock: choose an experiment and a specimen, watch simulations take on its look, keep the generator."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_stemlearn.errors import SettingsError, StemlearnError
+from napari_stemlearn.events import Checkpoint, Event, Log
+from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in, read_generator_card, words_on
+from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.structures.settings import StructureSettings
+from napari_stemlearn.widgets.background import Background
+from napari_stemlearn.widgets.choosers import Sentences
+from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
+from napari_stemlearn.widgets.cyclegan_curves import CycleGANCurves
+from napari_stemlearn.widgets.dock import Dock, separator
+from napari_stemlearn.widgets.experiment_chooser import ExperimentChooser
+from napari_stemlearn.widgets.experiment_look import ExperimentLook, write_once
+from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
+from napari_stemlearn.widgets.job_panel import JobPanel
+from napari_stemlearn.widgets.keeping import keep
+from napari_stemlearn.widgets.label_store import slug
+from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.layers import about, our_layers
+from napari_stemlearn.widgets.project import ProjectRow
+from napari_stemlearn.widgets.section import Section
+from napari_stemlearn.widgets.simulate_dock import simulation_of, structure_of
+from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
+from napari_stemlearn.widgets.translation_previews import TranslationPreviews
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+KEPT = ("name", "experiment", "pixel_size", "structures", "imaging")
+"""Settings that say what is learnt; a preset only says how."""
+
+WAITS = "Learning waits: "
+
+
+class CycleGANDock(Dock):
+    """Train a generator that gives simulations the look of an experiment.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose layers are offered, and which shows the pictures.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None):
+        super().__init__(
+            napari_viewer,
+            "Simulations take on the look of your images; atoms and labels stay in place. "
+            "Choose unlabelled images and the crystal in them, then press Learn the look.",
+            parent,
+        )
+        self.experiment = ExperimentChooser(napari_viewer)
+        self.specimen = SpecimenChooser()
+        self.form = SettingsForm(
+            CycleGANSettings,
+            preset="quick",
+            hidden=("experiment", "pixel_size"),
+            kept=KEPT,
+            folded="All settings",
+        )
+        self.take_structure_button = QPushButton("Structure")
+        self.take_simulate_button = QPushButton("Simulate")
+        self.copy_button = CopyButton(self.lines)
+        self.column.addWidget(ProjectRow())
+        self.setup = Section("What and how to learn", self._make_setup, indent=0)
+        self.setup.open()
+        self.column.addWidget(self.setup)
+        self.column.addWidget(separator())
+        self.curves = CycleGANCurves()
+        self.panel = JobPanel(
+            napari_viewer,
+            ("cyclegan",),
+            start_text="Learn the look",
+            empty_text="Learning runs in a process of its own: it goes on when this dock or napari is closed.",
+            preview_text="Show the pictures as layers",
+            curves=self.curves,
+            previews=TranslationPreviews,
+        )
+        self.refused = ErrorLabel()
+        self.zoom_button = QPushButton("Zoom to the pictures")
+        self.zoom_button.setToolTip("Input, translated, cycled; beneath them their Fourier amplitudes")
+        self.summary = Sentences()
+        self.keep_button = QPushButton("Keep this generator")
+        self.data_button = QPushButton("Make training data")
+        self.kept = Sentences()
+        self.column.addWidget(self.panel)
+        self.column.addWidget(self.refused)
+        self.column.addWidget(self.zoom_button)
+        self.column.addWidget(self.summary)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.keep_button)
+        row.addWidget(self.data_button)
+        self.column.addLayout(row)
+        self.column.addWidget(self.kept)
+        self.column.addStretch(1)
+        for widget in (self.zoom_button, self.keep_button, self.data_button):
+            widget.hide()
+        self._name = str(self.form.value().name)
+        self._starting: CycleGANSettings | None = None
+        self._writer = Background(self)
+        self._writer.done.connect(self._written)
+        self._writer.failed.connect(self._not_written)
+        self._connect()
+        self._form_changed()
+        self.panel.attach_to_active()
+
+    def _make_setup(self) -> QWidget:
+        setup = QWidget()
+        layout = QVBoxLayout(setup)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        take = QHBoxLayout()
+        take.setSpacing(6)
+        label = QLabel("Or take it from")
+        label.setMinimumWidth(LABEL_WIDTH)
+        take.addWidget(label)
+        take.addWidget(self.take_structure_button, 1)
+        take.addWidget(self.take_simulate_button, 1)
+        self.take_structure_button.setToolTip("Take the specimen of the Structure dock")
+        self.take_simulate_button.setToolTip("Take specimen and microscope of the Simulate dock")
+        layout.addWidget(self.experiment)
+        layout.addWidget(self.specimen)
+        layout.addLayout(take)
+        layout.addWidget(self.form)
+        layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
+        return setup
+
+    def _connect(self) -> None:
+        self.experiment.changed.connect(self._experiment_changed)
+        self.specimen.changed.connect(self._specimen_changed)
+        self.specimen.checked.connect(self._check)
+        self.form.changed.connect(self._form_changed)
+        self.take_structure_button.clicked.connect(self.take_structure)
+        self.take_simulate_button.clicked.connect(self.take_simulation)
+        self.panel.start_requested.connect(self.train)
+        self.panel.watched.connect(self._watched)
+        self.panel.heard.connect(self._heard)
+        self.panel.ended.connect(self._ended)
+        self.panel.preview_box.toggled.connect(lambda _on: self._show_zoom())
+        self.zoom_button.clicked.connect(self.zoom_to_pictures)
+        self.keep_button.clicked.connect(self.keep_generator)
+        self.data_button.clicked.connect(self.make_data)
+
+    # -- settings
+
+    def settings(self) -> CycleGANSettings:
+        """The settings of the form, with the chosen experiment; without its file where a layer is in none yet.
+
+        Raises
+        ------
+        SettingsError
+            If a value is not allowed.
+        """
+        look = self.experiment.look
+        if look is None:
+            return self.form.value()
+        return self.form.value().changed(experiment=look.files, pixel_size=look.pixel_size)
+
+    def lines(self) -> str:
+        """The same in Python; a layer that is in no file is written first."""
+        settings = self.settings()
+        layer = self.experiment.layer()
+        first = ""
+        if not settings.experiment and layer is not None:
+            path = f"{slug(layer.name)}.tif"
+            settings = settings.changed(experiment=(path,))
+            first = (
+                "from napari_stemlearn.formats import write_tiff\n"
+                "from napari_stemlearn.widgets.layers import micrograph_from_layer\n\n"
+                f"write_tiff({path!r}, micrograph_from_layer(viewer.layers[{layer.name!r}]))\n\n"
+            )
+        return first + job_lines("cyclegan", settings, self.panel.project.runs, settings.name)
+
+    def take_structure(self) -> None:
+        """Take over the specimen of the Structure dock of this viewer, or of the layers that it made."""
+        structure = structure_of(self.viewer)
+        if structure is None:
+            self.form.say("There is no specimen yet: open the Structure dock and press Build.", bad=True)
+            return
+        self.form.set_value({**self.form.body.raw(), "structures": [mixture_of(structure)]})
+        self.form.say(f"The specimen is now that of the Structure dock ({structure.crystal}).")
+
+    def take_simulation(self) -> None:
+        """Take over specimen and microscope of the Simulate dock of this viewer."""
+        simulation = simulation_of(self.viewer)
+        if simulation is None:
+            self.form.say("There is no simulation yet: open the Simulate dock and set it up.", bad=True)
+            return
+        taken = {"structures": [mixture_of(simulation.structure)], "imaging": simulation.imaging.record()}
+        self.form.set_value({**self.form.body.raw(), **taken})
+        self.form.say(f"Specimen and microscope are now those of the Simulate dock ({simulation.structure.crystal}).")
+
+    def _form_changed(self) -> None:
+        values = self.form.body.raw()
+        if values.get("experiment"):
+            # a loaded file may bring images of its own
+            files, size = tuple(str(path) for path in values["experiment"]), values.get("pixel_size")
+            self.form.set_value({**values, "experiment": (), "pixel_size": None})
+            self.experiment.choose_files(files, size)
+            return
+        with contextlib.suppress(AttributeError, TypeError):
+            self.specimen.show_value(list(values.get("structures") or ()))
+        self._check()
+
+    def _specimen_changed(self) -> None:
+        self.form.set_value({**self.form.body.raw(), "structures": self.specimen.raw()})
+
+    def _experiment_changed(self) -> None:
+        look = self.experiment.look
+        values = self.form.body.raw()
+        if look is not None and values.get("name") == self._name and self._name != slug(look.name):
+            # the generator is called after its images until somebody gives it a name
+            self._name = slug(look.name)
+            self.form.set_value({**values, "name": self._name})
+        self._check()
+
+    def problem(self) -> str | None:
+        """Why no training can start, or None."""
+        problem = self.experiment.problem()
+        if problem:
+            return problem
+        if self.specimen.problem():
+            return self.specimen.problem()
+        if self.form.problem:
+            return self.form.problem
+        look, crop = self.experiment.look, self.form.value().crop
+        if look is not None and min(look.shape) < crop:
+            height, width = look.shape
+            return (
+                f"The images have {height} by {width} pixels; crops of {crop} pixels need larger ones, "
+                "so choose a smaller crop under “All settings”."
+            )
+        try:
+            self.settings()
+        except SettingsError as error:
+            return str(error)
+        return None
+
+    def _check(self) -> None:
+        problem = self.problem()
+        if problem is None and self._starting is not None:
+            problem = "the images are being written to the project folder."
+        self.copy_button.setEnabled(self.form.problem is None and self.experiment.look is not None)
+        self.panel.set_start_problem(f"{WAITS}{problem[:1].lower()}{problem[1:]}" if problem else None)
+
+    # -- training
+
+    def train(self) -> None:
+        """Start the training; images that are in no file are written to the project folder first."""
+        if self.problem() or self._starting is not None:
+            self._check()
+            return
+        settings, look = self.settings(), self.experiment.look
+        assert look is not None
+        if look.files:
+            self.panel.start("cyclegan", settings, label=settings.name)
+            return
+        try:
+            micrograph = self.experiment.micrograph()
+        except StemlearnError as error:
+            self.panel.say(str(error), bad=True)
+            return
+        self._starting = settings
+        self._writer.start(write_once, look, micrograph, self.panel.project.experiments)
+        self._check()
+
+    def _written(self, look: ExperimentLook) -> None:
+        settings, self._starting = self._starting, None
+        self._check()
+        if settings is not None:
+            self.panel.start("cyclegan", settings.changed(experiment=look.files), label=settings.name)
+
+    def _not_written(self, sentence: str, detail: str) -> None:
+        self._starting = None
+        self._check()
+        self.panel.error.say(sentence, detail)
+
+    # -- watching
+
+    def _watched(self, run: Run | None) -> None:
+        # the curves need the room; one click brings the settings back
+        self.setup.open(run is None)
+        self.refused.say(None)
+        self.summary.say()
+        self.kept.say()
+        self.keep_button.hide()
+        self.data_button.hide()
+        if run is not None:
+            with contextlib.suppress(StemlearnError):
+                settings = run.settings
+                if isinstance(settings, CycleGANSettings):
+                    self.curves.require(settings.survival)
+        self._show_zoom()
+
+    def _heard(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Log) and event.level == "warning":
+                self.refused.say(f"Now refused: {event.message}")
+            elif isinstance(event, Checkpoint) and event.name == "best":
+                self.refused.say(None)
+        self._show_zoom()
+
+    def _ended(self, run: Run) -> None:
+        generator = self.generator()
+        if run.state is RunState.FAILED or generator is not None:
+            # the panel says why it failed, the summary what the kept generator does
+            self.refused.say(None)
+        self.keep_button.setVisible(generator is not None)
+        self.data_button.setVisible(generator is not None)
+        if generator is not None:
+            try:
+                self.summary.say(*words_on(read_generator_card(generator)))
+            except StemlearnError as error:
+                self.panel.say(str(error), bad=True)
+
+    def _show_zoom(self) -> None:
+        shown = self.panel.run is not None and self.panel.preview_box.isChecked()
+        self.zoom_button.setVisible(shown and "generators" in self.panel.last_metrics)
+
+    def zoom_to_pictures(self) -> None:
+        """Let the viewer show all pictures of the watched run."""
+        run = self.panel.run
+        layers = [layer for layer in our_layers(self.viewer, "preview") if run and about(layer).get("run") == run.name]
+        if not layers:
+            return
+        try:
+            self.viewer.reset_view(layers=layers)
+        except TypeError:
+            # before napari 0.7 all layers or none
+            self.viewer.reset_view()
+
+    # -- using
+
+    def generator(self) -> Path | None:
+        """Folder of the generator of the watched run, or None."""
+        found = generators_in(self.panel.run.result_folder) if self.panel.run is not None else []
+        return found[0] if found else None
+
+    def keep_generator(self) -> Path | None:
+        """Copy the generator of the watched run to the project; returns the copy."""
+        generator = self.generator()
+        if generator is None:
+            return None
+        try:
+            kept = keep(generator, self.panel.project.generators, generator.name, GENERATOR_CARD)
+        except OSError as error:
+            self.panel.say(f"The generator cannot be kept: {error.strerror or error}.", bad=True)
+            return None
+        self.kept.say(f"Kept as {kept}.")
+        return kept
+
+    def make_data(self) -> None:
+        """Keep the generator and choose it in the Training data dock."""
+        kept = self.keep_generator()
+        if kept is not None:
+            opened = open_in_training_data(self.viewer, kept)
+            self.kept.say(
+                f"Kept as {kept}.",
+                "Training data uses it now." if opened else "Choose it in the Training data dock.",
+            )
+
+
+def mixture_of(structure: StructureSettings) -> dict[str, Any]:
+    """Plain settings of a mixture of one specimen."""
+    return MixtureSettings(structure=structure).record()
+
+
+def open_in_training_data(viewer: ViewerModel, generator: Path) -> bool:
+    """Choose a generator in the viewer's Training data dock, opened if it is not; False where that cannot be."""
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return False
+    try:
+        _dock, data = window.add_plugin_dock_widget("napari-stemlearn", "Training data")
+    except (KeyError, ValueError):
+        return False
+    choose: Any = getattr(data, "choose_generator", None)
+    if choose is None:
+        return False
+    choose(generator)
+    return True

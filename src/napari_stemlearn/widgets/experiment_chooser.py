@@ -1,0 +1,199 @@
+"""Choose the experimental images of a training: a layer of the viewer, files, or a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QToolButton, QWidget
+
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.widgets.background import Background
+from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, Sentences
+from napari_stemlearn.widgets.experiment_look import ExperimentLook, look_at_files, look_at_layer
+from napari_stemlearn.widgets.form import BUTTON_WIDTH, LABEL_WIDTH
+from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
+from napari_stemlearn.widgets.layers import image_layers, kind_of, micrograph_from_layer
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_stemlearn.micrograph import Micrograph
+
+OURS = ("preview", "simulated", "generated", "map")
+"""Kinds of layers that are no experiment."""
+
+NOTHING = "Open an experimental image or stack first, or choose files."
+UNCALIBRATED = "Give the pixel size of the images first."
+LOOKING = "The images are being looked at."
+
+
+def experiment_layers(viewer: ViewerModel) -> list[Any]:
+    """Image layers that can be an experiment."""
+    return [layer for layer in image_layers(viewer) if kind_of(layer) not in OURS]
+
+
+class ExperimentChooser(QWidget):
+    """The images, their pixel size, and what is wrong with them.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are offered.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.files: tuple[str, ...] = ()
+        self.pixel_size: float | None = None
+        self.look: ExperimentLook | None = None
+        self._watched: Any = None
+        self._problem: str | None = NOTHING
+        self.layers = LayerChooser(viewer, experiment_layers, empty_text="open an image first")
+        self.layers.setToolTip("Images of one microscope and one day, without labels")
+        self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
+        self.button = QToolButton()
+        self.button.setText("…")
+        self.button.setFixedWidth(BUTTON_WIDTH)
+        self.button.setToolTip("Take files or a folder in place of a layer")
+        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        menu = QMenu(self.button)
+        menu.addAction("Choose files…", lambda: self._ask(QFileDialog.FileMode.ExistingFiles))
+        menu.addAction("Choose a folder…", lambda: self._ask(QFileDialog.FileMode.Directory))
+        self._back = menu.addAction("A layer of the viewer", lambda: self.choose_files(()))
+        self.button.setMenu(menu)
+        self.size_row = PixelSizeRow()
+        self.facts = Sentences()
+        self.error = ErrorLabel()
+        label = QLabel("Experiment")
+        label.setMinimumWidth(LABEL_WIDTH)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.layers, 0, 1)
+        grid.addWidget(self.chosen_files, 0, 1)
+        grid.addWidget(self.button, 0, 2)
+        grid.addWidget(self.size_row, 1, 0, 1, 3)
+        grid.addWidget(self.facts, 2, 0, 1, 3)
+        grid.addWidget(self.error, 3, 0, 1, 3)
+        self._background = Background(self)
+        self._background.done.connect(self._looked)
+        self._background.failed.connect(self._refused)
+        self.layers.chosen.connect(lambda _layer: self._layer_changed())
+        self.layers.calibrated.connect(self.refresh)
+        self._layer_changed()
+
+    # -- what is chosen
+
+    def layer(self) -> Any:
+        """The chosen layer; None where files are chosen, or nothing."""
+        return None if self.files else self.layers.layer()
+
+    def micrograph(self) -> Micrograph:
+        """The image of the chosen layer.
+
+        Raises
+        ------
+        MicrographError
+            If it cannot be one.
+        """
+        return micrograph_from_layer(self.layers.layer())
+
+    def choose_files(self, files: tuple[str, ...] | list[str], pixel_size: float | None = None) -> None:
+        """Take files or folders, with a pixel size in angstrom where they have none; nothing goes back to layers."""
+        self.files, self.pixel_size = tuple(files), pixel_size
+        self.refresh()
+
+    def problem(self) -> str | None:
+        """Why nothing can be learnt from what is chosen, or None."""
+        return self._problem
+
+    # -- looking
+
+    def refresh(self) -> None:
+        """Look again at what is chosen."""
+        self.look = None
+        self._background.forget()
+        self.facts.say()
+        self.error.say(None)
+        self.layers.setVisible(not self.files)
+        self.chosen_files.setVisible(bool(self.files))
+        self._back.setVisible(bool(self.files))
+        layer = self.layer()
+        self._problem = LOOKING
+        if self.files:
+            self.size_row.ask_for(None)
+            self.chosen_files.set_full_text(_short(self.files), "\n".join(self.files))
+            self._background.start(look_at_files, self.files, self.pixel_size)
+        elif layer is None:
+            self.size_row.ask_for(None)
+            self._problem = NOTHING
+        else:
+            self._look_at(layer)
+        self.changed.emit()
+
+    def _look_at(self, layer: Any) -> None:
+        self.size_row.ask_for(layer)
+        try:
+            micrograph = self.micrograph()
+        except StemlearnError as error:
+            self._say(str(error))
+            return
+        if micrograph.pixel_size is None:
+            self._problem = UNCALIBRATED
+            return
+        self.facts.say("Looking at the images…")
+        self._background.start(look_at_layer, micrograph, getattr(layer.source, "path", None))
+
+    def _looked(self, look: ExperimentLook) -> None:
+        if look.pixel_size is None:
+            self.facts.say(look.words())
+            self._problem = UNCALIBRATED
+            self.size_row.ask(look.name, lambda value: self.choose_files(self.files, value))
+        else:
+            self.look, self._problem = look, None
+            self.facts.say(f"{look.words()} Simulations get the same pixel size.")
+        self.changed.emit()
+
+    def _refused(self, sentence: str, detail: str) -> None:
+        self._say(sentence, detail)
+        self.changed.emit()
+
+    def _say(self, sentence: str, detail: str = "") -> None:
+        self._problem = sentence
+        self.facts.say()
+        self.error.say(sentence, detail)
+
+    def _layer_changed(self) -> None:
+        layer = self.layers.layer()
+        if self._watched is not None:
+            self._watched.events.data.disconnect(self._on_data)
+        self._watched = layer
+        if layer is not None:
+            layer.events.data.connect(self._on_data)
+        if not self.files:
+            self.refresh()
+
+    def _on_data(self, _event: Any = None) -> None:
+        if isalive(self) and not self.files:
+            self.refresh()
+
+    # -- files
+
+    def _ask(self, mode: QFileDialog.FileMode) -> None:
+        dialog = QFileDialog(self, "Experimental images")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(mode)
+        dialog.filesSelected.connect(self.choose_files)
+        dialog.open()
+
+
+def _short(files: tuple[str, ...]) -> str:
+    return files[0] if len(files) == 1 else f"{len(files)} files: {files[0]} …"
