@@ -19,20 +19,34 @@ from torch.nn import functional
 
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
-from napari_stemlearn.learning.augmentation import blur
+from napari_stemlearn.learning.augmentation import Turn, blur
 from napari_stemlearn.learning.checkpoints import (
+    below,
+    check_same_settings,
     checkpoint_path,
     make_checkpoint_folder,
+    network_tensors,
+    optimiser_tensors,
     read_checkpoint,
+    restore_network,
+    restore_optimiser,
     write_checkpoint,
 )
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
-from napari_stemlearn.learning.device import choose_precision, explained_writing
+from napari_stemlearn.learning.device import (
+    choose_precision,
+    explained_writing,
+    fitting_batch_size,
+    is_out_of_memory,
+    out_of_memory,
+)
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.label_survival import LabelSurvival, averaged_translation, label_survival
+from napari_stemlearn.learning.likeness import likeness_to_crystals
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
 from napari_stemlearn.learning.simulation_pool import SimulationPool, simulated_images
+from napari_stemlearn.learning.steadiness import Steadiness
 from napari_stemlearn.learning.translators import Translator, save_translator
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 from napari_stemlearn.networks.critics import PatchCritic
@@ -42,6 +56,9 @@ from napari_stemlearn.scoring.realism import realism
 
 NAMES = ("to_experiment", "to_simulation")
 """The two generators."""
+
+FREE_TO_CHANGE = ("name", "experiment", "device", "precision", "check_likeness")
+"""Settings that a resumed training may have otherwise than when it began; files may have moved."""
 
 
 class Networks(nn.Module):
@@ -86,6 +103,7 @@ class Trainer:
         self.average = copy.deepcopy(self.networks.generators["to_experiment"]).requires_grad_(False)
         self.step = 0
         self.best = math.inf
+        self.steadiness = Steadiness(len(self.networks.critics))
 
     def learning_rate(self) -> float:
         """Constant for the first half, then falling in a line to nothing."""
@@ -205,44 +223,47 @@ class Trainer:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that a resumed run needs."""
-        found = {f"networks.{key}": value for key, value in self.networks.state_dict().items()}
-        found |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        found = {**network_tensors("networks", self.networks), **network_tensors("average", self.average)}
         for name, optimiser in self.optimisers.items():
-            for number, state in optimiser.state_dict()["state"].items():
-                found |= {f"optimiser.{name}.{number}.{key}": torch.as_tensor(value) for key, value in state.items()}
+            found |= optimiser_tensors(optimiser, f"optimiser.{name}")
         for name, buffer in self.pools.items():
             found |= {f"pool.{name}.{key}": value for key, value in buffer.state().items()}
         return found
 
-    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+    def values(self) -> dict[str, Any]:
+        """Plain values beside the tensors."""
+        best = self.best if math.isfinite(self.best) else None
+        return {
+            "step": self.step,
+            "best": best,
+            "steadiness": self.steadiness.record(),
+            "settings": self.settings.record(),
+        }
 
-        def below(prefix: str) -> dict[str, Tensor]:
-            return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint, as if never stopped.
 
-        try:
-            self.networks.load_state_dict(below("networks."))
-            self.average.load_state_dict(below("average."))
-        except RuntimeError as error:
-            raise TrainingError("The checkpoint holds other networks than the settings describe.") from error
+        Raises
+        ------
+        TrainingError
+            If it cannot be read, or was written with other settings.
+        """
+        tensors, values = read_checkpoint(path)
+        check_same_settings(values["settings"], self.settings.record(), path, FREE_TO_CHANGE)
+        restore_network("networks", self.networks, tensors)
+        restore_network("average", self.average, tensors)
         for name, optimiser in self.optimisers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in below(f"optimiser.{name}.").items():
-                number, _, entry = key.partition(".")
-                state.setdefault(int(number), {})[entry] = value
-            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+            restore_optimiser(optimiser, tensors, f"optimiser.{name}")
         for name, buffer in self.pools.items():
-            buffer.load(below(f"pool.{name}."), self.device)
-        self.step, self.best = int(values["step"]), float(values["best"])
+            buffer.load(below(f"pool.{name}", tensors), self.device)
+        self.step = int(values["step"])
+        self.best = math.inf if values["best"] is None else float(values["best"])
+        self.steadiness.restore(values["steadiness"])
 
 
 def _turned(images: Tensor, rng: np.random.Generator) -> Tensor:
     """A quarter turn and a mirror for each crop of a batch."""
-    done = []
-    for image in images:
-        image = torch.rot90(image, int(rng.integers(4)), dims=(-2, -1))
-        done.append(image.flip(-1) if rng.random() < 0.5 else image)
-    return torch.stack(done)
+    return torch.stack([Turn(int(rng.integers(4)), flip_x=bool(rng.random() < 0.5)).image(image) for image in images])
 
 
 def survival_of(translator: Translator, pool: SimulationPool, settings: CycleGANSettings) -> LabelSurvival:
@@ -298,6 +319,10 @@ def train_cyclegan(
     yield Log(
         message=f"{len(experiment.frames)} experimental frames at {experiment.pixel_size:.4g} angstrom per pixel."
     )
+    if experiment.remark:
+        yield Log(message=experiment.remark, level="warning")
+    if settings.check_likeness:
+        yield _compared(experiment, settings)
     with explained_writing(folder):
         make_checkpoint_folder(folder)
     side = max(2 * settings.crop, 192)
@@ -318,8 +343,11 @@ def train_cyclegan(
         return
     pool = SimulationPool(images)
     trainer = Trainer(settings, experiment, pool)
-    if resume:
-        trainer.restore(*read_checkpoint(checkpoint_path(folder, "last")))
+    if resume and checkpoint_path(folder, "last").exists():
+        trainer.restore(checkpoint_path(folder, "last"))
+    elif not resume:
+        for name in ("last", "best"):
+            checkpoint_path(folder, name).unlink(missing_ok=True)
     yield Started(
         device=str(trainer.device),
         device_name=device_name(trainer.device),
@@ -337,19 +365,11 @@ def train_cyclegan(
             yield _write(trainer, folder, "last")
             yield Done(result={"step": trainer.step}, stopped=True)
             return
-        try:
-            losses = trainer.learn()
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"The memory of {trainer.device} is too small for batches of {settings.batch_size} crops of "
-                f"{settings.crop} pixels; try a batch size of {max(settings.batch_size // 2, 1)}."
-            ) from error
-        if not all(math.isfinite(value) for value in losses.values()):
-            message = f"The training diverged at step {trainer.step}: a loss is no number."
-            if checkpoint_path(folder, "best").exists():
-                yield Log(message=f"{message} The best checkpoint before is kept.", level="warning")
-                break
-            raise TrainingError(f"{message} Lower the learning rate.")
+        losses = _learn(trainer)
+        lost = trainer.steadiness.add(losses)
+        if lost:
+            yield _diverged(trainer, folder, lost)
+            break
         if trainer.step % 10 == 0 or trainer.step == settings.steps:
             yield Metric(trainer.step, losses)
         yield Progress(trainer.step, settings.steps, "steps")
@@ -362,10 +382,14 @@ def train_cyclegan(
             elif distance < trainer.best:
                 trainer.best = distance
                 yield _write(trainer, folder, "best")
+            lost = trainer.steadiness.look(distance, bool(refused))
+            if lost:
+                yield _diverged(trainer, folder, lost)
+                break
             yield _write(trainer, folder, "last")
     if not checkpoint_path(folder, "best").exists():
         raise TrainingError(refused or "No checkpoint was good enough to be kept.")
-    trainer.restore(*read_checkpoint(checkpoint_path(folder, "best")))
+    trainer.restore(checkpoint_path(folder, "best"))
     translator = trainer.translator()
     survival = survival_of(translator, pool, settings)
     after = realism(looks, translator.translate_stack(np.stack([entry.image for entry in pool.images[:8]])))
@@ -377,6 +401,71 @@ def train_cyclegan(
             {"labels": survival.record(), "realism": after.record(), "realism_of_simulation": before.record()},
         )
     yield Done(result={"generator": str(saved), "best_step": trainer.step, **survival.record(), **after.record()})
+
+
+def _compared(experiment: Experiment, settings: CycleGANSettings) -> Log:
+    """Compare crystal and pixel size of experiment and simulations before anything learns.
+
+    Raises
+    ------
+    TrainingError
+        If they do not match.
+    """
+    likeness = likeness_to_crystals(experiment, settings.structures)
+    if likeness.problem():
+        raise TrainingError(likeness.problem())
+    if likeness.judged:
+        return Log(message=f"The spectrum of the experiment matches that of {likeness.crystal}.")
+    return Log(
+        message="The experiment and the simulations show too few lattice spots to tell whether crystal and pixel size "
+        "match.",
+        level="warning",
+    )
+
+
+def _learn(trainer: Trainer) -> dict[str, float]:
+    """One step.
+
+    Raises
+    ------
+    TrainingError
+        If memory runs out; says which batch or crop fits.
+    """
+    try:
+        return trainer.learn()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        settings = trainer.settings
+
+        def smaller(size: int, crop: int = settings.crop) -> None:
+            # a trainer of its own: what is left of the failed step takes memory, and crops have a spectrum of their own
+            tried = settings.model_copy(update={"batch_size": size, "crop": crop})
+            Trainer(tried, trainer.experiment, trainer.pool).learn()
+
+        for optimiser in trainer.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        fitting = fitting_batch_size(smaller, settings.batch_size)
+        crop = 0 if fitting else fitting_batch_size(lambda crop: smaller(1, crop), settings.crop)
+        otherwise = f"a crop of {crop} pixels fits" if crop else "choose a smaller generator or another device"
+        raise out_of_memory(trainer.device, settings.batch_size, fitting, otherwise) from error
+
+
+def _diverged(trainer: Trainer, folder: Path, why: str) -> Log:
+    """The word that the best checkpoint is kept after a training went wrong.
+
+    Raises
+    ------
+    TrainingError
+        If there is none.
+    """
+    message = f"The training diverged at step {trainer.step}: {why}."
+    if checkpoint_path(folder, "best").exists():
+        return Log(message=f"{message} The best checkpoint before is kept.", level="warning")
+    raise TrainingError(
+        f"{message} No checkpoint was good enough to be kept; lower the learning rate "
+        f"(now {trainer.settings.learning_rate:g}) or raise the weights of cycle and identity."
+    )
 
 
 def _look(trainer: Trainer, looks: NDArray[np.float32]) -> tuple[LabelSurvival, float, list[Event]]:
@@ -409,5 +498,5 @@ def _look(trainer: Trainer, looks: NDArray[np.float32]) -> tuple[LabelSurvival, 
 def _write(trainer: Trainer, folder: Path, name: str) -> Checkpoint:
     path = checkpoint_path(folder, name)
     with explained_writing(folder):
-        write_checkpoint(path, trainer.tensors(), {"step": trainer.step, "best": trainer.best})
+        write_checkpoint(path, trainer.tensors(), trainer.values())
     return Checkpoint(trainer.step, name, str(path))

@@ -184,6 +184,10 @@ class CycleGANSettings(Settings):
         False, description="Invert grey levels of both sides at random.", json_schema_extra={"advanced": True}
     )
     every: int = quantity(200, "1", "Steps between looks at realism and labels.", minimum=1)
+    check_likeness: bool = Field(
+        True,
+        description="Refuse an experiment whose spectrum shows another crystal or pixel size than the simulations.",
+    )
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings, description="Labels must survive.")
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")

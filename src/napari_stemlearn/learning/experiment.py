@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,10 +12,25 @@ from torch import Tensor
 
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
-from napari_stemlearn.micrograph import Micrograph, check_values
+from napari_stemlearn.micrograph import Micrograph
 
 SAMPLED_PIXELS = 1_000_000
 """Pixels looked at for the grey levels."""
+
+STRIP_PIXELS = 1 << 22
+"""Pixels in memory at once while frames are checked."""
+
+CHECKED_PIXELS = 1 << 28
+"""Up to so many pixels all are checked for NaN before the training; of more, strips of every frame, and each crop."""
+
+KEPT_BYTES = 1 << 30
+"""Frames that must be decoded before they can be cut are kept up to so many bytes."""
+
+FEWEST_CROPS = 4
+"""The experiment must have at least the area of so many crops."""
+
+SAME_PIXEL_SIZE = 1.02
+"""Pixel sizes within this factor count as one."""
 
 
 class Experiment:
@@ -23,16 +39,17 @@ class Experiment:
     Parameters
     ----------
     micrographs
-        Images and stacks, in memory or memory-mapped.
+        Images and stacks, in memory, memory-mapped or read page by page; never loaded whole.
     crop
         Side of the crops in pixels.
     pixel_size
-        In angstrom; None takes that of the micrographs.
+        In angstrom; None takes that of the micrographs. Where both are known and differ, `remark` says so.
 
     Raises
     ------
     MicrographError
-        If there is none, a frame is smaller than a crop, has one grey level or NaN, or pixel sizes differ.
+        If there is none, a frame is smaller than a crop, has one grey level or NaN, all of them together are smaller
+        than a few crops, or pixel sizes differ.
     """
 
     def __init__(self, micrographs: Sequence[Micrograph], crop: int, pixel_size: float | None = None) -> None:
@@ -40,30 +57,25 @@ class Experiment:
             raise MicrographError("There is no experimental image to learn from; choose a stack or files.")
         self.crop = crop
         self.frames: list[tuple[Micrograph, int]] = []
-        sizes: set[float] = set()
-        samples = []
-        total = sum(micrograph.n_frames for micrograph in micrographs)
+        self._kept: OrderedDict[tuple[int, int], NDArray[np.generic]] = OrderedDict()
         for micrograph in micrographs:
-            if pixel_size is None:
-                sizes.add(round(micrograph.require_pixel_size(), 6))
             if min(micrograph.shape) < crop:
                 height, width = micrograph.shape
                 raise MicrographError(
                     f"'{micrograph.name}' has frames of {height} by {width} pixels; crops of {crop} pixels need larger "
                     "ones, so choose a smaller crop."
                 )
-            for index in range(micrograph.n_frames):
-                frame = micrograph.frame(index)
-                check_values(frame, f"{micrograph.name}, frame {index}" if micrograph.is_stack else micrograph.name)
-                step = max(int(np.sqrt(frame.size * total / SAMPLED_PIXELS)), 1)
-                samples.append(frame[::step, ::step].astype(np.float32).ravel())
-                self.frames.append((micrograph, index))
-        if len(sizes) > 1 and max(sizes) / min(sizes) > 1.02:
+            self.frames += [(micrograph, index) for index in range(micrograph.n_frames)]
+        self.pixel_size, self.remark = _common_pixel_size(micrographs, pixel_size)
+        pixels = sum(micrograph.shape[0] * micrograph.shape[1] for micrograph, _ in self.frames)
+        step = max(int(np.sqrt(pixels / SAMPLED_PIXELS)), 1)
+        every = max(-(-pixels // CHECKED_PIXELS), 1)
+        samples = [_checked(*frame, step, every) for frame in self.frames]
+        if pixels < FEWEST_CROPS * crop**2:
             raise MicrographError(
-                f"The experimental images have pixels of {min(sizes):g} to {max(sizes):g} angstrom; "
-                "one pixel size is needed."
+                f"The experiment has {pixels} pixels in all, the area of {pixels / crop**2:.1f} crops of {crop} by "
+                f"{crop} pixels; at least {FEWEST_CROPS} are needed, so add frames or choose a smaller crop."
             )
-        self.pixel_size = float(pixel_size) if pixel_size is not None else float(np.mean(list(sizes)))
         self.grey_levels: GreyLevels = grey_levels_of(np.concatenate(samples))
 
     def crops(self, rng: np.random.Generator, count: int, size: int | None = None) -> Tensor:
@@ -71,18 +83,124 @@ class Experiment:
         size = size or self.crop
         cut = []
         for _ in range(count):
-            micrograph, index = self.frames[int(rng.integers(len(self.frames)))]
-            height, width = micrograph.shape
+            number = int(rng.integers(len(self.frames)))
+            height, width = self.frames[number][0].shape
             y, x = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
-            data = micrograph.data[index] if micrograph.is_stack else micrograph.data
-            cut.append(self.grey_levels.scaled(np.asarray(data[y : y + size, x : x + size])))
+            cut.append(self.grey_levels.scaled(self.window(number, slice(y, y + size), slice(x, x + size))))
         return torch.from_numpy(np.stack(cut))[:, None]
 
     def patches(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.float32]:
         """Patches (count, size, size) for comparing looks."""
         return self.crops(rng, count, min(size, *self.smallest_frame())).numpy()[:, 0]
 
+    def middles(self, count: int, side: int) -> list[NDArray[np.generic]]:
+        """Middles of up to `count` frames spread over the stack, at most `side` pixels wide."""
+        chosen = np.unique(np.linspace(0, len(self.frames) - 1, count).round().astype(int))
+        cut = []
+        for number in chosen:
+            top, left = (max(length - side, 0) // 2 for length in self.frames[number][0].shape)
+            cut.append(self.window(int(number), slice(top, top + side), slice(left, left + side)))
+        return cut
+
+    def window(self, number: int, y: slice, x: slice) -> NDArray[np.generic]:
+        """Pixels of a frame, and no others, as an array in memory.
+
+        Raises
+        ------
+        MicrographError
+            If one is NaN or infinite.
+        """
+        micrograph, index = self.frames[number]
+        lazy = not isinstance(micrograph.data, np.ndarray)
+        frame = self._decoded(micrograph, index) if lazy else micrograph.data
+        if micrograph.is_stack and not (lazy and frame.ndim == 2):
+            frame = frame[index]
+        pixels = np.asarray(frame[y, x])
+        _count_bad(pixels, _name(micrograph, index))
+        return pixels
+
+    def _decoded(self, micrograph: Micrograph, index: int) -> NDArray[np.generic]:
+        """A frame of a compressed file, which can only be read whole; those used last are kept."""
+        size = micrograph.shape[0] * micrograph.shape[1] * micrograph.data.dtype.itemsize
+        if 2 * size > KEPT_BYTES:
+            return micrograph.data
+        key = (id(micrograph), index)
+        if key not in self._kept:
+            while self._kept and (len(self._kept) + 1) * size > KEPT_BYTES:
+                self._kept.popitem(last=False)
+            self._kept[key] = micrograph.frame(index)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
     def smallest_frame(self) -> tuple[int, int]:
         """Smallest height and width among the frames."""
         shapes = [micrograph.shape for micrograph, _ in self.frames]
         return min(shape[0] for shape in shapes), min(shape[1] for shape in shapes)
+
+
+def _name(micrograph: Micrograph, index: int) -> str:
+    return f"{micrograph.name}, frame {index}" if micrograph.is_stack else micrograph.name
+
+
+def _common_pixel_size(micrographs: Sequence[Micrograph], given: float | None) -> tuple[float, str]:
+    """Pixel size in angstrom, and a sentence where files and settings say different things."""
+    if given is None:
+        sizes = [micrograph.require_pixel_size() for micrograph in micrographs]
+        if max(sizes) / min(sizes) > SAME_PIXEL_SIZE:
+            raise MicrographError(
+                f"The experimental images have pixels of {min(sizes):g} to {max(sizes):g} angstrom; "
+                "one pixel size is needed."
+            )
+        return float(np.mean(sizes)), ""
+    for micrograph in micrographs:
+        own = micrograph.pixel_size
+        if own is not None and max(own / given, given / own) > SAME_PIXEL_SIZE:
+            return float(given), (
+                f"The settings say pixels of {given:g} angstrom, the file of '{micrograph.name}' says {own:g}: "
+                "the settings are followed; leave pixel_size empty to follow the file."
+            )
+    return float(given), ""
+
+
+def _strips(shape: tuple[int, int], every: int) -> Iterator[slice]:
+    """Strips of rows; of huge stacks only each `every`-th, from the middle of the first group on."""
+    height, width = shape
+    rows = max(STRIP_PIXELS // (width * every), 1)
+    starts = range(0, height, rows)
+    for start in starts[min(every // 2, len(starts) - 1) :: every]:
+        yield slice(start, min(start + rows, height))
+
+
+def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArray[np.float32]:
+    """Check a frame strip by strip; returns each `step`-th pixel of each `step`-th row."""
+    name = _name(micrograph, index)
+    frame = micrograph.data[index] if micrograph.is_stack else micrograph.data
+    if not isinstance(micrograph.data, np.ndarray) and micrograph.shape[0] * micrograph.shape[1] <= STRIP_PIXELS:
+        # a compressed page is decoded once, not once a strip
+        frame = np.asarray(frame)
+    sampled, bad, low, high = [], 0, np.inf, -np.inf
+    for rows in _strips(micrograph.shape, every):
+        strip = np.asarray(frame[rows])
+        finite = strip
+        if np.issubdtype(strip.dtype, np.inexact):
+            finite = strip[np.isfinite(strip)]
+            bad += strip.size - finite.size
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        sampled.append(strip[-rows.start % step :: step, ::step].astype(np.float32).ravel())
+    if bad:
+        raise _not_finite(bad, name)
+    if low == high:
+        raise MicrographError(f"'{name}' has one grey level ({low:g}) everywhere: there is nothing to learn.")
+    return np.concatenate(sampled)
+
+
+def _count_bad(pixels: NDArray[np.generic], name: str) -> None:
+    if np.issubdtype(pixels.dtype, np.inexact):
+        bad = pixels.size - int(np.count_nonzero(np.isfinite(pixels)))
+        if bad:
+            raise _not_finite(bad, name)
+
+
+def _not_finite(bad: int, name: str) -> MicrographError:
+    return MicrographError(f"'{name}' has {bad} pixels that are NaN or infinite; mask or replace them first.")

@@ -1,0 +1,327 @@
+"""Whether experiment and simulations show the same crystal at the same pixel size, before anything learns from them.
+
+The Bragg spots of both are compared as patterns over the logarithm of the frequency and the angle, where another pixel
+size is a shift along one axis and a rotation a shift along the other. Noise and grey levels do not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.simulate import simulate
+from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.structures.build import build
+from napari_stemlearn.structures.settings import StructureSettings
+
+FloatArray = NDArray[np.float64]
+
+LOOKED_AT = 4
+"""Frames of the experiment that are compared at most."""
+
+SIDE = 1024
+"""Side in pixels of the middle of a frame that is looked at."""
+
+FREQUENCIES = (0.12, 1.3)
+"""Lowest and highest frequency of a spot in 1/angstrom."""
+
+ABOVE = 14.0
+"""A spot's power is at least this many times the median power at its frequency; noise reaches about 5."""
+
+FEWEST = 3
+"""Spots (of each pair one) below which a frame tells no crystal."""
+
+SCORE = 0.55
+"""Least likeness of the patterns; measured images give 0.6 to 0.96 with the right crystal, 0.1 to 0.45 with others."""
+
+CALIBRATION = 0.055
+"""Largest difference between stated and fitting pixel size; calibrations of scans are often wrong by 3 to 5 %."""
+
+_STEP, _LOW, _HIGH, _ANGLES = 0.01, 0.08, 1.5, 180
+_BLUR = 2.5
+_STRETCHES = (0.0, 0.04, 0.08, 0.12)
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Bragg spots of an image, of each pair one.
+
+    Parameters
+    ----------
+    frequency
+        In 1/angstrom.
+    angle
+        From x towards y in radians, 0 to pi.
+    amplitude
+        Fourier amplitude.
+    """
+
+    frequency: FloatArray
+    angle: FloatArray
+    amplitude: FloatArray
+
+    def rings(self, most: int = 3) -> list[float]:
+        """Frequencies of the strongest rings in 1/angstrom, from the inside out."""
+        left = np.argsort(-self.amplitude)
+        found: list[tuple[float, float]] = []
+        while len(left):
+            same = np.abs(self.frequency[left] / self.frequency[left[0]] - 1) < 0.07
+            weights = self.amplitude[left[same]]
+            found.append((float(np.average(self.frequency[left[same]], weights=weights)), float(weights.sum())))
+            left = left[~same]
+        strongest = sorted(found, key=lambda ring: -ring[1])[:most]
+        return sorted(frequency for frequency, _ in strongest)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How well the spots of an experiment fit those of the crystals that are simulated.
+
+    Parameters
+    ----------
+    score
+        1 for equal patterns, 0 for nothing in common; NaN where no crystal can be told.
+    scale
+        Frequencies of the experiment over those of the simulation; 1 where the pixel size is right.
+    crystal
+        The first simulated crystal that fits, else the one that comes nearest.
+    fitting_scale
+        Scale that fits best within a factor of 1.6, and its score in `fitting_score`.
+    experiment_rings, simulation_rings
+        In 1/angstrom.
+    pixel_size
+        As stated, in angstrom.
+    """
+
+    score: float
+    scale: float
+    crystal: str
+    fitting_scale: float
+    fitting_score: float
+    experiment_rings: list[float]
+    simulation_rings: list[float]
+    pixel_size: float
+
+    @property
+    def judged(self) -> bool:
+        """Whether both show a crystal."""
+        return bool(np.isfinite(self.score))
+
+    def problem(self) -> str:
+        """One sentence if crystal or pixel size must be wrong, else an empty text."""
+        if not self.judged or (self.score >= SCORE and abs(np.log(self.scale)) <= CALIBRATION):
+            return ""
+        there, here = (", ".join(f"{r:.2f}" for r in rings) for rings in (self.experiment_rings, self.simulation_rings))
+        advice = "wrong crystal or wrong pixel size?"
+        if self.fitting_score >= SCORE:
+            fitting = self.pixel_size * self.fitting_scale
+            advice = f"wrong crystal, or wrong pixel size ({fitting:.3g} instead of {self.pixel_size:.3g} angstrom)?"
+        return (
+            f"The spectra do not match: the experiment has rings at {there} 1/angstrom, the simulated {self.crystal} "
+            f"at {here}; {advice} Set check_likeness to false to train all the same."
+        )
+
+
+def bragg_spots(image: NDArray[np.generic], pixel_size: float, most: int = 48) -> Spots:
+    """Find the Bragg spots of an image.
+
+    Parameters
+    ----------
+    image
+        Shape (y, x).
+    pixel_size
+        In angstrom.
+    most
+        The strongest are kept.
+    """
+    values = np.asarray(image, dtype=float)
+    # single bright atoms and dead pixels spread over all frequencies
+    values = np.clip(values, *np.quantile(values, [0.005, 0.995]))
+    height, width = values.shape
+    side = max(height, width)
+    windowed = (values - values.mean()) * np.outer(np.hanning(height), np.hanning(width))
+    axis = np.fft.fftshift(np.fft.fftfreq(side, pixel_size))
+    kept = np.flatnonzero(np.abs(axis) < FREQUENCIES[1] + 0.1)
+    power = np.abs(np.fft.fftshift(np.fft.fft2(windowed, (side, side)))[np.ix_(kept, kept)]) ** 2
+    power = ndimage.gaussian_filter(power, 0.7)
+    axis = axis[kept]
+    step = axis[1] - axis[0]
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    radius = np.hypot(y, x)
+    around = max(int(0.05 / step), 2)
+    low, high = max(FREQUENCIES[0], 4 * step), min(FREQUENCIES[1], 0.48 / pixel_size)
+    peaks = (
+        (power == ndimage.maximum_filter(power, 2 * around + 1))
+        & (power > ABOVE * _floor(power, radius, step))
+        & (radius > low)
+        & (radius < high)
+        & ((y > 0) | ((y == 0) & (x > 0)))
+    )
+    rows, columns = np.nonzero(peaks)
+    strongest = np.argsort(-power[rows, columns], kind="stable")[:most]
+    rows, columns = rows[strongest], columns[strongest]
+    logarithm = np.log(np.pad(power, 1, mode="edge") + 1e-300)
+    centre = logarithm[rows + 1, columns + 1]
+    off_y = _vertex(logarithm[rows, columns + 1], centre, logarithm[rows + 2, columns + 1])
+    off_x = _vertex(logarithm[rows + 1, columns], centre, logarithm[rows + 1, columns + 2])
+    at_y, at_x = axis[rows] + off_y * step, axis[columns] + off_x * step
+    return Spots(np.hypot(at_y, at_x), np.arctan2(at_y, at_x) % np.pi, np.sqrt(power[rows, columns]))
+
+
+def _vertex(before: FloatArray, here: FloatArray, after: FloatArray) -> FloatArray:
+    """Place of the vertex of a parabola through three neighbours, from the middle one."""
+    bend = before - 2 * here + after
+    return np.clip(0.5 * (before - after) / np.where(bend < 0, bend, -np.inf), -0.5, 0.5)
+
+
+def _floor(power: FloatArray, radius: FloatArray, step: float) -> FloatArray:
+    """Power without spots: the median at each frequency; along the axes that of the streaks of scan lines."""
+    ring = np.rint(radius / (2 * step)).astype(int)
+    order = np.argsort(ring, axis=None, kind="stable")
+    parts = np.split(power.ravel()[order], np.searchsorted(ring.ravel()[order], np.arange(1, ring.max() + 1)))
+    median = np.array([np.median(part) if len(part) else np.inf for part in parts])
+    floor = ndimage.minimum_filter1d(median, 5)[ring]
+    middle, length = power.shape[0] // 2, max(int(0.1 / step), 9)
+    near = slice(max(middle - 2, 0), middle + 3)
+    floor[:, near] = np.maximum(floor[:, near], ndimage.median_filter(power[:, near], (length, 1)))
+    floor[near] = np.maximum(floor[near], ndimage.median_filter(power[near], (1, length)))
+    return floor
+
+
+def _pattern(spots: Spots, stretch: float = 0.0, direction: float = 0.0) -> FloatArray:
+    """Spots as a blurred picture over log frequency and angle, of norm 1; stretched along a direction."""
+    y, x = spots.frequency * np.sin(spots.angle), spots.frequency * np.cos(spots.angle)
+    along, across = np.cos(direction) * x + np.sin(direction) * y, np.cos(direction) * y - np.sin(direction) * x
+    along, across = along * (1 + stretch / 2), across * (1 - stretch / 2)
+    frequency = np.hypot(along, across)
+    angle = np.degrees(np.arctan2(across, along) + direction)
+    rows = np.rint(np.log(frequency / _LOW) / _STEP).astype(int)
+    columns = np.rint(angle).astype(int) % _ANGLES
+    picture = np.zeros((int(np.log(_HIGH / _LOW) / _STEP), _ANGLES))
+    inside = (rows >= 0) & (rows < len(picture))
+    # the root, for a strong ring must not hide the others
+    np.maximum.at(picture, (rows[inside], columns[inside]), np.sqrt(spots.amplitude / spots.amplitude.max())[inside])
+    picture = ndimage.gaussian_filter(picture, _BLUR, mode=("constant", "wrap"))
+    return picture / max(float(np.linalg.norm(picture)), 1e-12)
+
+
+def _scores(experiment: Spots, simulation: Spots) -> tuple[FloatArray, FloatArray]:
+    """Scales, and at each the best likeness over rotations, mirrors and small stretches."""
+    # what the experiment does not resolve says nothing
+    seen = simulation.frequency <= 1.2 * experiment.frequency.max()
+    simulation = Spots(simulation.frequency[seen], simulation.angle[seen], simulation.amplitude[seen])
+    reach = int(np.log(1.6) / _STEP)
+    scales = np.exp(np.arange(-reach, reach + 1) * _STEP)
+    best = np.zeros(len(scales))
+    if not len(simulation.frequency):
+        return scales, best
+    padding = ((reach, reach), (0, 0))
+    picture = np.fft.rfft2(np.pad(_pattern(experiment), padding))
+    shape = (picture.shape[0], _ANGLES)
+    for stretch in _STRETCHES:
+        for direction in np.arange(0, np.pi, np.pi / 6) if stretch else (0.0,):
+            pattern = _pattern(simulation, stretch, direction)
+            for turned in (pattern, pattern[:, ::-1]):
+                products = np.fft.irfft2(picture * np.conj(np.fft.rfft2(np.pad(turned, padding))), shape)
+                over_angles = products.max(axis=1)
+                best = np.maximum(best, np.concatenate([over_angles[-reach:], over_angles[: reach + 1]]))
+    return scales, best
+
+
+def likeness(
+    experiment: Sequence[NDArray[np.generic]],
+    simulations: Iterable[tuple[str, NDArray[np.generic]]],
+    pixel_size: float,
+) -> Likeness:
+    """Compare images of an experiment with an image of each crystal that is simulated.
+
+    Parameters
+    ----------
+    experiment
+        Images (y, x), each with a rotation of its own.
+    simulations
+        Names of crystals and their images, at the same pixel size; taken one after the other until one fits.
+    pixel_size
+        In angstrom.
+    """
+    seen = [spots for image in experiment for spots in [bragg_spots(image, pixel_size)]]
+    seen = [spots for spots in seen if len(spots.frequency) >= FEWEST]
+    best = Likeness(np.nan, np.nan, "", np.nan, np.nan, [], [], pixel_size)
+    if not seen:
+        return best
+    clearest = max(seen, key=lambda spots: len(spots.frequency))
+    for name, image in simulations:
+        spots = bragg_spots(image, pixel_size)
+        if len(spots.frequency) < FEWEST:
+            continue
+        curves = [_scores(entry, spots) for entry in seen]
+        scales, curve = curves[0][0], np.median([scores for _, scores in curves], axis=0)
+        near = np.where(np.abs(np.log(scales)) <= 0.15, curve, -1.0)
+        found = Likeness(
+            score=float(near.max()),
+            scale=float(scales[near.argmax()]),
+            crystal=name,
+            fitting_scale=float(scales[curve.argmax()]),
+            fitting_score=float(curve.max()),
+            experiment_rings=clearest.rings(),
+            simulation_rings=spots.rings(),
+            pixel_size=pixel_size,
+        )
+        if not found.problem():
+            return found
+        if not found.score <= best.score:
+            best = found
+    return best
+
+
+def reference_images(
+    structures: Sequence[MixtureSettings], pixel_size: float
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Name and perfect, noise-free image of each crystal of a mixture."""
+    side = int(np.clip(round(60 / pixel_size), 192, 512))
+    imaging = ImagingSettings.checked(
+        {
+            "shape": (side, side),
+            "pixel_size": pixel_size,
+            "probe": {"source_fwhm": 0.8},
+            "detector": {"counting_noise": False},
+        }
+    )
+    known = set()
+    for part in structures:
+        for crystal in part.crystals or (part.structure.crystal,):
+            axis = part.structure.zone_axis
+            name = f"{crystal} [{' '.join(str(index) for index in axis)}]" if axis else crystal
+            if name not in known:
+                known.add(name)
+                perfect = _perfect(part.structure, crystal, side * pixel_size)
+                yield name, np.asarray(simulate(build(perfect, 0), imaging).micrograph.data, dtype=np.float32)
+
+
+def _perfect(structure: StructureSettings, crystal: str, extent: float) -> StructureSettings:
+    """The crystal without defects and distortions, at the middle of the calibrations that are drawn."""
+    scale = structure.lattice_scale
+    middle = scale if isinstance(scale, (int, float)) else float(np.clip(np.mean(scale.extent()), 0.5, 2))
+    return structure.changed(
+        crystal=crystal,
+        field_of_view=(extent, extent),
+        rotation=0.0,
+        displacement=0.0,
+        lattice_scale=middle,
+        lattice_anisotropy=0.0,
+        tilt=0.0,
+        vacuum="none",
+        defects=[],
+    )
+
+
+def likeness_to_crystals(experiment: Experiment, structures: Sequence[MixtureSettings]) -> Likeness:
+    """Compare the frames of an experiment with the crystals that are to be simulated."""
+    size = experiment.pixel_size
+    return likeness(experiment.middles(LOOKED_AT, SIDE), reference_images(structures, size), size)
