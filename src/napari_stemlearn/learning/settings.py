@@ -199,7 +199,16 @@ class DataSettings(Settings):
     source: Literal["simulation", "folder"] = Field(
         "simulation", description="Simulate while training, or read a stored set."
     )
-    folder: str = Field("", description="Stored set: images NAME.tif, each with its sites NAME_sites.csv.")
+    folder: str = Field(
+        "",
+        description="Stored set: a data set NAME.stemset, or a folder of images NAME.tif, each with its sites "
+        "NAME_sites.csv.",
+    )
+    where: str = Field(
+        "",
+        description="Data set: query for the images to learn from, such as 'dose between 1e4 and 5e4 and class has "
+        "vacancy1'; empty takes all.",
+    )
     held_out_fraction: float = quantity(
         0.2, "1", "Stored set: part of the images kept for validation.", minimum=0.01, maximum=0.9
     )
@@ -224,6 +233,8 @@ class DataSettings(Settings):
     def _folder_is_given(self) -> DataSettings:
         if self.source == "folder" and not self.folder:
             raise ValueError("source 'folder' needs the folder of the stored set")
+        if self.where and self.source != "folder":
+            raise ValueError("where chooses images of a data set; with source 'simulation' leave it empty")
         if self.source == "folder" and self.generator:
             raise ValueError("a generator translates simulations; with source 'folder' leave it empty")
         return self

@@ -1,20 +1,23 @@
-"""Labelled crops from a folder of micrographs with their site tables."""
+"""Labelled crops from a data set, or from a folder of micrographs with their site tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from napari_stemlearn.datasets.store import DataSet, is_data_set, open_data_set
 from napari_stemlearn.formats.reading import read_micrograph
 from napari_stemlearn.formats.site_files import read_sites
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, TRAINING, Crop, acquired_side
 from napari_stemlearn.learning.failures import TrainingError
-from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.settings import ALL_COLUMNS, ALL_DEFECTS, SegmentationSettings
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resample, scale_positions
 
@@ -22,13 +25,132 @@ SITES_ENDING = "_sites.csv"
 """NAME.tif belongs to NAME_sites.csv."""
 
 
+class Sites(NamedTuple):
+    """Class, y and x (pixels) of every site of a frame."""
+
+    classes: NDArray[Any]
+    y: NDArray[np.float64]
+    x: NDArray[np.float64]
+
+
+class LabelledFrame(Protocol):
+    """One labelled frame of a stored set; nothing is read before it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (y, x) in pixels."""
+
+    @property
+    def pixel_size(self) -> float:
+        """In angstrom."""
+
+    def window(self, top: int, left: int, side: int) -> NDArray[np.float32]:
+        """Grey levels of a square part."""
+
+    def positions(self) -> Sites:
+        """All its sites."""
+
+
 @dataclass(frozen=True)
 class StoredFrame:
-    """One labelled frame of a stored set; data of large files stay on disk."""
+    """One frame of a file with its site table; data of large files stay on disk."""
 
     micrograph: Micrograph
     frame: int
     sites: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.micrograph.name
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (y, x) in pixels."""
+        return self.micrograph.shape
+
+    @property
+    def pixel_size(self) -> float:
+        """In angstrom."""
+        return self.micrograph.require_pixel_size()
+
+    def window(self, top: int, left: int, side: int) -> NDArray[np.float32]:
+        """Grey levels of a square part."""
+        data = self.micrograph.data[self.frame] if self.micrograph.is_stack else self.micrograph.data
+        return np.array(data[top : top + side, left : left + side], dtype=np.float32)
+
+    def positions(self) -> Sites:
+        """All its sites."""
+        y, x = (self.sites[axis].to_numpy(dtype=float) for axis in ("y", "x"))
+        return Sites(self.sites["class"].to_numpy(), y, x)
+
+
+@dataclass(frozen=True)
+class DataSetFrame:
+    """One image of a data set, read from disk each time."""
+
+    data_set: DataSet
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Name of the set and number of the image."""
+        return f"{self.data_set.name} {self.index:05d}"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape (y, x) in pixels."""
+        return self.data_set.shape
+
+    @property
+    def pixel_size(self) -> float:
+        """In angstrom."""
+        return self.data_set.pixel_size
+
+    def window(self, top: int, left: int, side: int) -> NDArray[np.float32]:
+        """Grey levels of a square part."""
+        return self.data_set.pixels(self.index)[top : top + side, left : left + side].copy()
+
+    def positions(self) -> Sites:
+        """All its sites."""
+        return Sites(*self.data_set.positions(self.index))
+
+
+def labelled_frames(folder: str | Path, where: str = "") -> Sequence[LabelledFrame]:
+    """The labelled frames of a data set or of a folder of files.
+
+    Parameters
+    ----------
+    folder
+        A data set, or a folder of images NAME.tif with NAME_sites.csv.
+    where
+        Query for the images of a data set; empty takes all.
+
+    Raises
+    ------
+    TrainingError
+        If it is missing or holds nothing, or a folder of files is to be queried.
+    QueryError
+        If the query cannot be understood.
+    FormatError, SitesError, MicrographError
+        If a file cannot be used.
+    """
+    if not is_data_set(folder):
+        if where:
+            raise TrainingError(
+                f"The folder {folder} is no data set, so data.where cannot choose images; leave it empty."
+            )
+        return read_set(folder)
+    data_set = open_data_set(folder)
+    indices = data_set.indices(where)
+    if not indices:
+        which = f"no image of which '{where}' is true" if where else "no image"
+        raise TrainingError(f"The data set {folder} holds {which}.")
+    return [DataSetFrame(data_set, index) for index in indices]
 
 
 def read_set(folder: str | Path) -> list[StoredFrame]:
@@ -75,58 +197,73 @@ class StoredCrops:
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
-        frames = read_set(settings.data.folder)
+        frames = labelled_frames(settings.data.folder, settings.data.where)
         if len(frames) < 2:
             raise TrainingError(
                 f"The stored set {settings.data.folder} holds one frame; at least two are needed, one for validation."
             )
+        if isinstance(frames[0], DataSetFrame):
+            _check_classes(frames[0].data_set, settings)
         order = np.random.default_rng(settings.seed).permutation(len(frames))
         count = min(max(round(settings.data.held_out_fraction * len(frames)), 1), len(frames) - 1)
         self._held_out = [frames[index] for index in order[:count]]
         self._training = [frames[index] for index in order[count:]]
         other = settings.validation.held_out_folder
-        self._other_style = read_set(other) if other else self._held_out
+        self._other_style = labelled_frames(other) if other else self._held_out
         for frame in (*self._training, *self._held_out, *self._other_style):
-            _check_size(frame.micrograph, settings)
+            _check_size(frame, settings)
 
     @property
     def pixel_size_range(self) -> tuple[float, float]:
         """Smallest and largest pixel size of the training frames in angstrom."""
-        sizes = [frame.micrograph.require_pixel_size() for frame in self._training]
+        sizes = [frame.pixel_size for frame in self._training]
         return min(sizes), max(sizes)
 
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Cut a random window out of a random frame and resample it to the training pixel size."""
         frame = _one_of(self._frames(stream), rng)
-        acquired, wanted = frame.micrograph.require_pixel_size(), self.settings.pixel_size
+        acquired, wanted = frame.pixel_size, self.settings.pixel_size
         side = acquired_side(size, acquired, wanted)
-        height, width = frame.micrograph.shape
+        height, width = frame.shape
         top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-        data = frame.micrograph.data[frame.frame] if frame.micrograph.is_stack else frame.micrograph.data
-        window = np.array(data[top : top + side, left : left + side], dtype=np.float32)
+        window = frame.window(top, left, side)
         image = resample(torch.from_numpy(window), acquired, wanted)[:size, :size].contiguous()
-        y = scale_positions(frame.sites["y"].to_numpy(dtype=float) - top, acquired, wanted)
-        x = scale_positions(frame.sites["x"].to_numpy(dtype=float) - left, acquired, wanted)
+        sites = frame.positions()
+        y, x = (
+            np.asarray(scale_positions(along - start, acquired, wanted), dtype=np.float64)
+            for along, start in ((sites.y, top), (sites.x, left))
+        )
         inside = (y > -0.5) & (y < size - 0.5) & (x > -0.5) & (x < size - 0.5)
-        return Crop(image, list(frame.sites["class"].to_numpy()[inside]), y[inside], x[inside])
+        return Crop(image, list(sites.classes[inside]), y[inside], x[inside])
 
-    def _frames(self, stream: int) -> Sequence[StoredFrame]:
+    def _frames(self, stream: int) -> Sequence[LabelledFrame]:
         if stream == TRAINING:
             return self._training
         return self._other_style if stream in (HELD_OUT, THRESHOLDS) else self._held_out
 
 
-def _one_of(frames: Sequence[StoredFrame], rng: np.random.Generator) -> StoredFrame:
+def _one_of(frames: Sequence[LabelledFrame], rng: np.random.Generator) -> LabelledFrame:
     return frames[int(rng.integers(len(frames)))]
 
 
-def _check_size(micrograph: Micrograph, settings: SegmentationSettings) -> None:
-    pixel_size, size = micrograph.require_pixel_size(), settings.optimisation.crop
-    side = acquired_side(size, pixel_size, settings.pixel_size)
-    if min(micrograph.shape) < side:
-        height, width = micrograph.shape
-        largest = int(min(height, width) * pixel_size / settings.pixel_size)
+def _check_classes(data_set: DataSet, settings: SegmentationSettings) -> None:
+    """Refuse targets that no image of a data set can show."""
+    there = {name for classes in data_set.table.totals().values() for name in classes}
+    for name, truth in settings.targets.classes.items():
+        if not there & set(truth) and not {ALL_COLUMNS, ALL_DEFECTS} & set(truth):
+            raise TrainingError(
+                f"The data set {data_set.path} has no site of the class '{name}' ({', '.join(truth)}); "
+                f"it has {', '.join(sorted(there)) or 'no sites'}."
+            )
+
+
+def _check_size(frame: LabelledFrame, settings: SegmentationSettings) -> None:
+    size = settings.optimisation.crop
+    side = acquired_side(size, frame.pixel_size, settings.pixel_size)
+    height, width = frame.shape
+    if min(height, width) < side:
+        largest = int(min(height, width) * frame.pixel_size / settings.pixel_size)
         raise TrainingError(
-            f"The image {micrograph.name} ({height} by {width} pixels) is too small for crops of {size} pixels of "
+            f"The image {frame.name} ({height} by {width} pixels) is too small for crops of {size} pixels of "
             f"{settings.pixel_size:g} angstrom; lower optimisation.crop to {largest} or less."
         )
