@@ -198,3 +198,31 @@ def test_colours_are_stable_and_distinct():
     assert colours_of(["W", "Se2", "Se"]) == {**colours_of(["Se", "W", "Se2"])}
     many = colours_of([f"class{number}" for number in range(len(PALETTE))])
     assert len(set(many.values())) == len(PALETTE)
+
+
+def test_synthetic_images_say_so_when_they_are_opened(tmp_path, monkeypatch):
+    from napari.utils import notifications
+
+    from napari_stemlearn.formats import write_tiff
+    from napari_stemlearn.marking import synthetic_provenance
+    from napari_stemlearn.widgets.layer_data import layer_from_data
+    from napari_stemlearn.widgets.layers import KEY, micrograph_from_layer
+    from napari_stemlearn.widgets.reader import read_images
+
+    told: list[str] = []
+    monkeypatch.setattr(notifications, "show_info", told.append)
+    image = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
+    for name, provenance in (("made", synthetic_provenance("day a")), ("other", {}), ("shot", {"synthetic": False})):
+        write_tiff(tmp_path / f"{name}.tif", Micrograph(image, 0.2, name, provenance))
+    layer = layer_from_data(read_images(tmp_path / "made.tif")[0])
+    assert layer.name == "made"
+    assert layer.metadata[KEY]["synthetic"] is True
+    assert "'day a'" in layer.metadata[KEY]["statement"]
+    assert told == [f"made: {layer.metadata[KEY]['statement']}"]
+    # saved and opened again, it still says so
+    saved = write_tiff(tmp_path / "again.tif", micrograph_from_layer(layer))
+    assert layer_from_data(read_images(saved)[0]).metadata[KEY]["synthetic"] is True
+    told.clear()
+    assert "synthetic" not in layer_from_data(read_images(tmp_path / "other.tif")[0]).metadata[KEY]
+    assert layer_from_data(read_images(tmp_path / "shot.tif")[0]).metadata[KEY]["synthetic"] is False
+    assert not told

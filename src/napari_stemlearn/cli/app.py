@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from napari_stemlearn.cli import crystals, find, info, models, runs, score, settings, simulate, train, train_gan
+from napari_stemlearn.cli import (
+    crystals,
+    find,
+    info,
+    models,
+    provenance,
+    runs,
+    score,
+    settings,
+    simulate,
+    train,
+    train_gan,
+)
 from napari_stemlearn.cli.refusals import SentenceGroup
 
 app = typer.Typer(
@@ -46,4 +58,5 @@ app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("crystals")(crystals.crystals)
 app.command("info")(info.info)
+app.command("provenance")(provenance.provenance)
 app.command("settings")(settings.settings)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_stemlearn.formats.provenance import Mark, ProvenanceReport, read_provenance
     from napari_stemlearn.formats.reading import EXTENSIONS, read_micrograph, read_micrographs, read_stack
     from napari_stemlearn.formats.site_files import (
         SitesSidecar,
@@ -24,6 +25,9 @@ _HOMES = {
     "read_micrographs": "reading",
     "read_stack": "reading",
     "write_tiff": "tiff_writing",
+    "Mark": "provenance",
+    "ProvenanceReport": "provenance",
+    "read_provenance": "provenance",
     "SitesSidecar": "site_files",
     "belongs_to": "site_files",
     "hash_micrograph": "site_files",
@@ -35,11 +39,14 @@ _HOMES = {
 
 __all__ = [
     "EXTENSIONS",
+    "Mark",
+    "ProvenanceReport",
     "SitesSidecar",
     "belongs_to",
     "hash_micrograph",
     "read_micrograph",
     "read_micrographs",
+    "read_provenance",
     "read_sidecar",
     "read_sites",
     "read_stack",

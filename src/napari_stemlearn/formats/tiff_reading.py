@@ -15,6 +15,8 @@ from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
 from napari_stemlearn.formats.acquisition import acquisition
 from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.lengths import kind_of_unit, square_pixel_size, to_angstrom
+from napari_stemlearn.formats.tiff_tags import text_tags
+from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
 FRAME_AXES = "TZIQRPHLEM"
@@ -105,7 +107,7 @@ def _from_series(
         size, origin = _described_size(described, name), str(described.get("pixel_size_from") or "file")
     else:
         size, origin, facts = _foreign_size(path, tiff, series, name)
-    provenance = _provenance(path, described, origin, facts)
+    provenance = _provenance(path, described, origin, facts, text_tags(tiff))
     if "C" not in leading:
         return [Micrograph(data, size, name, provenance)]
     # channels are detectors that saw the scan at the same time
@@ -172,7 +174,9 @@ def _described_size(described: dict[str, Any], name: str) -> float | None:
     return None if size is None or size == 0 else check_pixel_size(size, name)
 
 
-def _provenance(path: Path, described: dict[str, Any] | None, origin: str, facts: dict[str, Any]) -> dict[str, Any]:
+def _provenance(
+    path: Path, described: dict[str, Any] | None, origin: str, facts: dict[str, Any], tags: dict[str, str]
+) -> dict[str, Any]:
     provenance: dict[str, Any] = {}
     if described is not None:
         kept = described.get("provenance")
@@ -183,6 +187,11 @@ def _provenance(path: Path, described: dict[str, Any] | None, origin: str, facts
     provenance.update({"file": path.name, "format": "tif", "pixel_size_from": origin})
     if facts:
         provenance["acquisition"] = facts
+    # other programs drop the description, but keep or copy the words
+    if any(says_synthetic(words) for words in tags.values()):
+        provenance["synthetic"] = True
+    if is_synthetic(provenance):
+        provenance.setdefault("statement", SYNTHETIC_STATEMENT)
     return provenance
 
 

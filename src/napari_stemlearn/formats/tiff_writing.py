@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn import __version__
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats.atomic import reason, replacing
 from napari_stemlearn.formats.plain_values import plain
+from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
 from napari_stemlearn.micrograph import Micrograph
 
 _LARGEST_RATIONAL = 2**32 - 1
@@ -23,6 +25,9 @@ def write_tiff(path: str | Path, micrograph: Micrograph) -> Path:
     The resolution tags carry the pixel size (dots per centimetre). The description is JSON: ``pixel_size_angstrom``,
     ``unit``, ``axes``, ``provenance`` (with its ``synthetic`` flag). Values and their type are kept as they are;
     nothing is compressed, so that large stacks can be mapped. Lazy data are written frame by frame.
+
+    A synthetic image says so in plain words as well, in the tag ``Software`` and at the head of the description, where
+    any program shows them.
 
     Parameters
     ----------
@@ -57,6 +62,7 @@ def write_tiff(path: str | Path, micrograph: Micrograph) -> Path:
                 dtype=np.dtype(data.dtype) if micrograph.is_stack else None,
                 photometric="minisblack",
                 metadata=_description(micrograph),
+                software=_software(micrograph),
                 bigtiff=int(np.prod(data.shape, dtype=np.int64)) * data.dtype.itemsize > 2**32 - 2**25,
                 **_resolution(micrograph.pixel_size),
             )
@@ -70,10 +76,26 @@ def _frames(micrograph: Micrograph) -> Iterator[NDArray[Any]]:
         yield np.ascontiguousarray(micrograph.frame(index))
 
 
-def _description(micrograph: Micrograph) -> dict[str, Any]:
-    from napari_stemlearn import __version__
+def _software(micrograph: Micrograph) -> str:
+    """The program, and the statement of a synthetic image; plain ASCII."""
+    words = f"napari-stemlearn {__version__}"
+    statement = _statement(micrograph)
+    return f"{words}; {statement}" if statement else words
 
+
+def _statement(micrograph: Micrograph) -> str:
+    """What a synthetic image says of itself; empty for others."""
+    if not is_synthetic(micrograph.provenance):
+        return ""
+    own = str(micrograph.provenance.get("statement") or "")
+    return own.encode("ascii", "replace").decode("ascii") if says_synthetic(own) else SYNTHETIC_STATEMENT
+
+
+def _description(micrograph: Micrograph) -> dict[str, Any]:
+    statement = _statement(micrograph)
     return {
+        # first, because programs show the beginning
+        **({"statement": statement} if statement else {}),
         "axes": "TYX" if micrograph.is_stack else "YX",
         "pixel_size_angstrom": micrograph.pixel_size,
         "unit": "angstrom" if micrograph.pixel_size is not None else "pixel",

@@ -16,6 +16,7 @@ from napari_stemlearn.widgets.layers import (
     SITE_DIAMETER,
     SITE_DIAMETER_PIXELS,
     layout,
+    origin_of,
     site_data,
     site_features,
     site_symbols,
@@ -42,7 +43,7 @@ def image_layer_data(micrograph: Micrograph, *, kind: str = "image", **options: 
     """
     details = {
         "name": micrograph.name,
-        "metadata": {KEY: _record(kind, provenance=micrograph.provenance)},
+        "metadata": {KEY: _record(kind, provenance=micrograph.provenance, **origin_of(micrograph))},
         "rgb": False,
         **layout(micrograph.data.ndim, micrograph.pixel_size),
         **options,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import MicrographError, SitesError
+from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.widgets.class_colours import KNOWN, colours_of
 
@@ -202,6 +203,14 @@ def layout(ndim: int, pixel_size: float | None, source_layer: Layer | None = Non
 # --- micrographs ------------------------------------------------------------------------------------------------------
 
 
+def origin_of(micrograph: Micrograph) -> dict[str, Any]:
+    """What a layer's metadata say of a micrograph's origin: ``synthetic``, and its statement; empty where not known."""
+    flag = is_synthetic(micrograph.provenance)
+    if not flag:
+        return {} if flag is None else {"synthetic": False}
+    return {"synthetic": True, "statement": str(micrograph.provenance.get("statement") or SYNTHETIC_STATEMENT)}
+
+
 def micrograph_from_layer(layer: Layer) -> Micrograph:
     """The micrograph that an image layer shows; its pixel size is None where the layer's units are no lengths.
 
@@ -263,7 +272,7 @@ def add_image(
     data = micrograph.data
     while data.ndim < ndim:
         data = data[None]
-    details = {"provenance": micrograph.provenance, **(record or {})}
+    details = {"provenance": micrograph.provenance, **origin_of(micrograph), **(record or {})}
     layer = Image(
         data,
         name=name or micrograph.name,

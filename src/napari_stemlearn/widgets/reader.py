@@ -19,6 +19,7 @@ from napari_stemlearn.formats import (
 )
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets.layer_data import LayerData, image_layer_data, points_layer_data
+from napari_stemlearn.widgets.layers import origin_of
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -61,6 +62,7 @@ def read_images(path: PathOrPaths) -> list[LayerData]:
     """Layers for every image in a file, or one stack of several files."""
     paths = _paths(path)
     found = read_micrographs(paths[0]) if len(paths) == 1 else [read_stack(paths)]
+    _tell_synthetic(found)
     return [image_layer_data(micrograph) for micrograph in found]
 
 
@@ -91,13 +93,26 @@ def read_folder(path: PathOrPaths) -> list[LayerData]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FormatError(f"{folder.name}/{INDEX} is damaged, so the folder's layers are not known.") from error
     layers = []
+    images = []
     for name, file, source, stack in listed:
         if Path(file).suffix == ".csv":
             layers.append(_sites_layer(folder / file, name=name, source=source, stack=stack))
         else:
             found = read_micrograph(folder / file)
-            layers.append(image_layer_data(Micrograph(found.data, found.pixel_size, name, found.provenance)))
+            images.append(Micrograph(found.data, found.pixel_size, name, found.provenance))
+            layers.append(image_layer_data(images[-1]))
+    _tell_synthetic(images)
     return layers
+
+
+def _tell_synthetic(micrographs: Sequence[Micrograph]) -> None:
+    """Let napari say which images are synthetic; their names stay, since site tables know their image by its name."""
+    origins = {micrograph.name: origin_of(micrograph) for micrograph in micrographs}
+    synthetic = [name for name, origin in origins.items() if origin.get("synthetic")]
+    if synthetic:
+        from napari.utils.notifications import show_info
+
+        show_info(f"{', '.join(synthetic)}: {origins[synthetic[0]]['statement']}")
 
 
 def _sites_layer(
