@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
+from napari_stemlearn.learning.alike import levels_like, white_noise_level
 from napari_stemlearn.learning.augmentation import Turn, blur
 from napari_stemlearn.learning.checkpoints import (
     below,
@@ -44,6 +45,7 @@ from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.label_survival import LabelSurvival, averaged_translation, label_survival
 from napari_stemlearn.learning.likeness import likeness_to_crystals
+from napari_stemlearn.learning.mean_shift import mean_shift
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
 from napari_stemlearn.learning.simulation_pool import SimulationPool, simulated_images
 from napari_stemlearn.learning.steadiness import Steadiness
@@ -59,6 +61,13 @@ NAMES = ("to_experiment", "to_simulation")
 
 FREE_TO_CHANGE = ("name", "experiment", "device", "precision", "check_likeness")
 """Settings that a resumed training may have otherwise than when it began; files may have moved."""
+
+
+LOOKS = 8
+"""Images of either side that are compared."""
+
+POSITION_SMOOTHING = 0.5
+"""Standard deviation in angstrom of the Gaussian before shifts are measured."""
 
 
 class Networks(nn.Module):
@@ -90,7 +99,9 @@ class Trainer:
         self.device = choose_device(settings.device)
         self.bf16 = choose_precision(settings.precision, self.device) == "bf16-mixed"
         torch.manual_seed(settings.seed)
-        self.networks = Networks(settings).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks = Networks(settings)
+        self._bring_together(networks)
+        self.networks = networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         betas = (settings.beta1, 0.999)
         self.optimisers = {
             "generators": torch.optim.Adam(self.networks.generators.parameters(), settings.learning_rate, betas),
@@ -104,6 +115,18 @@ class Trainer:
         self.step = 0
         self.best = math.inf
         self.steadiness = Steadiness(len(self.networks.critics))
+
+    def _bring_together(self, networks: Networks) -> None:
+        """Begin with the contrast and the noise of the experiment: the rest is found sooner."""
+        experiment, pool = self.experiment, self.pool
+        side = min(pool.images[0].image.shape)
+        looks = experiment.patches(np.random.default_rng(self.settings.seed), LOOKS, side)
+        simulated = np.stack([entry.image for entry in pool.images[:LOOKS]])
+        pool.grey_levels = levels_like(simulated, looks, experiment.pixel_size)
+        if self.settings.generator.kind == "noise_shaping":
+            had = np.hypot(white_noise_level(pool.grey_levels.scaled(simulated)), self.settings.simulation_noise)
+            lacking = np.sqrt(max(white_noise_level(looks) ** 2 - had**2, 0.0))
+            networks.generators["to_experiment"].begin_with_noise(float(lacking))  # type: ignore[operator]
 
     def learning_rate(self) -> float:
         """Constant for the first half, then falling in a line to nothing."""
@@ -143,6 +166,7 @@ class Trainer:
     def learn(self) -> dict[str, float]:
         """One update of critics and generators; returns every part of the loss."""
         settings, weights, generators = self.settings, self.settings.weights, self.networks.generators
+        size = self.experiment.pixel_size
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
@@ -168,6 +192,9 @@ class Trainer:
                 parts["identity"] = self._apart(
                     generators["to_experiment"](measured), measured, weights.identity_norm
                 ) + self._apart(generators["to_simulation"](simulated), simulated, weights.identity_norm)
+            if weights.position:
+                shift = mean_shift(simulated, translated["experiment"].float(), POSITION_SMOOTHING / size)
+                parts["position"] = (shift * size).norm(dim=-1).mean()
         total = sum((getattr(weights, name) * part for name, part in parts.items()), simulated.new_zeros(()))
         self.optimisers["generators"].zero_grad(set_to_none=True)
         total.backward()

@@ -62,6 +62,9 @@ class LossWeights(Settings):
     fourier: float = quantity(1.0, "1", "Critics on Fourier amplitudes.", minimum=0)
     cycle: float = quantity(10.0, "1", "There and back again: absolute difference.", minimum=0)
     identity: float = quantity(2.0, "1", "An image that has the look already stays as it is.", minimum=0)
+    position: float = quantity(
+        10.0, "1", "Mean shift of the translated crops against the simulated ones, in angstrom.", minimum=0
+    )
     identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
     smoothing: float = quantity(
         0.5,
@@ -96,7 +99,7 @@ PAPER: dict[str, Any] = {
     "imaging": ImagingSettings.presets["paper"],
     "generator": {"kind": "unet", "width": 64, "levels": 8},
     "critic": {"width": 64, "norm": "instance", "spectrum": "paper"},
-    "weights": {"cycle": 5.0, "identity": 5.0, "identity_norm": "l2", "smoothing": 0.0, "target": "sigmoid"},
+    "weights": {"cycle": 5.0, "identity": 5.0, "position": 0.0, "identity_norm": "l2", "smoothing": 0.0, "target": "sigmoid"},
     "crop": 256,
     "batch_size": 32,
     "steps": 12000,

@@ -12,6 +12,9 @@ COARSE = 32
 REACH = 3
 """Pixels over which a kernel correlates noise, to either side."""
 
+AGILITY = 4.0
+"""Amplitudes of noise learn this many times as fast as the rest."""
+
 
 class NoiseShapingGenerator(nn.Module):
     """Residual generator with a head for noise: image + change + amplitude(image) x (kernel * white noise).
@@ -32,6 +35,7 @@ class NoiseShapingGenerator(nn.Module):
     """
 
     multiple = 2
+    start: Tensor
 
     def __init__(self, width: int = 16, blocks: int = 3, noise_channels: int = 4) -> None:
         super().__init__()
@@ -50,20 +54,25 @@ class NoiseShapingGenerator(nn.Module):
             size = 2 * REACH + 1
             self.amplitude = _convolution(width, noise_channels + 1, 3)
             nn.init.zeros_(self.amplitude.weight)
-            # softplus(-3) is 0.05 of the grey levels' half range
-            nn.init.constant_(self.amplitude.bias, -3.0)  # type: ignore[arg-type]
+            self.register_buffer("start", torch.zeros(noise_channels + 1))
+            self.begin_with_noise(0.05)
             kernels = 0.05 * torch.randn(noise_channels, 1, size, size) / size
             kernels[:, :, REACH, REACH] += 1.0
             self.kernels = nn.Parameter(kernels)
         for module in (self.stem, self.down, self.up, self.merge):
             nn.init.kaiming_normal_(module.weight, a=0.2)
         for layer in self.modules():
-            if (
-                isinstance(layer, nn.Conv2d)
-                and layer.bias is not None
-                and layer is not getattr(self, "amplitude", None)
-            ):
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+    @torch.no_grad()
+    def begin_with_noise(self, level: float) -> None:
+        """Let a new network add white noise of this standard deviation, and a trace of noise of whole lines."""
+        if self.noise_channels:
+            parts = torch.full((self.noise_channels + 1,), max(level, 1e-3) / self.noise_channels**0.5)
+            parts[-1] = max(0.05 * level, 1e-3)
+            # the inverse of softplus
+            self.start.copy_(parts.expm1().log())
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate images (batch, 1, y, x)."""
@@ -88,7 +97,7 @@ class NoiseShapingGenerator(nn.Module):
         translated = images + self.change(features)
         if not self.noise_channels:
             return translated
-        amplitude = functional.softplus(self.amplitude(features))
+        amplitude = functional.softplus(AGILITY * self.amplitude(features) + self.start.to(features.dtype)[:, None, None])
         white = torch.randn(
             batch, self.noise_channels, height + 2 * REACH, width + 2 * REACH, device=images.device, dtype=images.dtype
         )
