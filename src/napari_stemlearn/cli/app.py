@@ -8,7 +8,9 @@ import typer
 
 from napari_stemlearn.cli import (
     crystals,
+    dataset,
     find,
+    generate,
     info,
     models,
     provenance,
@@ -52,6 +54,8 @@ def _stemlearn(
 app.command("simulate")(simulate.simulate)
 app.command("train")(train.train)
 app.command("train-gan")(train_gan.train_gan)
+app.command("generate")(generate.generate)
+app.add_typer(dataset.app, name="dataset")
 app.command("find")(find.find)
 app.command("score")(score.score)
 app.add_typer(models.app, name="models")

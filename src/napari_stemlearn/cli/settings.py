@@ -13,6 +13,7 @@ MODELS = {
     "train": "napari_stemlearn.learning.settings:SegmentationSettings",
     "simulate": "napari_stemlearn.datasets.settings:SimulateSettings",
     "train-gan": "napari_stemlearn.learning.cyclegan_settings:CycleGANSettings",
+    "generate": "napari_stemlearn.generation.settings:GenerateSettings",
     "find": "napari_stemlearn.finding.settings:FindSettings",
     "structure": "napari_stemlearn.structures.settings:StructureSettings",
     "imaging": "napari_stemlearn.imaging.settings:ImagingSettings",

@@ -118,7 +118,8 @@ class ImageTable:
             self._rows(f"SELECT image, kind, class, n FROM counts WHERE image IN ({inner})", condition.values),
             columns=["image", "kind", "class", "n"],
         )
-        return pd.concat([_counts_table(counts, table.index), table], axis=1)
+        classes = [name for (name,) in self._rows("SELECT DISTINCT class FROM counts ORDER BY class")]
+        return pd.concat([_counts_table(counts, classes, table.index), table], axis=1)
 
     def parameters(self, image: int) -> dict[str, Any]:
         """Parameters of one image by full name, those that it has."""
@@ -290,12 +291,13 @@ def _kind(value: Any) -> Kind:
     return "number" if isinstance(value, (int, float)) else "text"
 
 
-def _counts_table(counts: pd.DataFrame, images: pd.Index) -> pd.DataFrame:
+def _counts_table(counts: pd.DataFrame, classes: list[str], images: pd.Index) -> pd.DataFrame:
     """``n_columns``, ``n_defects`` and ``n_CLASS`` of each image."""
     table = pd.DataFrame(index=images)
     for kind in ("column", "defect"):
         part = counts[counts["kind"] == kind]
         table[f"n_{kind}s"] = part.groupby("image")["n"].sum().reindex(images, fill_value=0).astype(int)
-    for name, part in counts.groupby("class", sort=True):
+    for name in classes:
+        part = counts[counts["class"] == name]
         table[f"n_{name}"] = part.groupby("image")["n"].sum().reindex(images, fill_value=0).astype(int)
     return table

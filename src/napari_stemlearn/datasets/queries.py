@@ -4,7 +4,7 @@
     both       = one {"and" one}
     one        = "not" one | "(" query ")" | condition
     condition  = "class" "has" CLASS
-               | "count" "(" CLASS ")" comparison
+               | "count" "(" CLASS ")" comparison | "n_CLASS" comparison
                | PARAMETER comparison
     comparison = ("=" | "!=" | "<" | "<=" | ">" | ">=") VALUE | "between" VALUE "and" VALUE
 
@@ -34,6 +34,7 @@ _TOKEN = re.compile(
 _SIGNS = {"=": "=", "==": "=", "!=": "<>", "<>": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _KEYWORDS = ("and", "or", "not", "between", "has", "class", "count")
 _FLAGS = {"true": 1, "yes": 1, "false": 0, "no": 0}
+_COUNT = "COALESCE((SELECT SUM(n) FROM counts WHERE counts.image = images.image AND counts.{} = ?), 0)"
 _DEEPEST = 50
 _MOST_NAMES = 12
 
@@ -101,6 +102,28 @@ def compile_query(text: str, vocabulary: Vocabulary) -> Condition:
 def quoted_name(name: str) -> str:
     """A column's name as SQL takes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def full_name(text: str, names: Sequence[str]) -> str:
+    """The name that is meant by a name or the last of its parts.
+
+    Raises
+    ------
+    QueryError
+        If there is none, or several.
+    """
+    if text in names:
+        return text
+    lower = text.lower()
+    for found in (
+        [name for name in names if name.endswith(f".{text}")],
+        [name for name in names if name.lower() == lower or name.lower().endswith(f".{lower}")],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise QueryError(f"'{text}' can be {' or '.join(sorted(found))}; write which.")
+    raise QueryError(f"'{text}' is no parameter of this set; {_near(text, names)}.")
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -190,12 +213,16 @@ class _Parser:
             self._expect("(", "'count'")
             name = self._class_name("'count('")
             self._expect(")", f"'{name}'")
-            count = "(SELECT n FROM counts WHERE counts.image = images.image AND counts.class = ?)"
-            return self._comparison(f"count({name})", f"COALESCE({count}, 0)", (name,), "number")
+            return self._comparison(f"count({name})", _COUNT.format("class"), (name,), "number")
         if token.keyword or token.kind not in ("word", "quoted"):
             raise QueryError(
                 f"In the query, {token.shown} stands where a parameter, 'class has' or 'count(...)' is expected."
             )
+        name = token.text.removeprefix("n_")
+        if token.text.startswith("n_") and (name in ("columns", "defects") or name in self._vocabulary.classes):
+            # the names of the columns in which the answer tells the numbers
+            by, what = ("kind", name[:-1]) if name in ("columns", "defects") else ("class", name)
+            return self._comparison(token.text, _COUNT.format(by), (what,), "number")
         name = self._parameter(token.text)
         return self._comparison(name, f"images.{quoted_name(name)}", (), self._vocabulary.parameters[name])
 
@@ -245,19 +272,10 @@ class _Parser:
         raise QueryError(f"In the query, '{token.text}' is no class of this set; {_near(token.text, classes)}.")
 
     def _parameter(self, text: str) -> str:
-        names = self._vocabulary.parameters
-        if text in names:
-            return text
-        lower = text.lower()
-        for found in (
-            [name for name in names if name.endswith(f".{text}")],
-            [name for name in names if name.lower() == lower or name.lower().endswith(f".{lower}")],
-        ):
-            if len(found) == 1:
-                return found[0]
-            if found:
-                raise QueryError(f"In the query, '{text}' can be {' or '.join(sorted(found))}; write which.")
-        raise QueryError(f"In the query, '{text}' is no parameter of this set; {_near(text, list(names))}.")
+        try:
+            return full_name(text, list(self._vocabulary.parameters))
+        except QueryError as error:
+            raise QueryError(f"In the query, {error}") from None
 
 
 def _joined(operator: str, parts: list[Condition]) -> Condition:

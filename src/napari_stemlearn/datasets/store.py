@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from napari_stemlearn.datasets.image_table import ImageTable, Row, create_image_
 from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.events import Done
 from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
@@ -321,15 +322,8 @@ class DataSet:
             "parameters": {name: list(ends) for name, ends in self.table.ranges().items()},
         }
 
-    def export(
-        self,
-        folder: str | Path,
-        where: str = "",
-        *,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> list[Path]:
-        """Write images as ``00007.tif`` with ``00007_sites.csv`` and a table ``images.csv``.
+    def export(self, folder: str | Path, where: str = "") -> list[Path]:
+        """Write images as ``00007.tif`` with ``00007_sites.csv``, and a table ``images.csv``.
 
         Parameters
         ----------
@@ -337,10 +331,6 @@ class DataSet:
             Made where missing; must be empty.
         where
             Query for the images; empty takes all.
-        on_progress
-            Called with numbers of images done and in all.
-        should_stop
-            Asked before each image.
 
         Returns
         -------
@@ -349,44 +339,14 @@ class DataSet:
 
         Raises
         ------
-        FormatError
-            If the folder holds other files or cannot be written, or no image fulfils the query.
+        QueryError, FormatError
+            As of `napari_stemlearn.datasets.export.exporting`, which tells how far it is.
         """
-        from napari_stemlearn.formats import write_sites, write_tiff
+        from napari_stemlearn.datasets.export import exporting
 
-        folder = Path(folder)
-        table = self.query(where)
-        if table.empty:
-            raise FormatError(f"No image of {self.path} fulfils the query, so nothing is exported.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise FormatError(f"{folder} holds other files; choose a new or empty folder.")
-            files: list[Path] = []
-            for index in table.index:
-                if should_stop():
-                    break
-                name = f"{index:05d}"
-                micrograph = replace(self.image(index), name=name)
-                keys = [key for key in ("synthetic", "statement", "data_set") if key in micrograph.provenance]
-                provenance: dict[str, Any] = {key: micrograph.provenance[key] for key in keys}
-                write_sites(
-                    folder / f"{name}_sites.csv",
-                    self.sites(index),
-                    micrograph=micrograph,
-                    provenance={**provenance, "image": f"{name}.tif"},
-                )
-                files.append(write_tiff(folder / f"{name}.tif", micrograph))
-                on_progress(len(files), len(table))
-            kept = table.head(len(files))
-            kept.insert(0, "sites", [f"{path.stem}_sites.csv" for path in files])
-            kept.insert(0, "image", [path.name for path in files])
-            kept.rename_axis("index").to_csv(folder / "images.csv")
-        except FormatError:
-            raise
-        except OSError as error:
-            raise FormatError(f"The set cannot be exported to {folder}: {_reason(error)}.") from error
-        return files
+        *_, done = exporting(self, folder, where)
+        assert isinstance(done, Done)
+        return [Path(file) for file in done.result["files"]]
 
     def close(self) -> None:
         """Let go of the table's file."""

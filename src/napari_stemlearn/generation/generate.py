@@ -151,6 +151,9 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
         structures=[part.record() for part in recipe.structures], imaging=recipe.imaging.record()
     )
     record = resolved.record()
+    if settings.generator:
+        # found again from another working folder
+        record["generator"] = str(Path(settings.generator).expanduser().absolute())
     generator = recipe.generator.record() if recipe.generator else None
     path = path.expanduser()
     if not path.exists():

@@ -1,0 +1,120 @@
+"""``stemlearn generate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+
+if TYPE_CHECKING:
+    from napari_stemlearn.generation.settings import GenerateSettings
+
+
+def generate(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The data set, NAME.stemset; default: its name.", metavar="FOLDER")
+    ] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option(
+            "--generator", help="Folder of a trained generator; without it, plain simulations.", metavar="FOLDER"
+        ),
+    ] = None,
+    structure: Annotated[
+        str | None, typer.Option("--structure", help="Specimen: a preset, a crystal's name, or a CIF file.")
+    ] = None,
+    settings: SettingsOption = None,
+    assignments: SetOption = None,
+    preset: PresetOption = "default",
+    number: Annotated[int | None, typer.Option("--number", "-n", help="How many micrographs.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same micrographs.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the data set.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes; 0 for none, -1 for what this computer can.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Address of a dask scheduler whose workers are taken.", metavar="ADDRESS"),
+    ] = None,
+    visible_mark: Annotated[
+        bool, typer.Option("--visible-mark", help="Write into each micrograph that it is synthetic.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the set at --out; a larger --number adds to it.")
+    ] = False,
+) -> None:
+    """Generate a data set of labelled micrographs: simulated, given the look of the day, marked as synthetic.
+
+    Prints the folder of the data set. Ctrl-C stops; the same with --resume goes on.
+    """
+    from napari_stemlearn.cli.printing import note
+    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli.settings_options import chosen_settings
+    from napari_stemlearn.cli.train_gan import specimen_named
+    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
+    from napari_stemlearn.datasets.store import ENDING, data_set_folder
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.generation.generate import write_generated_set
+    from napari_stemlearn.generation.settings import GenerateSettings
+
+    if out is not None and out.suffix != ENDING:
+        out = out.with_name(out.name + ENDING)
+    changes: dict[str, Any] = {
+        "generator": str(generator) if generator is not None else None,
+        "number": number,
+        "device": device,
+        "workers": workers,
+        "scheduler": scheduler,
+    }
+    if resume:
+        if settings or assignments or structure or preset != "default" or seed is not None or name or visible_mark:
+            raise SettingsError(
+                "A resumed set keeps its settings; give --resume with --out, and with --number, --generator, --device, "
+                "--workers or --scheduler alone."
+            )
+        if out is None:
+            raise SettingsError("Which set to go on with? Give its folder with --out.")
+        chosen = chosen_settings(GenerateSettings, changes=changes, base=settings_of(out))
+    else:
+        changes |= {
+            "structures": specimen_named(structure) if structure is not None else None,
+            "seed": seed,
+            "name": name or (out.stem if out is not None else None),
+            "visible_mark": visible_mark or None,
+        }
+        chosen = chosen_settings(
+            GenerateSettings, preset=preset, file=settings, assignments=assignments, changes=changes
+        )
+    path = out or Path(data_set_folder(chosen.name))
+    asked: list[bool] = []
+    with stop_on_interrupt(lambda: asked.append(True)):
+        done = watch(write_generated_set(chosen, path, resume=resume, should_stop=lambda: bool(asked)), "generating")
+    if done.stopped:
+        note(f"Stopped with {done.result['images']} images; go on with: stemlearn generate --out '{path}' --resume")
+    typer.echo(str(path))
+    if done.stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def settings_of(path: Path) -> GenerateSettings:
+    """Settings with which a set was generated.
+
+    Raises
+    ------
+    FormatError
+        If it is no data set.
+    SettingsError
+        If it was not generated.
+    """
+    from napari_stemlearn.datasets.store import open_data_set
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.generation.settings import GenerateSettings
+
+    try:
+        return GenerateSettings.checked(open_data_set(path).settings)
+    except SettingsError as error:
+        raise SettingsError(f"{path} was not made by this program's generate: {error}") from error
