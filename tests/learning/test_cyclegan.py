@@ -9,26 +9,12 @@ import torch
 from napari_stemlearn.errors import MicrographError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Done, Metric, Preview
 from napari_stemlearn.formats import write_tiff
-from napari_stemlearn.imaging.settings import ImagingSettings
-from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.experiment import Experiment
-from napari_stemlearn.learning.label_survival import label_survival
 from napari_stemlearn.learning.translators import load_translator
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.networks.generators import build_generator
-from napari_stemlearn.structures.build import build
-from napari_stemlearn.structures.settings import StructureSettings
-
-
-@pytest.fixture(scope="module")
-def labelled():
-    structure = StructureSettings.preset("wse2", field_of_view=(24.0, 24.0))
-    imaging = ImagingSettings.checked(
-        {"shape": (120, 120), "pixel_size": 0.2, "probe": {"source_fwhm": 0.8}, "detector": {"counting_noise": False}}
-    )
-    return simulate(build(structure, 3), imaging, seed=3)
 
 
 @pytest.fixture
@@ -81,22 +67,6 @@ def test_a_generator_that_moves_labels_is_refused(stack, tmp_path):
                 tmp_path,
             )
         )
-
-
-def test_label_survival_sees_shifts_and_inversion(labelled):
-    image = np.asarray(labelled.micrograph.data, dtype=float)
-    same = label_survival(image, image, labelled.columns, labelled.defects, 0.2, 0.3)
-    assert same.recall == 1
-    assert same.displacement < 1e-6
-    assert same.contrast_sign == 1
-    moved = label_survival(image, np.roll(image, 1, axis=1), labelled.columns, labelled.defects, 0.2, 0.3)
-    assert moved.drift_x == pytest.approx(0.2, abs=0.03)
-    assert abs(moved.drift_y) < 0.02
-    far = label_survival(image, np.roll(image, 4, axis=0), labelled.columns, labelled.defects, 0.2, 0.3)
-    assert far.recall < 0.5
-    inverted = label_survival(image, -image, labelled.columns, labelled.defects, 0.2, 0.3)
-    assert inverted.contrast_sign == 0
-    assert inverted.recall < 0.5
 
 
 def test_residual_generator_begins_as_the_identity_and_crops_commute():

@@ -43,7 +43,7 @@ from napari_stemlearn.learning.device import (
 )
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
-from napari_stemlearn.learning.label_survival import LabelSurvival, averaged_translation, label_survival
+from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
 from napari_stemlearn.learning.likeness import likeness_to_crystals
 from napari_stemlearn.learning.mean_shift import mean_shift
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
@@ -294,27 +294,15 @@ def _turned(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def survival_of(translator: Translator, pool: SimulationPool, settings: CycleGANSettings) -> LabelSurvival:
-    """Label survival over a few simulated images, averaged."""
-    found = []
+    """Label survival over a few simulated images."""
+    tolerance = settings.survival.tolerance
+    followed = []
     for entry in pool.images[: settings.survival.images]:
-        translated = averaged_translation(translator.translate, entry.image, settings.survival.repeats)
-        found.append(
-            label_survival(
-                entry.image,
-                translated,
-                entry.columns,
-                entry.defects,
-                translator.pixel_size,
-                settings.survival.tolerance,
-            )
+        translated = translations(translator.translate, entry.image, settings.survival.repeats)
+        followed.append(
+            follow_labels(entry.image, translated, entry.columns, entry.defects, translator.pixel_size, tolerance)
         )
-    with np.errstate(all="ignore"):
-        means = {
-            name: float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
-            for name in ("recall", "displacement", "drift_y", "drift_x", "contrast_sign")
-            for values in [np.array([getattr(entry, name) for entry in found])]
-        }
-    return LabelSurvival(**means)
+    return label_survival(followed, tolerance)
 
 
 def train_cyclegan(

@@ -85,6 +85,9 @@ class SurvivalSettings(Settings):
     tolerance: float = quantity(0.3, "angstrom", "Largest shift of an atom that still counts as found.", minimum=0.01)
     recall: float = quantity(0.99, "1", "Least part of the atoms that must be found again.", minimum=0, maximum=1)
     displacement: float = quantity(0.05, "angstrom", "Largest mean shift.", minimum=0.001)
+    defect_contrast: float = quantity(
+        0.5, "1", "Least part of the defects' contrast that must be left.", minimum=0, maximum=1
+    )
     images: int = quantity(4, "1", "Simulated images that are followed.", minimum=1, maximum=1000)
     repeats: int = quantity(
         8,
