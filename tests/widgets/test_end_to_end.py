@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from sites_and_images import PIXEL_SIZE, lattice_stack
 
 from napari_stemlearn.widgets.find_dock import FindDock
+from napari_stemlearn.widgets.glyphs import LETTERS
 from napari_stemlearn.widgets.label_dock import LabelDock
 from napari_stemlearn.widgets.layers import our_layers
 
@@ -48,6 +49,15 @@ def canvas_of_the_window():
         child for window in windows for child in window.findChildren(QWidget)
         if type(child).__name__ == "CanvasBackendDesktop"
     )  # fmt: skip
+
+
+def test_an_open_dock_prepares_the_letters_of_the_canvas(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    qtbot.waitUntil(lambda: hasattr(dock, "_glyphs"), timeout=WAIT)
+    font = dock._glyphs.font
+    assert font is not None, "napari keeps its font elsewhere now"
+    qtbot.waitUntil(lambda: set(LETTERS) <= set(font._glyphs), timeout=WAIT)
 
 
 def test_open_find_label_and_score(make_napari_viewer_proxy, qtbot, tmp_path):

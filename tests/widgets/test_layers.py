@@ -158,6 +158,16 @@ def test_hidden_sites_are_hidden_and_left_out(viewer, stack):
     assert np.count_nonzero(layer._view_border_color[:, 3] > 0) == 3
 
 
+def test_another_table_is_drawn_once(viewer):
+    layer = add_sites(viewer, make_sites([1], [1], "W", pixel_size=0.2), kind="predicted", pixel_size=0.2)
+    drawn = []
+    layer.events.set_data.connect(lambda _event: drawn.append(len(layer.data)))
+    update_sites(layer, make_sites([1, 2], [3, 4], ["vacancy1", "W"], pixel_size=0.2))
+    assert drawn == [2]
+    assert len(layer._view_data) == 2
+    assert layer.extent.data[1].tolist() == [2, 4]
+
+
 def test_our_layers_are_known_by_metadata_not_by_name(viewer):
     viewer.add_points(np.zeros((1, 2)), name="predicted")
     ours = add_sites(viewer, make_sites([1], [1], "W", pixel_size=0.2), kind="predicted", pixel_size=0.2, name="mine")

@@ -50,10 +50,16 @@ class Dock(QWidget):
         self.column.addWidget(self.intro)
         self.setMinimumWidth(320)
         # later, or it would slow down the opening itself
-        QTimer.singleShot(LATER, warm_up)
+        QTimer.singleShot(LATER, self._warm_up)
 
     def sizeHint(self) -> QSize:
         return QSize(400, 640)
+
+    def _warm_up(self) -> None:
+        from napari_stemlearn.widgets.glyphs import Glyphs
+
+        warm_up()
+        self._glyphs = Glyphs(unwrapped(self.viewer), self)
 
 
 AnyDock = TypeVar("AnyDock", bound=Dock)

@@ -5,6 +5,7 @@ Compare layers with ``==``: a dock gets its viewer in a wrapper that wraps layer
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -419,18 +420,28 @@ def update_sites(layer: Points, sites: pd.DataFrame) -> None:
     """Show another site table in one of our layers: positions, features, colours and symbols in one go."""
     kind = kind_of(layer) or "predicted"
     diameter = float(np.max(layer.size)) if len(layer.data) else float(layer.current_size)
-    with layer.events.data.blocker(), layer.events.highlight.blocker():
-        layer.selected_data = set()
-        layer.data = site_data(sites, layer.ndim)
-        layer.shown = True
-        layer.features = site_features(sites)
-    if len(sites):
-        layer.size = diameter
-        layer.border_color = site_colours(sites, kind)
-        layer.face_color = "transparent"
-        layer.symbol = site_symbols(sites, kind)
-    _set_feature_defaults(layer, sites, kind)
+    with _without_refresh(layer):
+        with layer.events.data.blocker(), layer.events.highlight.blocker():
+            layer.selected_data = set()
+            layer.data = site_data(sites, layer.ndim)
+            layer.shown = True
+            # colours and symbols are drawn at once, so the canvas must already know which sites are in view
+            layer.set_view_slice()
+            layer.features = site_features(sites)
+        if len(sites):
+            layer.size = diameter
+            layer.border_color = site_colours(sites, kind)
+            layer.face_color = "transparent"
+            layer.symbol = site_symbols(sites, kind)
+        _set_feature_defaults(layer, sites, kind)
     layer.refresh()
+
+
+def _without_refresh(layer: Points) -> contextlib.AbstractContextManager[None]:
+    """Let a layer be changed in several steps without being sliced and drawn small again after each of them."""
+    # napari offers this only to itself; where it is gone, the steps take longer
+    block = getattr(layer, "_block_refresh", contextlib.nullcontext)
+    return block()  # type: ignore[no-any-return]
 
 
 def show_only(layer: Points, shown: NDArray[np.bool_]) -> None:
