@@ -233,7 +233,7 @@ def explain(error: ValidationError) -> str:
         return f"There is no setting '{place}'."
     if kind == "missing":
         return f"The setting '{place}' is missing."
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
     if kind == "value_error":
         return f"Setting {place + ': ' if place else ''}{message}."
     if kind in ("model_type", "model_attributes_type", "dict_type"):

@@ -172,7 +172,7 @@ def test_another_preset_keeps_what_is_learnt(qtbot, dock, viewer):
 
 
 def test_a_crystal_brings_defects_that_suit_it(qtbot, dock):
-    for crystal, defects in (("MoS2", "vacancy1 3 %"), ("SrTiO3", "Without defects"), ("GaAs", "Without defects")):
+    for crystal, defects in (("MoS2", "vacancy1 3 %"), ("SrTiO3", "Defects: none"), ("GaAs", "Defects: none")):
         dock.specimen.crystal.set_raw(crystal)
         dock.specimen.crystal.changed.emit()
         settled(qtbot, dock)

@@ -27,10 +27,17 @@ FAMILIES = {
 
 
 class CrystalEditor(Editor):
-    """A list of the known crystals that finds what is typed, and a button for a CIF file."""
+    """A list of the known crystals that finds what is typed, and a button for a CIF file.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    with_sentence
+        Whether a sentence on the crystal stands beneath it.
+    """
+
+    def __init__(self, with_sentence: bool = True) -> None:
         super().__init__()
+        self._with_sentence = with_sentence
         self.box = CalmComboBox()
         self.box.setEditable(True)
         self.box.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
@@ -77,10 +84,9 @@ class CrystalEditor(Editor):
             self.box.setItemData(self.box.count() - 1, crystal.sentence, Qt.ItemDataRole.ToolTipRole)
 
     def _describe(self, text: str) -> None:
-        crystal = catalogue().get(text.strip())
-        words = crystal.sentence if crystal is not None else "A crystal from a CIF file." if is_cif(text) else ""
+        words = words_on(text)
         self.sentence.setText(words)
-        self.sentence.setVisible(bool(words))
+        self.sentence.setVisible(bool(words) and self._with_sentence)
 
     def _choose(self) -> None:
         dialog = QFileDialog(self, "Crystal", "", "Crystals (*.cif *.mcif)")
@@ -102,3 +108,9 @@ class CrystalEditor(Editor):
         self.box.setEditText(text)
         self.box.blockSignals(False)
         self._describe(text)
+
+
+def words_on(name: str) -> str:
+    """A sentence on a crystal; empty where none has that name."""
+    crystal = catalogue().get(name.strip())
+    return crystal.sentence if crystal is not None else "A crystal from a CIF file." if is_cif(name) else ""

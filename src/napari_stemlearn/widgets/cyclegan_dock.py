@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Event, Log
@@ -69,8 +69,12 @@ class CycleGANDock(Dock):
             kept=KEPT,
             folded="All settings",
         )
-        self.take_structure_button = QPushButton("Structure")
-        self.take_simulate_button = QPushButton("Simulate")
+        self.take_button = QPushButton("from another dock")
+        self.take_button.setToolTip("Take the specimen that another dock has set up")
+        menu = QMenu(self.take_button)
+        menu.addAction("Specimen of the Structure dock", self.take_structure)
+        menu.addAction("Specimen and microscope of the Simulate dock", self.take_simulation)
+        self.take_button.setMenu(menu)
         self.copy_button = CopyButton(self.lines)
         self.column.addWidget(ProjectRow())
         self.setup = Section("What and how to learn", self._make_setup, indent=0)
@@ -123,13 +127,10 @@ class CycleGANDock(Dock):
         layout.setSpacing(6)
         take = QHBoxLayout()
         take.setSpacing(6)
-        label = QLabel("Or take it from")
+        label = QLabel("Or take it")
         label.setMinimumWidth(LABEL_WIDTH)
         take.addWidget(label)
-        take.addWidget(self.take_structure_button, 1)
-        take.addWidget(self.take_simulate_button, 1)
-        self.take_structure_button.setToolTip("Take the specimen of the Structure dock")
-        self.take_simulate_button.setToolTip("Take specimen and microscope of the Simulate dock")
+        take.addWidget(self.take_button, 1)
         layout.addWidget(self.experiment)
         layout.addWidget(self.specimen)
         layout.addLayout(take)
@@ -142,8 +143,6 @@ class CycleGANDock(Dock):
         self.specimen.changed.connect(self._specimen_changed)
         self.specimen.checked.connect(self._check)
         self.form.changed.connect(self._form_changed)
-        self.take_structure_button.clicked.connect(self.take_structure)
-        self.take_simulate_button.clicked.connect(self.take_simulation)
         self.panel.start_requested.connect(self.train)
         self.panel.watched.connect(self._watched)
         self.panel.heard.connect(self._heard)

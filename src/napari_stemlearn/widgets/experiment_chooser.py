@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from napari_stemlearn.micrograph import Micrograph
 
+NARROW = 80
+"""Pixels that a list of layers needs at least: its words must not make the dock wider."""
+
 OURS = ("preview", "simulated", "generated", "map")
 """Kinds of layers that are no experiment."""
 
@@ -53,10 +56,11 @@ class ExperimentChooser(QWidget):
         self._watched: Any = None
         self._problem: str | None = NOTHING
         self.layers = LayerChooser(viewer, experiment_layers, empty_text="open an image first")
+        self.layers.setMinimumWidth(NARROW)
         self.layers.setToolTip("Images of one microscope and one day, without labels")
         self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         self.button = QToolButton()
-        self.button.setText("…")
+        self.button.setText("⋯")
         self.button.setFixedWidth(BUTTON_WIDTH)
         self.button.setToolTip("Take files or a folder in place of a layer")
         self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -73,7 +77,7 @@ class ExperimentChooser(QWidget):
         label.setMinimumWidth(LABEL_WIDTH)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
+        grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
         grid.addWidget(label, 0, 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats import EXTENSIONS, hash_micrograph, read_micrograph, write_tiff
+from napari_stemlearn.formats import EXTENSIONS, read_micrograph
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.formats.reading import LAZY_ABOVE
 from napari_stemlearn.micrograph import Micrograph, check_values
@@ -144,6 +144,9 @@ def write_once(look: ExperimentLook, micrograph: Micrograph, folder: Path) -> Ex
     FormatError
         If it cannot be written; nothing is left behind.
     """
+    # loads pandas, for which the opening of a dock must not wait
+    from napari_stemlearn.formats import hash_micrograph, write_tiff
+
     mark = hash_micrograph(micrograph)[:10]
     path = folder / f"{slug(micrograph.name)}-{micrograph.pixel_size:.5g}A-{mark}.tif"
     if not path.exists():

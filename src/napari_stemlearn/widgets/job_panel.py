@@ -173,7 +173,7 @@ class JobPanel(QWidget):
         layout.addWidget(self.error)
 
         self.run_box = CalmComboBox()
-        self.run_box.setPlaceholderText("no run yet")
+        self.run_box.setPlaceholderText("choose an earlier run")
         self.run_box.setToolTip("Earlier and running jobs of this project; choose one to look at it again")
         self.refresh_button = QToolButton()
         self.refresh_button.setText("⟳")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_stemlearn.errors import SettingsError
-from napari_stemlearn.structures.presets import catalogue, preset_named
+from napari_stemlearn.structures.presets import catalogue
 from napari_stemlearn.structures.settings import StructureSettings, is_cif
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import Sentences
-from napari_stemlearn.widgets.crystal_editor import CrystalEditor
+from napari_stemlearn.widgets.crystal_editor import CrystalEditor, words_on
 from napari_stemlearn.widgets.form import LABEL_WIDTH
 from napari_stemlearn.widgets.labels import ErrorLabel
 
@@ -37,18 +37,18 @@ class SpecimenChooser(QWidget):
         super().__init__(parent)
         self._value: list[dict[str, Any]] = []
         self._problem: str | None = None
-        self.crystal = CrystalEditor()
+        self.crystal = CrystalEditor(with_sentence=False)
+        self.crystal.box.setMinimumWidth(80)
         self.facts = Sentences()
         self.error = ErrorLabel()
         label = QLabel("Crystal")
         label.setMinimumWidth(LABEL_WIDTH)
-        label.setContentsMargins(0, 3, 0, 0)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
+        grid.setHorizontalSpacing(6)
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
-        grid.addWidget(label, 0, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label, 0, 0)
         grid.addWidget(self.crystal, 0, 1)
         grid.addWidget(self.facts, 1, 0, 1, 2)
         grid.addWidget(self.error, 2, 0, 1, 2)
@@ -78,11 +78,20 @@ class SpecimenChooser(QWidget):
             self.crystal.set_raw("")
         elif self.crystal.raw() != names[0]:
             self.crystal.set_raw(names[0])
-        self.facts.say(self._words(names, single))
+        self._describe(try_it=not first)
+
+    def _describe(self, try_it: bool) -> None:
+        """Tell what there is; a specimen is then built in a thread to see whether it can be."""
+        names = self._crystals()
+        unknown = [name for name in names if name not in catalogue() and not is_cif(name)]
         self._problem = None
-        self.error.say(None)
+        if unknown:
+            self._problem = f"There is no crystal '{unknown[0]}'; choose one of the list, or a CIF file."
+        self.facts.say(None if unknown else self._words(names))
+        self.error.say(self._problem)
         self._background.forget()
-        if not first:
+        self._timer.stop()
+        if try_it and not unknown:
             self._timer.start()
 
     def problem(self) -> str | None:
@@ -97,34 +106,20 @@ class SpecimenChooser(QWidget):
             found += [str(name) for name in listed] if listed and not isinstance(listed, str) else [single]
         return found
 
-    def _words(self, names: list[str], single: bool) -> str:
-        if not single:
+    def _words(self, names: list[str]) -> str:
+        if len(names) > 1 or len(self._value) > 1:
             return f"A mixture: {', '.join(names)}. It is set under “All settings”, Structures."
         defects = (self._value[0].get("structure") or {}).get("defects") or ()
-        if not defects:
-            return "Without defects."
-        listed = [
-            f"{str(entry.get('kind')).replace('_', ' ')} {_percent(entry.get('probability'))}" for entry in defects
-        ]
-        return f"Defects: {', '.join(listed)}."
+        listed = [f"{entry.get('kind')} {_percent(entry.get('probability'))}".replace("_", " ") for entry in defects]
+        words = words_on(names[0])
+        return f"{words} Defects: {', '.join(listed) or 'none'}."
 
     def _chosen(self) -> None:
         """Another crystal brings the defects that are usual in it."""
-        name = self.crystal.raw()
         part = self._value[0] if self._value else {}
-        self._value = [{**part, "crystals": (), "structure": specimen_of(name, part.get("structure") or {})}]
-        self.facts.say(self._words([name], True))
-        self.error.say(None)
-        self._problem = None
-        if not is_cif(name):
-            try:
-                preset_named(name)
-            except SettingsError as error:
-                self._problem = str(error)
-                self.error.say(self._problem)
-        self._background.forget()
-        if self._problem is None:
-            self._timer.start()
+        structure = specimen_of(self.crystal.raw(), part.get("structure") or {})
+        self._value = [{**part, "crystals": (), "structure": structure}]
+        self._describe(try_it=True)
         self.changed.emit()
 
     def _try(self) -> None:
