@@ -13,7 +13,7 @@ REACH = 3
 """Pixels over which a kernel correlates noise, to either side."""
 
 AGILITY = 4.0
-"""Amplitudes of noise learn this many times as fast as the rest."""
+"""Kernels and amplitudes of noise learn this many times as fast as the rest."""
 
 
 class NoiseShapingGenerator(nn.Module):
@@ -58,7 +58,7 @@ class NoiseShapingGenerator(nn.Module):
             self.begin_with_noise(0.05)
             kernels = 0.05 * torch.randn(noise_channels, 1, size, size) / size
             kernels[:, :, REACH, REACH] += 1.0
-            self.kernels = nn.Parameter(kernels)
+            self.kernels = nn.Parameter(kernels / AGILITY)
         for module in (self.stem, self.down, self.up, self.merge):
             nn.init.kaiming_normal_(module.weight, a=0.2)
         for layer in self.modules():
@@ -97,11 +97,14 @@ class NoiseShapingGenerator(nn.Module):
         translated = images + self.change(features)
         if not self.noise_channels:
             return translated
-        amplitude = functional.softplus(AGILITY * self.amplitude(features) + self.start.to(features.dtype)[:, None, None])
+        amplitude = functional.softplus(
+            AGILITY * self.amplitude(features) + self.start.to(features.dtype)[:, None, None]
+        )
         white = torch.randn(
             batch, self.noise_channels, height + 2 * REACH, width + 2 * REACH, device=images.device, dtype=images.dtype
         )
-        shaped = functional.conv2d(white, self.kernels.to(images.dtype), groups=self.noise_channels)
+        kernels = AGILITY * self.kernels.to(images.dtype)
+        shaped = functional.conv2d(white, kernels, groups=self.noise_channels)
         lines = torch.randn(batch, 1, height, 1, device=images.device, dtype=images.dtype).expand(-1, -1, -1, width)
         return translated + (amplitude * torch.cat([shaped, lines], dim=1)).sum(dim=1, keepdim=True)
 
