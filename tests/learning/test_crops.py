@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_stemlearn.datasets import DataSet, create_data_set
+from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.formats import write_sites, write_tiff
 from napari_stemlearn.learning.augmentation import blur
 from napari_stemlearn.learning.crops import (
@@ -20,6 +22,7 @@ from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import TrainingBatches, iterate_batches, open_source
 from napari_stemlearn.learning.recipes import load_recipe
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.stored import read_set
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resampled_length
 from napari_stemlearn.sites import make_sites
@@ -132,6 +135,74 @@ def test_stored_crops_keep_sites_on_their_spots(stored):
                 assert (weight * rows).sum() / weight.sum() == pytest.approx(y, abs=0.15)
                 assert (weight * columns).sum() / weight.sum() == pytest.approx(x, abs=0.15)
     assert seen > 5
+
+
+@pytest.fixture
+def data_set(stored, tmp_path):
+    """The frames of the stored set, and one that is brighter, as a data set."""
+    made = create_data_set(tmp_path / "made.stemset", shape=(120, 130), pixel_size=0.1)
+    for index, frame in enumerate([*read_set(stored), read_set(stored)[0]]):
+        image = np.asarray(frame.micrograph.data) + 5.0 * (index == 2)
+        made.add(image, frame.sites, {"dose": float(index)})
+    return made.path
+
+
+def test_a_data_set_gives_the_crops_of_its_files(stored, data_set):
+    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    of_files = open_source(settings)
+    of_set = open_source(settings.changed(**{"data.folder": str(data_set), "data.where": "dose < 2"}))
+    assert of_set.pixel_size_range == of_files.pixel_size_range
+    for stream in (TRAINING, SAME_STYLE, HELD_OUT):
+        for number in range(4):
+            one, other = (
+                source.crop(random_numbers(0, stream, number), 32, stream=stream) for source in (of_files, of_set)
+            )
+            torch.testing.assert_close(one.image, other.image, rtol=0, atol=1e-6)
+            assert one.names == other.names
+            np.testing.assert_array_equal(one.y, other.y)
+
+
+def test_a_data_set_is_read_image_by_image(data_set, monkeypatch):
+    source = open_source(TINY.changed(**{"data.source": "folder", "data.folder": str(data_set)}))
+    read = []
+    pixels = DataSet.pixels
+    monkeypatch.setattr(DataSet, "pixels", lambda self, index: read.append(index) or pixels(self, index))
+    for n in range(9):
+        source.crop(random_numbers(0, TRAINING, n), 32, stream=TRAINING)
+    assert len(read) == 9
+    learnt = set(read)
+    read.clear()
+    for n in range(9):
+        source.crop(random_numbers(0, SAME_STYLE, n), 32, stream=SAME_STYLE)
+    # images of the validation are never learnt from
+    assert set(read) | learnt == {0, 1, 2}
+    assert not set(read) & learnt
+
+
+def test_a_data_set_feeds_worker_processes(data_set):
+    changes = {"data.source": "folder", "data.folder": str(data_set), "optimisation.steps": 3}
+    settings = TINY.changed(**changes)
+    alone = list(iterate_batches(settings, 0))
+    together = list(iterate_batches(settings.changed(**{"data.workers": 1}), 0))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.images, other.images)
+
+
+def test_queries_that_leave_nothing_to_learn_from_are_named(stored, data_set):
+    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(data_set)})
+    for where, words in (
+        ("dose > 9", "no image of which 'dose > 9' is true"),
+        ("dose > 1", "holds one frame"),
+        ("does > 1", "'does' is no parameter of this set"),
+    ):
+        with pytest.raises(StemlearnError, match=words):
+            open_source(settings.changed(**{"data.where": where}))
+    with pytest.raises(TrainingError, match="no site of the classes antisite; it has W, vacancy1"):
+        open_source(settings.changed(**{"targets.classes": {"antisite": ["antisite"]}}))
+    with pytest.raises(TrainingError, match=r"is no data set, so data\.where cannot choose"):
+        open_source(settings.changed(**{"data.folder": str(stored), "data.where": "dose > 1"}))
+    with pytest.raises(SettingsError, match="where chooses images of a data set"):
+        TINY.changed(**{"data.where": "dose > 1"})
 
 
 def test_stored_sets_that_cannot_be_used_are_named(stored):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,17 +203,24 @@ def plain_values(settings: Settings) -> dict[str, Any]:
     return values
 
 
+_alone = threading.Lock()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch compute with one thread: sums in another order would give other last digits."""
+    """Let torch compute with one thread, and one image at a time.
+
+    Sums in another order would give other last digits, and the random numbers of torch belong to the whole process.
+    """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with _alone:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 _loaded: dict[tuple[str, str], Translator] = {}

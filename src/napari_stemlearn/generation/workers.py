@@ -38,6 +38,9 @@ AHEAD_BYTES = 1 << 29
 POLL = 0.5
 """Seconds between looks at whether to stop."""
 
+CONNECT = 10.0
+"""Seconds to wait for a scheduler to answer."""
+
 PATIENCE = 60.0
 """Seconds to wait for a cluster that has no workers."""
 
@@ -176,13 +179,14 @@ def _client(workers: int, scheduler: str) -> Iterator[Client]:
 
     if scheduler:
         try:
-            client = Client(scheduler, timeout=10, set_as_default=False)
+            client = Client(scheduler, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
             raise JobError(f"There is no dask scheduler at {scheduler}: {str(error).splitlines()[0]}.") from error
         with client:
             yield client
         return
-    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "60s"}
+    # a worker that dies here would die again
+    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.comm.timeouts.connect": "60s"}
     with dask.config.set(settings), _script_left_alone():
         try:
             cluster = LocalCluster(

@@ -247,14 +247,14 @@ def _one_of(frames: Sequence[LabelledFrame], rng: np.random.Generator) -> Labell
 
 
 def _check_classes(data_set: DataSet, settings: SegmentationSettings) -> None:
-    """Refuse targets that no image of a data set can show."""
+    """Refuse a data set that shows nothing of what is to be marked."""
     there = {name for classes in data_set.table.totals().values() for name in classes}
-    for name, truth in settings.targets.classes.items():
-        if not there & set(truth) and not {ALL_COLUMNS, ALL_DEFECTS} & set(truth):
-            raise TrainingError(
-                f"The data set {data_set.path} has no site of the class '{name}' ({', '.join(truth)}); "
-                f"it has {', '.join(sorted(there)) or 'no sites'}."
-            )
+    wanted = {name for truth in settings.targets.classes.values() for name in truth}
+    if not wanted & {*there, ALL_COLUMNS, ALL_DEFECTS}:
+        raise TrainingError(
+            f"The data set {data_set.path} has no site of the classes {', '.join(sorted(wanted))}; "
+            f"it has {', '.join(sorted(there)) or 'no sites'}."
+        )
 
 
 def _check_size(frame: LabelledFrame, settings: SegmentationSettings) -> None:

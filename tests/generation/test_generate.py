@@ -1,0 +1,248 @@
+"""Generated sets: the same whoever makes them, marked, gone on with, refused in one sentence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from napari_stemlearn import jobs
+from napari_stemlearn.datasets import DataSet, open_data_set
+from napari_stemlearn.datasets.store import IMAGES
+from napari_stemlearn.errors import FormatError, JobError, MicrographError, ModelError, SettingsError
+from napari_stemlearn.events import Done, Log, Preview, Progress, Started
+from napari_stemlearn.generation import GenerateSettings, write_generated_set
+from napari_stemlearn.generation.workers import number_of_workers
+from napari_stemlearn.jobs import RunState
+from napari_stemlearn.marking import find_watermark
+from tiny_generator import PIXEL_SIZE, write_tiny_generator
+
+TINY = GenerateSettings.preset(
+    "tiny",
+    number=4,
+    seed=3,
+    structures=[{"structure": {"crystal": "WSe2", "defects": [{"kind": "vacancy1", "probability": 0.2}]}}],
+    imaging={"detector": {"dose": "log_uniform(1e4, 1e5)"}},
+)
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_generator(tmp_path_factory.mktemp("generator"))
+
+
+@pytest.fixture(scope="module")
+def translated(tmp_path_factory: pytest.TempPathFactory, generator: Path) -> DataSet:
+    """Four translated images, made one after the other."""
+    path = tmp_path_factory.mktemp("sets") / "alone.stemset"
+    list(write_generated_set(TINY.changed(generator=str(generator)), path))
+    return open_data_set(path)
+
+
+def content(data_set: DataSet) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (data_set.path / IMAGES).iterdir()}
+
+
+def assert_same(one: DataSet, other: DataSet) -> None:
+    assert content(one) == content(other)
+    pd.testing.assert_frame_equal(one.query(), other.query())
+    assert [one.table.block(index) for index in one.indices()] == [other.table.block(i) for i in other.indices()]
+
+
+def stop_after(calls: int) -> Callable[[], bool]:
+    counter = itertools.count()
+    return lambda: next(counter) >= calls
+
+
+def test_images_and_their_labels_fit_together(tmp_path: Path) -> None:
+    settings = TINY.changed(number=1, shape=(160, 130), **{"imaging.pixel_size": 0.2})
+    events = list(write_generated_set(settings, tmp_path / "plain.stemset"))
+    assert isinstance(events[0], Started)
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert not done.stopped
+    assert done.result["images"] == 1
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert previews[0].array is not None
+    assert previews[0].array.shape == (160, 130)
+    assert [event for event in events if isinstance(event, Progress)][-1].done == 1
+    data_set = open_data_set(tmp_path / "plain.stemset")
+    micrograph, sites = data_set.image(0), data_set.sites(0)
+    assert micrograph.pixel_size == 0.2
+    image = micrograph.frame(0)
+    assert image.shape == (160, 130)
+    heavy = sites[(sites["class"] == "W") & sites["y"].between(2, 157) & sites["x"].between(2, 127)]
+    assert image[heavy["y"].round().astype(int), heavy["x"].round().astype(int)].mean() > image.mean() + image.std()
+    assert done.result["columns"] == (sites["kind"] == "column").sum()
+    assert done.result["defects"] == (sites["class"] == "vacancy1").sum() > 0
+    # every image says that it is synthetic, in words and in its pixels
+    assert micrograph.provenance["synthetic"] is True
+    assert micrograph.provenance["marks"] == {"watermark": True, "visible_mark": False}
+    assert find_watermark(image).present
+    row = data_set.query().loc[0]
+    assert 1e4 <= row["imaging.detector.dose"] <= 1e5
+    assert row["structure.crystal"] == "WSe2"
+    assert data_set.settings["structures"][0]["structure"]["defects"][0]["probability"] == 0.2
+
+
+def test_a_generator_decides_look_and_pixel_size(translated: DataSet, generator: Path) -> None:
+    assert translated.pixel_size == PIXEL_SIZE
+    assert translated.card["generator"]["name"] == "tiny generator"
+    assert translated.image(0).provenance["generator"] == "tiny generator"
+    assert "'tiny generator'" in translated.card["statement"]
+    table = translated.query()
+    assert set(table["translation.generator"]) == {"tiny generator"}
+    assert table["translation_seed"].nunique() == 4
+    # grey levels of the experiment, not of the simulation
+    assert 50 < translated.pixels(0).mean() < 300
+
+
+def test_the_same_set_comes_from_any_number_of_workers(tmp_path: Path, translated: DataSet, generator: Path) -> None:
+    settings = TINY.changed(generator=str(generator), workers=2)
+    events = list(write_generated_set(settings, tmp_path / "together.stemset"))
+    assert any(isinstance(event, Log) and "2 worker processes" in event.message for event in events)
+    assert_same(open_data_set(tmp_path / "together.stemset"), translated)
+
+
+def test_the_same_set_comes_from_a_cluster_that_the_scheduler_names(
+    tmp_path: Path, translated: DataSet, generator: Path
+) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None) as cluster:
+        settings = TINY.changed(generator=str(generator), scheduler=cluster.scheduler_address)
+        events = list(write_generated_set(settings, tmp_path / "cluster.stemset"))
+        assert isinstance(events[0], Started)
+        assert events[0].device == cluster.scheduler_address
+    assert_same(open_data_set(tmp_path / "cluster.stemset"), translated)
+
+
+def test_a_set_goes_on_where_it_was_stopped(tmp_path: Path, translated: DataSet, generator: Path) -> None:
+    settings = TINY.changed(generator=str(generator))
+    path = tmp_path / "parts.stemset"
+    first = list(write_generated_set(settings, path, should_stop=stop_after(2)))[-1]
+    assert isinstance(first, Done)
+    assert first.stopped
+    assert first.result["images"] == 2
+    before = (path / IMAGES / "0.0.0").stat().st_mtime_ns
+    with pytest.raises(SettingsError, match="is there already; resume it"):
+        list(write_generated_set(settings, path))
+    # what a crash leaves: pixels without a row, and a row without pixels
+    (path / IMAGES / "2.0.0").write_bytes(b"half")
+    (path / IMAGES / "1.0.0").unlink()
+    events = list(write_generated_set(settings, path, resume=True))
+    assert events[0].resumed_at == 1
+    assert (path / IMAGES / "0.0.0").stat().st_mtime_ns == before
+    assert_same(open_data_set(path), translated)
+    more = list(write_generated_set(settings.changed(number=5), path, resume=True))[-1]
+    assert more.result["images"] == 5
+    assert {name: data for name, data in content(open_data_set(path)).items() if name in content(translated)}
+    np.testing.assert_array_equal(open_data_set(path).pixels(3), translated.pixels(3))
+
+
+def test_a_set_is_not_gone_on_with_otherwise(tmp_path: Path, generator: Path) -> None:
+    path = tmp_path / "set.stemset"
+    settings = TINY.changed(number=1, generator=str(generator))
+    list(write_generated_set(settings, path))
+    with pytest.raises(SettingsError, match=r"other settings \('seed' differs\)"):
+        list(write_generated_set(settings.changed(seed=4), path, resume=True))
+    other = write_tiny_generator(tmp_path / "other", seed=1)
+    with pytest.raises(SettingsError, match="another generator"):
+        list(write_generated_set(settings.changed(generator=str(other)), path, resume=True))
+    # the same generator somewhere else is the same
+    same = write_tiny_generator(tmp_path / "same", seed=0)
+    again = list(write_generated_set(settings.changed(generator=str(same), workers=3), path, resume=True))[-1]
+    assert again.result["images"] == 1
+
+
+def test_a_worker_that_dies_is_one_sentence_and_what_is_made_stays(tmp_path: Path) -> None:
+    settings = TINY.changed(number=40, workers=1, shape=(256, 256))
+    path = tmp_path / "set.stemset"
+    events = write_generated_set(settings, path)
+    next(event for event in events if isinstance(event, Progress) and event.done)
+    for child in psutil.Process().children(recursive=True):
+        if "resource_tracker" not in " ".join(child.cmdline()):
+            child.kill()
+    with pytest.raises(JobError, match="A worker died while it made an image of 256 by 256 pixels"):
+        list(events)
+    kept = open_data_set(path)
+    assert 1 <= len(kept) < 40
+    assert kept.indices() == list(range(len(kept)))
+    assert np.isfinite(kept.pixels(len(kept) - 1)).all()
+
+
+def test_what_cannot_be_made_is_refused_before_anything_is_written(
+    tmp_path: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sets" / "set.stemset"
+    with pytest.raises(ModelError, match="no generator in"):
+        list(write_generated_set(TINY.changed(generator=str(tmp_path / "nowhere")), path))
+    (generator_without := tmp_path / "half").mkdir()
+    (generator_without / "generator.json").write_bytes((generator / "generator.json").read_bytes())
+    with pytest.raises(ModelError, match=r"has no generator\.safetensors"):
+        list(write_generated_set(TINY.changed(generator=str(generator_without)), path))
+    with pytest.raises(MicrographError, match="too small for the visible mark"):
+        list(write_generated_set(TINY.changed(visible_mark=True, shape=(32, 32)), path))
+    assert not path.parent.exists()
+    with pytest.raises(FormatError, match=r"must end in \.stemset"):
+        list(write_generated_set(TINY, tmp_path / "set"))
+    monkeypatch.setattr("napari_stemlearn.generation.workers.CONNECT", 0.5)
+    with pytest.raises(JobError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
+        list(write_generated_set(TINY.changed(scheduler="tcp://127.0.0.1:9"), path))
+    for changes, words in (
+        ({"shape": (8, 8)}, "16 to 16384 pixels"),
+        ({"number": 0}, "number is 0; allowed: 1 to"),
+        ({"structures": [{"weight": 0}]}, "weight above 0"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            TINY.changed(**changes)
+
+
+def test_a_shape_that_the_generator_cannot_take_is_one_sentence(tmp_path: Path) -> None:
+    unet = write_tiny_generator(tmp_path / "unet", kind="unet")
+    settings = TINY.changed(generator=str(unet), number=1, shape=(20, 20))
+    with pytest.raises(SettingsError, match="20 by 20 pixels are too small for the generator 'tiny generator'"):
+        list(write_generated_set(settings, tmp_path / "set.stemset"))
+
+
+def test_simulations_that_the_generator_does_not_know_are_warned_of(tmp_path: Path) -> None:
+    narrow = write_tiny_generator(tmp_path / "narrow", brightest=5.0)
+    events = list(write_generated_set(TINY.changed(generator=str(narrow), number=2), tmp_path / "set.stemset"))
+    warnings = [event for event in events if isinstance(event, Log) and event.level == "warning"]
+    assert len(warnings) == 1
+    assert "outside the grey levels that the generator learnt from" in warnings[0].message
+
+
+def test_the_visible_mark_is_drawn(tmp_path: Path) -> None:
+    settings = TINY.changed(number=1)
+    list(write_generated_set(settings, tmp_path / "plain.stemset"))
+    list(write_generated_set(settings.changed(visible_mark=True), tmp_path / "marked.stemset"))
+    plain, marked = (open_data_set(tmp_path / f"{name}.stemset") for name in ("plain", "marked"))
+    differ = plain.pixels(0) != marked.pixels(0)
+    assert 0.02 < differ.mean() < 0.5
+    assert marked.image(0).provenance["marks"]["visible_mark"] is True
+
+
+def test_workers_are_started_for_sets_that_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_stemlearn.generation.workers.cores", lambda: 4)
+    assert number_of_workers(-1, 10, (512, 512)) == 0
+    assert number_of_workers(-1, 10_000, (512, 512)) == 4
+    assert number_of_workers(0, 10_000, (512, 512)) == 0
+    assert number_of_workers(8, 3, (512, 512)) == 3
+    monkeypatch.setattr("napari_stemlearn.generation.workers.cores", lambda: 1)
+    assert number_of_workers(-1, 10_000, (512, 512)) == 0
+
+
+def test_the_set_is_a_job(tmp_path: Path) -> None:
+    run = jobs.run_inline("generate", TINY.changed(number=1, name="day: A"), runs_folder=tmp_path)
+    assert run.state is RunState.DONE, run.failure
+    assert run.result is not None
+    path = Path(run.result["data_set"])
+    assert path == run.result_folder / "day_ A.stemset"
+    assert len(open_data_set(path)) == 1
+    assert run.job.seed == 3
