@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.learning.alike import levels_like, white_noise_level
@@ -43,9 +44,11 @@ from napari_stemlearn.learning.device import (
 )
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.features import load_features
 from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
 from napari_stemlearn.learning.likeness import likeness_to_crystals
 from napari_stemlearn.learning.mean_shift import mean_shift
+from napari_stemlearn.learning.realism_report import compare_looks
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
 from napari_stemlearn.learning.simulation_pool import SimulationPool, simulated_images
 from napari_stemlearn.learning.steadiness import Steadiness
@@ -58,6 +61,9 @@ from napari_stemlearn.scoring.realism import realism
 
 NAMES = ("to_experiment", "to_simulation")
 """The two generators."""
+
+COMPARED = 32
+"""Images of either side that are compared for the generator's card."""
 
 FREE_TO_CHANGE = ("name", "experiment", "device", "precision", "check_likeness")
 """Settings that a resumed training may have otherwise than when it began; files may have moved."""
@@ -408,14 +414,35 @@ def train_cyclegan(
     translator = trainer.translator()
     survival = survival_of(translator, pool, settings)
     after = realism(looks, translator.translate_stack(np.stack([entry.image for entry in pool.images[:8]])))
+    measured = {"labels": survival.record(), "realism": after.record(), "realism_of_simulation": before.record()}
+    try:
+        measured["looks"] = compared_looks(trainer, translator, side)
+    except MicrographError as error:
+        yield Log(message=f"KID and FID were not measured: {error}", level="warning")
     with explained_writing(folder):
-        saved = save_translator(
-            folder / "result" / settings.name,
-            translator,
-            settings,
-            {"labels": survival.record(), "realism": after.record(), "realism_of_simulation": before.record()},
-        )
+        saved = save_translator(folder / "result" / settings.name, translator, settings, measured)
     yield Done(result={"generator": str(saved), "best_step": trainer.step, **survival.record(), **after.record()})
+
+
+def compared_looks(trainer: Trainer, translator: Translator, side: int) -> dict[str, Any]:
+    """Reports on how like the experiment simulations and generated images look, as plain values.
+
+    Raises
+    ------
+    MicrographError
+        If images are too small or too few for it.
+    """
+    settings, experiment = trainer.settings, trainer.experiment
+    simulated = np.stack([entry.image for entry in trainer.pool.images[:COMPARED]])
+    area = sum(micrograph.shape[0] * micrograph.shape[1] for micrograph, _ in experiment.frames)
+    count = int(np.clip(area // side**2, 4, COMPARED))
+    patches = experiment.patches(np.random.default_rng(settings.seed), count, side)
+    generated = translator.translate_stack(simulated, np.random.default_rng(settings.seed))
+    network = load_features(settings.device)
+    return {
+        name: compare_looks(patches, images, experiment.pixel_size, network=network).record()
+        for name, images in (("simulated", simulated), ("generated", generated))
+    }
 
 
 def _compared(experiment: Experiment, settings: CycleGANSettings) -> Log:

@@ -164,8 +164,11 @@ def frechet_distance(first: FloatArray, second: FloatArray) -> float:
     _check_features(first, second)
     means = [features.mean(axis=0) for features in (first, second)]
     covariances = [np.cov(features, rowvar=False).reshape(features.shape[1], -1) for features in (first, second)]
-    root = linalg.sqrtm(covariances[0] @ covariances[1])
-    trace = np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(np.real(root))
+    # the trace of the root of a product, by symmetric matrices alone: stable where few features vary
+    values, vectors = linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    common = np.sqrt(np.maximum(linalg.eigvalsh(root @ covariances[1] @ root), 0)).sum()
+    trace = np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * common
     return float(max(np.sum((means[0] - means[1]) ** 2) + trace, 0.0))
 
 
@@ -190,6 +193,35 @@ def kernel_distance(first: FloatArray, second: FloatArray) -> float:
         n = len(features)
         own.append((products.sum() - np.trace(products)) / (n * (n - 1)))
     return float(own[0] + own[1] - 2 * kernel(first, second).mean())
+
+
+def kernel_distance_of_subsets(
+    first: FloatArray, second: FloatArray, size: int = 100, seed: int = 0
+) -> tuple[float, float, int]:
+    """Mean `kernel_distance` of disjoint random subsets with its standard error.
+
+    Parameters
+    ----------
+    first, second
+        Features (n, dimension), at least four of each.
+    size
+        Rows of either set in a subset; fewer where there would be less than four subsets.
+    seed
+        For the choice of rows.
+
+    Returns
+    -------
+    distance, standard error, rows in a subset
+    """
+    _check_features(first, second)
+    rng = np.random.default_rng(seed)
+    fewest = min(len(first), len(second))
+    if fewest < 4:
+        raise ValueError(f"there are {fewest} feature vectors; subsets need at least four of each set")
+    size = max(min(size, fewest // 4), 2)
+    rows = [rng.permutation(len(features))[: fewest // size * size].reshape(-1, size) for features in (first, second)]
+    found = [kernel_distance(first[one], second[other]) for one, other in zip(*rows, strict=True)]
+    return float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(len(found))), size
 
 
 def _check_features(first: FloatArray, second: FloatArray) -> None:
