@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_stemlearn.widgets.class_chooser import swatch
@@ -101,6 +101,7 @@ class ThresholdTable(QWidget):
         self._grid.setHorizontalSpacing(4)
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(1, 1)
+        self._densities: list[QLabel] = []
         self.candidates: Candidates | None = None
 
     def show_candidates(self, candidates: Candidates) -> None:
@@ -112,24 +113,23 @@ class ThresholdTable(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self.rows = {}
-        for column, (text, tip) in enumerate(
-            (
-                ("Class", ""),
-                ("Threshold", "Lowest score that counts; moving it changes the layer at once"),
-                ("", ""),
-                ("Sites", "Number in all searched frames"),
-                ("per nm²", "Sites by the searched area"),
-            )
+        for column, columns, text, tip in (
+            (0, 1, "Class", ""),
+            (1, 2, "Threshold", "Lowest score that counts; moving it changes the layer at once"),
+            (3, 1, "Sites", "Number in all searched frames"),
+            (4, 1, "per nm²", "Sites by the searched area"),
         ):
             head = DimLabel(text)
             head.setWordWrap(False)
             head.setToolTip(tip)
             if column > 2:
                 head.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(head, 0, column)
+            self._grid.addWidget(head, 0, column, 1, columns)
+        self._densities = [head]
         colours = colours_of(candidates.classes)
         for row, name in enumerate(candidates.classes, 1):
             self._add_row(row, name, colours[name], candidates)
+        self._fit()
 
     def _add_row(self, row: int, name: str, colour: str, candidates: Candidates) -> None:
         box = QCheckBox(self._short(name))
@@ -157,6 +157,7 @@ class ThresholdTable(QWidget):
         for column, widget in enumerate((box, slider, number, count, density)):
             self._grid.addWidget(widget, row, column)
         self.rows[name] = (box, slider, number, count, density)
+        self._densities.append(density)
         box.toggled.connect(lambda on, name=name: self._switched(name, on))
         slider.valueChanged.connect(lambda value, name=name: self._slid(name, value / STEPS))
         number.valueChanged.connect(lambda value, name=name: self._typed(name, value))
@@ -171,6 +172,27 @@ class ThresholdTable(QWidget):
             count.setText(f"{sites:,}".replace(",", "\u202f"))
             per_area = sites / area if area else 0.0
             density.setText(f"{per_area:.2f}" if per_area >= 0.095 or not sites else f"{per_area:.2g}")
+            count.setToolTip(f"{density.text()} per nm²")
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        """A narrow dock does without the densities."""
+        hint = super().minimumSizeHint()
+        if any(not label.isHidden() for label in self._densities):
+            hint.setWidth(hint.width() - self._width_of_densities())
+        return hint
+
+    def resizeEvent(self, event: object) -> None:
+        self._fit()
+        super().resizeEvent(event)
+
+    def _width_of_densities(self) -> int:
+        return max((label.sizeHint().width() for label in self._densities), default=0) + self._grid.horizontalSpacing()
+
+    def _fit(self) -> None:
+        wide = self.width() >= self.minimumSizeHint().width() + self._width_of_densities()
+        for label in self._densities:
+            label.setVisible(wide)
 
     def set_threshold(self, name: str, value: float) -> None:
         """Set a threshold as a user would."""

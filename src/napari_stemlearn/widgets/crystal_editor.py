@@ -25,6 +25,9 @@ FAMILIES = {
     "rocksalt": "Rock salt",
 }
 
+NARROWEST = 90
+"""Pixels that the list of crystals needs."""
+
 
 class CrystalEditor(Editor):
     """A list of the known crystals that finds what is typed, and a button for a CIF file.
@@ -42,6 +45,8 @@ class CrystalEditor(Editor):
         self.box.setEditable(True)
         self.box.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)
         self.box.setMaxVisibleItems(20)
+        # the longest name is short, and a dock may be narrow
+        self.box.setMinimumWidth(NARROWEST)
         self._fill()
         completer = self.box.completer()
         if completer is not None:

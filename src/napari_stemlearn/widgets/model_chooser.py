@@ -150,10 +150,10 @@ class ModelChooser(QWidget):
 def card_words(entry: ModelEntry) -> list[str]:
     """A model card in a few lines."""
     card = entry.card
-    trained = f"Trained at {card.pixel_size:.3g} Å/\u2060px"
+    trained = f"Trained at {card.pixel_size:.3g}\u00a0Å/\u2060px"
     if card.pixel_size_range:
         low, high = card.pixel_size_range
-        trained += f" on images of {low:.2g} to {high:.2g} Å/\u2060px"
+        trained += f" on images of {low:.2g} to {high:.2g}\u00a0Å/\u2060px"
     lines = [f"Finds {', '.join(card.classes)}.", f"{trained}."]
     best = [score for score in card.scores if score.f1 is not None][:2]
     lines.extend(f"F1 {score.f1:.2f} for {score.site_class} on {score.measured_on}." for score in best)

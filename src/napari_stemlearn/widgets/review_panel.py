@@ -56,7 +56,7 @@ class ReviewPanel(QWidget):
         self.queue: pd.DataFrame | None = None
         self.place = -1
         self._marker: Any = None
-        self.source = LayerChooser(viewer, self._sources, empty_text="no predictions of this image")
+        self.source = LayerChooser(viewer, self._sources, empty_text="none of this image yet")
         self.order = CalmComboBox()
         self.order.addItems([name[0].upper() + name[1:] for name in ORDERS])
         self.hidden_too = QCheckBox("also those below their threshold")
@@ -85,9 +85,6 @@ class ReviewPanel(QWidget):
         judge = QHBoxLayout()
         judge.addWidget(self.accept_button)
         judge.addWidget(self.reject_button)
-        promote = QHBoxLayout()
-        promote.addWidget(self.promote_button, 1)
-        promote.addWidget(self.into_new)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -96,7 +93,8 @@ class ReviewPanel(QWidget):
         layout.addWidget(self.where)
         layout.addLayout(step)
         layout.addLayout(judge)
-        layout.addLayout(promote)
+        layout.addWidget(self.promote_button)
+        layout.addWidget(self.into_new)
         layout.addWidget(self.words)
         self._late = QTimer(self)
         self._late.setSingleShot(True)

@@ -1,0 +1,60 @@
+"""Every dock fits into its smallest width: nothing is cut off at the right."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from napari_stemlearn.widgets.candidates import Candidates
+from napari_stemlearn.widgets.dock import Dock
+from napari_stemlearn.widgets.section import Section
+
+pytestmark = pytest.mark.gui
+
+DOCKS = ("Structure", "Simulate", "Train", "Find", "Label and score")
+
+
+@pytest.fixture(autouse=True)
+def _project(monkeypatch, tmp_path):
+    if os.environ.get("QT_QPA_PLATFORM") == "offscreen" or not (os.name == "nt" or os.environ.get("DISPLAY")):
+        pytest.skip("needs a display with OpenGL, for example Xvfb with Mesa")
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
+
+
+def open_dock(viewer, name) -> Dock:
+    _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", name)
+    return dock
+
+
+def test_docks_fit_into_their_smallest_width(make_napari_viewer_proxy, qtbot):
+    # with the theme of napari, which makes boxes and buttons wider than Qt alone
+    viewer = make_napari_viewer_proxy(show=True)
+    needed = {}
+    for name in DOCKS:
+        dock = open_dock(viewer, name)
+        if name == "Label and score":
+            for section in dock.findChildren(Section):
+                section.open()
+        qtbot.wait(50)
+        needed[name] = dock.page.minimumSizeHint().width()
+    room = dock.minimumWidth()
+    assert {name: width for name, width in needed.items() if width > room} == {}
+
+
+def test_densities_give_way_in_a_narrow_find_dock(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy(show=True)
+    dock = open_dock(viewer, "Find")
+    thresholds = {"vacancy1": 0.3, "metal_vacancy": 0.4}
+    dock.table.show_candidates(Candidates(thresholds, thresholds, 0.2, (512, 512)))
+    dock.table.show_counts({"vacancy1": 12345, "metal_vacancy": 2}, 100.0)
+    dock.results.show()
+    density = dock.table.rows["vacancy1"][4]
+    dock.resize(dock.minimumWidth(), 800)
+    dock.parentWidget().setFixedWidth(dock.minimumWidth())
+    qtbot.waitUntil(density.isHidden)
+    assert dock.page.minimumSizeHint().width() <= dock.minimumWidth()
+    assert dock.table.rows["vacancy1"][3].toolTip() == "123.45 per nm²"
+    dock.parentWidget().setFixedWidth(500)
+    qtbot.waitUntil(lambda: not density.isHidden())
