@@ -112,3 +112,16 @@ def test_run_folder_deleted_under_a_training(tmp_path: Path) -> None:
     assert "was deleted while the job was running" in last.message
     assert seen == 2
     assert not run.folder.exists()
+
+
+def test_generating_onto_a_full_disk(refused: Refused, small_disk: Path) -> None:
+    words = ("--preset", "tiny", "-n", 200, "--structure", "graphene", "--out", small_disk / "set.stemset")
+    sentence = refused("generate", *words)
+    assert "No space left on device" in sentence or "is full" in sentence
+    if (small_disk / "set.stemset").exists():
+        from napari_stemlearn.datasets import open_data_set
+
+        left = open_data_set(small_disk / "set.stemset")
+        for index in left.indices():
+            assert left.pixels(index).shape == (64, 64)
+            assert len(left.sites(index))
