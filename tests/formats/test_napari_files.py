@@ -74,7 +74,7 @@ def test_whole_manifest_imports_with_every_dock():
     manifest.validate_imports()
 
 
-DOCKS = ("structure", "simulate", "cyclegan", "train", "find", "label")
+DOCKS = ("structure", "simulate", "cyclegan", "training_data", "train", "find", "label")
 
 
 def test_docks_have_their_names_and_places():
@@ -83,6 +83,7 @@ def test_docks_have_their_names_and_places():
         "Structure",
         "Simulate",
         "CycleGAN",
+        "Training data",
         "Train",
         "Find",
         "Label and score",

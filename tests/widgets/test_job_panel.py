@@ -88,6 +88,14 @@ def test_a_finished_run_is_shown(qtbot, panel, viewer):
     assert panel.start_button.isEnabled()
 
 
+def test_a_finished_run_is_watched_before_it_has_ended(panel):
+    heard = []
+    panel.watched.connect(lambda _run: heard.append("watched"))
+    panel.ended.connect(lambda _run: heard.append("ended"))
+    panel.watch(finished_run(panel))
+    assert heard == ["watched", "ended"]
+
+
 def test_a_job_in_its_own_process_from_start_to_stop_and_on_to_the_end(qtbot, panel, viewer):
     assert panel.start(KIND, WatchedSettings(steps=60, pause=0.05))
     assert not panel.start_button.isEnabled()

@@ -18,11 +18,15 @@ import sys
 from qtpy.QtWidgets import QApplication
 application = QApplication([])
 from napari.components import ViewerModel
+from napari_stemlearn.widgets import job_panel
 from napari_stemlearn.widgets.cyclegan_dock import CycleGANDock
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock
 from napari_stemlearn.widgets.train_dock import TrainDock
-docks = [Dock(ViewerModel()) for Dock in (StructureDock, SimulateDock, CycleGANDock, TrainDock)]
+from napari_stemlearn.widgets.training_data_dock import TrainingDataDock
+# what loads in a thread once a dock is open must not count, however slow the computer
+job_panel.LATER = 10**6
+docks = [Dock(ViewerModel()) for Dock in (StructureDock, SimulateDock, CycleGANDock, TrainingDataDock, TrainDock)]
 for dock in docks:
     dock.show()
     application.processEvents()

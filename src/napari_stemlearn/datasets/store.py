@@ -23,6 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.datasets.image_table import ImageTable, Row, create_image_table
+from napari_stemlearn.datasets.places import CARD
+from napari_stemlearn.datasets.places import ENDING as ENDING
+from napari_stemlearn.datasets.places import is_data_set as is_data_set
 from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.errors import FormatError, MicrographError
@@ -36,8 +39,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of the layout."""
 
-ENDING = ".stemset"
-CARD, IMAGES, TABLE = "dataset.json", "images.zarr", "table.sqlite"
+IMAGES, TABLE = "images.zarr", "table.sqlite"
 
 _IN_CARD = (
     "name",
@@ -373,11 +375,6 @@ def data_set_folder(name: str) -> str:
     kept = "".join("_" if character in '/\\:*?"<>|' or ord(character) < 32 else character for character in name)
     kept = kept.strip(" .")[:100] or "data set"
     return kept if kept.endswith(ENDING) else kept + ENDING
-
-
-def is_data_set(path: str | Path) -> bool:
-    """Whether a folder is a data set."""
-    return (Path(path) / CARD).is_file()
 
 
 def create_data_set(

@@ -309,6 +309,8 @@ SPECIAL: dict[tuple[str, str], str] = {
     ("StructureSettings", "crystal"): "napari_stemlearn.widgets.crystal_editor:CrystalEditor",
     ("SimulateSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
     ("SegmentationSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
+    ("SegmentationSettings", "start_from"): "napari_stemlearn.widgets.start_from_editor:StartFromEditor",
+    ("GenerateSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
     ("CycleGANSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
     ("FindSettings", "device"): "napari_stemlearn.widgets.device_editor:DeviceEditor",
 }

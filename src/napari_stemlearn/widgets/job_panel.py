@@ -69,6 +69,8 @@ _DOTS = {
 class JobPanel(QWidget):
     """Everything about the runs of some kinds of job.
 
+    What a dock adds to `results` stands above the curves.
+
     Parameters
     ----------
     viewer
@@ -206,6 +208,9 @@ class JobPanel(QWidget):
         inner.addWidget(self.log_label, 4, 0, 1, 2)
         layout.addWidget(self.details)
 
+        self.results = QVBoxLayout()
+        self.results.setSpacing(6)
+        layout.addLayout(self.results)
         self.curves.setVisible(with_curves)
         layout.addWidget(self.curves)
         self._with_curves = with_curves
@@ -255,6 +260,8 @@ class JobPanel(QWidget):
         self.device_label.set_full_text("")
         self.error.say(None)
         self.refresh_runs()
+        # before it is read: a run that has ended tells so at once
+        self.watched.emit(run)
         if run is None:
             self._timer.stop()
             self._show_state()
@@ -266,7 +273,6 @@ class JobPanel(QWidget):
             self.poll()
         if run is not None and self._with_curves:
             self._load_plots()
-        self.watched.emit(run)
 
     def refresh_runs(self) -> None:
         """List the runs of the project again."""

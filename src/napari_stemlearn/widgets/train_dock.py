@@ -4,35 +4,52 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn import jobs
+from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.models.store import CARD, shipped_folder
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
-from napari_stemlearn.widgets.dock import Dock, separator
+from napari_stemlearn.widgets.dock import Dock, docks_of, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
+from napari_stemlearn.widgets.generator_chooser import known_generators
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.labels import DimLabel
 from napari_stemlearn.widgets.project import Project, ProjectRow, shared_project
+from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.section import Section
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 SIMULATED = "images simulated while it trains"
+TRANSLATED = "simulated, with the look of "
 OTHER = "another folder…"
+
+SHOWN_AS_SOURCE = ("data.source", "data.folder", "data.where", "data.generator")
+"""Settings that the chooser of the source shows."""
+
+RUNS_READ = 200
+"""Newest runs that are looked through for sets."""
 
 
 class SourceChooser(QWidget):
-    """Where labelled images come from: simulation on the fly, a set of the Simulate dock, or any folder of such."""
+    """Where labelled images come from: simulation on the fly, with a generator or without, or a stored set.
+
+    Parameters
+    ----------
+    project
+        Whose sets and generators are listed; by default the project of all docks.
+    """
 
     changed = Signal()
 
@@ -40,10 +57,13 @@ class SourceChooser(QWidget):
         super().__init__(parent)
         self.project = project or shared_project()
         self.folder = ""
-        self._folders: list[str] = []
+        self.generator = ""
+        self._entries: list[tuple[str, str]] = []
         self.box = CalmComboBox()
         self.box.setToolTip("Simulation never shows the same image twice; a stored set is learnt from again and again")
         self.note = DimLabel()
+        self.query = QueryRow("Only images where")
+        self.query.hide()
         label = QLabel("Learns from")
         label.setMinimumWidth(LABEL_WIDTH)
         grid = QGridLayout(self)
@@ -54,40 +74,70 @@ class SourceChooser(QWidget):
         grid.addWidget(label, 0, 0)
         grid.addWidget(self.box, 0, 1)
         grid.addWidget(self.note, 1, 0, 1, 2)
+        grid.addWidget(self.query, 2, 0, 1, 2)
         self.box.activated.connect(self._chosen)
+        self.query.changed.connect(self.changed)
+        self.query.counted.connect(self.changed)
         self.project.changed.connect(self.refresh)
         self.refresh()
 
+    @property
+    def where(self) -> str:
+        """Query for the images of a data set; empty takes all."""
+        return self.query.where if self.query.path else ""
+
+    def record(self) -> dict[str, str]:
+        """The settings of `napari_stemlearn.learning.settings.DataSettings` that are chosen here."""
+        source = "folder" if self.folder else "simulation"
+        return {"source": source, "folder": self.folder, "where": self.where, "generator": self.generator}
+
     def refresh(self) -> None:
-        """List the sets of the project again."""
-        sets = [
-            run.result_folder
-            for run in jobs.list_runs(self.project.runs)[:200]
-            if "-simulate" in run.name and (run.result_folder / "images.csv").exists()
-        ]
-        self._folders = ["", *(str(folder) for folder in sets)]
-        if self.folder and self.folder not in self._folders:
-            self._folders.append(self.folder)
+        """List the sets and generators of the project again."""
+        self._entries = [("", ""), *(("generator", str(path)) for path, _name in known_generators(self.project))]
+        self._entries += [("folder", str(path)) for path in known_sets(self.project)]
+        chosen = ("folder", self.folder) if self.folder else ("generator" if self.generator else "", self.generator)
+        if chosen not in self._entries:
+            self._entries.append(chosen)
         self.box.clear()
-        self.box.addItem(SIMULATED)
-        for folder in self._folders[1:]:
-            path = Path(folder)
-            self.box.addItem(path.parent.name if path.name == "result" else path.name or folder)
-            self.box.setItemData(self.box.count() - 1, folder, Qt.ItemDataRole.ToolTipRole)
+        for kind, path in self._entries:
+            self.box.addItem(entry_words(kind, Path(path)))
+            self.box.setItemData(self.box.count() - 1, path, Qt.ItemDataRole.ToolTipRole)
         self.box.addItem(OTHER)
-        self.box.setCurrentIndex(self._folders.index(self.folder))
+        self.box.setCurrentIndex(self._entries.index(chosen))
         self._describe()
+
+    def show_value(self, data: dict[str, Any]) -> None:
+        """Show settings as those of `record`, without telling that they changed."""
+        stored = data.get("source") == "folder"
+        self.folder = str(data.get("folder") or "") if stored else ""
+        self.generator = "" if stored else str(data.get("generator") or "")
+        self.refresh()
+        if self.query.path:
+            self.query.show_value(self.query.path, str(data.get("where") or ""))
 
     def choose(self, folder: str) -> None:
         """Take a folder of labelled images, or simulation for an empty text."""
-        self.folder = folder
+        self.folder, self.generator = folder, ""
+        self.refresh()
+        self.changed.emit()
+
+    def choose_generator(self, folder: str) -> None:
+        """Simulate, and let a generator translate what was simulated."""
+        self.folder, self.generator = "", folder
         self.refresh()
         self.changed.emit()
 
     def problem(self) -> str | None:
-        """Why the chosen folder cannot be learnt from."""
+        """Why nothing can be learnt from what is chosen."""
+        if self.generator and not generators_in(self.generator):
+            return f"There is no generator in {self.generator}."
+        if self.query.path:
+            return self.query.problem()
         if self.folder and not any(Path(self.folder).glob("*_sites.csv")):
-            return f"There are no labelled images (NAME.tif with NAME_sites.csv) in {self.folder}."
+            return (
+                f"There are no labelled images (a data set NAME.stemset, or NAME.tif with NAME_sites.csv) "
+                f"in {self.folder}."
+            )
         return None
 
     def showEvent(self, event: object) -> None:
@@ -95,19 +145,55 @@ class SourceChooser(QWidget):
         super().showEvent(event)
 
     def _describe(self) -> None:
-        self.note.setText(self.folder)
-        self.note.setVisible(bool(self.folder))
+        self.note.setText(self.folder or self.generator)
+        self.note.setVisible(bool(self.folder or self.generator))
+        queried = self.folder if self.folder and is_data_set(self.folder) else ""
+        self.query.setVisible(bool(queried))
+        if queried != self.query.path:
+            self.query.show_value(queried)
 
     def _chosen(self, index: int) -> None:
-        if index < len(self._folders):
-            self.choose(self._folders[index])
+        if index < len(self._entries):
+            kind, path = self._entries[index]
+            (self.choose_generator if kind == "generator" else self.choose)(path)
             return
-        self.box.setCurrentIndex(self._folders.index(self.folder))
-        dialog = QFileDialog(self, "Folder of labelled images", str(self.project.folder))
+        self.refresh()
+        dialog = QFileDialog(self, "Folder of labelled images, or of a generator", str(self.project.folder))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.fileSelected.connect(self.choose)
+        dialog.fileSelected.connect(self.choose_any)
         dialog.open()
+
+    def choose_any(self, folder: str) -> None:
+        """Take a folder, whatever of all this it holds."""
+        sets = data_sets_in(folder)
+        if (Path(folder) / GENERATOR_CARD).is_file():
+            self.choose_generator(folder)
+        else:
+            # the folder of a result holds one set
+            self.choose(str(sets[0]) if len(sets) == 1 else folder)
+
+
+def known_sets(project: Project) -> list[Path]:
+    """Folders of the labelled sets of a project's runs, newest first, then the data sets that lie in the project."""
+    found: list[Path] = []
+    for run in jobs.list_runs(project.runs)[:RUNS_READ]:
+        if "-simulate" in run.name and (run.result_folder / "images.csv").exists():
+            found.append(run.result_folder)
+        elif "-generate" in run.name:
+            found += data_sets_in(run.result_folder)
+    return found + data_sets_in(project.data_sets)
+
+
+def entry_words(kind: str, path: Path) -> str:
+    """Words for a source in the list."""
+    if kind == "generator":
+        # the generator of a run lies in the folder "generator" of its result
+        run = next((above.parent.name for above in path.parents if above.name == "result"), "")
+        return TRANSLATED + (run or path.name)
+    if kind == "folder":
+        return path.parent.name if path.name == "result" else path.stem if path.suffix == ENDING else path.name
+    return SIMULATED
 
 
 class TrainDock(Dock):
@@ -120,9 +206,7 @@ class TrainDock(Dock):
             "Choose a preset, say where the images come from, then press Train.",
             parent,
         )
-        self.form = SettingsForm(
-            SegmentationSettings, preset="quick", hidden=("data.source", "data.folder"), recipes=recipes()
-        )
+        self.form = SettingsForm(SegmentationSettings, preset="quick", hidden=SHOWN_AS_SOURCE, recipes=recipes())
         self.source = SourceChooser()
         self.column.addWidget(ProjectRow())
         self.copy_button = CopyButton(self.lines)
@@ -184,22 +268,30 @@ class TrainDock(Dock):
     def _form_changed(self) -> None:
         # a loaded file or a preset may bring a source of its own
         data = self.form.body.raw().get("data") or {}
-        folder = str(data.get("folder") or "") if data.get("source") == "folder" else ""
-        if folder != self.source.folder:
-            self.source.folder = folder
-            self.source.refresh()
+        chosen = self.source.record()
+        if any(str(data.get(name) or "") != value for name, value in chosen.items()):
+            self.source.show_value(data)
         self._check()
 
     def _source_changed(self) -> None:
         values = self.form.body.raw()
-        folder = self.source.folder
-        data = {**(values.get("data") or {}), "source": "folder" if folder else "simulation", "folder": folder}
-        self.form.set_value({**values, "data": data})
+        data = values.get("data") or {}
+        chosen = self.source.record()
+        if any(str(data.get(name) or "") != value for name, value in chosen.items()):
+            self.form.set_value({**values, "data": {**data, **chosen}})
+        else:
+            self._check()
 
     def _check(self) -> None:
         problem = self.form.problem or self.source.problem()
         self.copy_button.setEnabled(self.form.problem is None)
         self.panel.set_start_problem(f"Train waits: {problem}" if problem else None)
+
+    def take(self, settings: SegmentationSettings, sentence: str) -> None:
+        """Show settings that another dock hands over, with a sentence about them; nothing starts."""
+        self.setup.open()
+        self.form.set_value(settings)
+        self.form.say(sentence)
 
     # -- training
 
@@ -253,3 +345,17 @@ def open_in_find(viewer: ViewerModel, model: Path) -> bool:
     _dock, find = window.add_plugin_dock_widget("napari-stemlearn", "Find")
     find.model.refresh()
     return find.model.choose(model.name)
+
+
+def open_in_train(viewer: ViewerModel, settings: SegmentationSettings) -> bool:
+    """Show settings in the viewer's Train dock, opened if it is not; False where there is neither dock nor window."""
+    window = getattr(viewer, "window", None)
+    if window is not None:
+        widget, _dock = window.add_plugin_dock_widget("napari-stemlearn", "Train")
+        widget.raise_()
+    for train in docks_of(viewer, TrainDock):
+        where = f" where {settings.data.where}" if settings.data.where else ""
+        source = f"the set {settings.name}{where}" if settings.data.folder else f"the generator {settings.name}"
+        train.take(settings, f"Set up for {source}; look through it, then press Train.")
+        return True
+    return False

@@ -1,0 +1,162 @@
+"""Choose a trained generator: one of the project, of a finished training, or of any folder; or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QWidget
+
+from napari_stemlearn import jobs
+from napari_stemlearn.errors import ModelError
+from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in, read_generator_card, words_on
+from napari_stemlearn.widgets.choosers import Sentences
+from napari_stemlearn.widgets.editors import CalmComboBox
+from napari_stemlearn.widgets.form import LABEL_WIDTH
+from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.project import Project, shared_project
+
+PLAIN = "none: plain simulations"
+OTHER = "another folder…"
+
+RUNS_READ = 200
+"""Newest runs that are looked through for generators."""
+
+
+class GeneratorChooser(QWidget):
+    """A list of generators, and beneath it what the chosen one learnt from and how well it keeps labels.
+
+    Parameters
+    ----------
+    project
+        Whose generators are listed; by default the project of all docks.
+    """
+
+    changed = Signal()
+
+    def __init__(self, project: Project | None = None, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.project = project or shared_project()
+        self.folder = ""
+        self.card: dict[str, Any] = {}
+        self._problem: str | None = None
+        self._folders: list[str] = [""]
+        self.box = CalmComboBox()
+        self.box.setToolTip("Gives simulations the look of the experiment that it learnt from")
+        self.words = Sentences()
+        self.error = ErrorLabel()
+        label = QLabel("Generator")
+        label.setMinimumWidth(LABEL_WIDTH)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(label, 0, 0)
+        grid.addWidget(self.box, 0, 1)
+        grid.addWidget(self.words, 1, 0, 1, 2)
+        grid.addWidget(self.error, 2, 0, 1, 2)
+        self.box.activated.connect(self._chosen)
+        self.project.changed.connect(self.refresh)
+        self.refresh()
+
+    def choose(self, folder: str | Path) -> None:
+        """Choose the generator of a folder, or of a folder in it; none for an empty text."""
+        self.show_folder(str(folder))
+        self.changed.emit()
+
+    def show_folder(self, folder: str) -> None:
+        """Show the generator of a folder without telling that it changed."""
+        if folder and not (Path(folder) / GENERATOR_CARD).is_file():
+            # the folder of a run has its generator further down
+            folder = str(next(iter(generators_in(folder)), folder))
+        self.folder = folder
+        self.refresh()
+
+    def problem(self) -> str | None:
+        """Why the chosen generator cannot be used, or None."""
+        return self._problem
+
+    def refresh(self) -> None:
+        """List the generators again, and read the card of the chosen one."""
+        entries = known_generators(self.project)
+        if self.folder and all(Path(self.folder) != folder for folder, _words in entries):
+            entries.append((Path(self.folder), Path(self.folder).name))
+        self._folders = ["", *(str(folder) for folder, _words in entries)]
+        self.box.clear()
+        self.box.addItem(PLAIN)
+        for folder, words in entries:
+            self.box.addItem(words)
+            self.box.setItemData(self.box.count() - 1, str(folder), Qt.ItemDataRole.ToolTipRole)
+        self.box.addItem(OTHER)
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        same = [index for index, folder in enumerate(self._folders) if Path(folder) == Path(self.folder)]
+        self.box.setCurrentIndex(same[0] if self.folder else 0)
+        self.card, self._problem = {}, None
+        if self.folder:
+            try:
+                self.card = read_generator_card(self.folder)
+                if not generators_in(self.folder):
+                    self._problem = f"The generator in {self.folder} has no weights."
+            except ModelError as error:
+                self._problem = str(error)
+        words = card_words(self.card) if self.card else []
+        self.words.say(*words if self.folder else ["Images stay as they are simulated."])
+        self.words.setToolTip(self.folder)
+        self.error.say(self._problem)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        # a generator trained meanwhile is there when the dock is looked at again
+        self.refresh()
+        super().showEvent(event)
+
+    def _chosen(self, index: int) -> None:
+        if index < len(self._folders):
+            self.choose(self._folders[index])
+            return
+        self._show_chosen()
+        dialog = QFileDialog(self, "Folder of a generator", str(self.project.folder))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.choose)
+        dialog.open()
+
+
+def known_generators(project: Project) -> list[tuple[Path, str]]:
+    """Folders and names of the generators of a project: those that were kept, then those of its runs, newest first."""
+    found = [(folder, folder.name) for folder in generators_in(project.generators)]
+    cards = {(folder / GENERATOR_CARD).read_bytes() for folder, _name in found}
+    for run in jobs.list_runs(project.runs)[:RUNS_READ]:
+        if "-cyclegan" not in run.name:
+            continue
+        for folder in generators_in(run.result_folder):
+            card = (folder / GENERATOR_CARD).read_bytes()
+            if card not in cards:
+                cards.add(card)
+                found.append((folder, run.name))
+    return found
+
+
+def crystals_of(card: dict[str, Any]) -> list[str]:
+    """Crystals that a generator learnt from."""
+    names: list[str] = []
+    for part in (card.get("settings") or {}).get("structures") or ():
+        own = str((part.get("structure") or {}).get("crystal") or "")
+        names += [str(name) for name in part.get("crystals") or ()] or [own]
+    return list(dict.fromkeys(Path(name).name for name in names if name))
+
+
+def card_words(card: dict[str, Any]) -> list[str]:
+    """What a generator learnt from and what was measured then, one sentence a line."""
+    settings = card.get("settings") or {}
+    images = [Path(str(path)).name for path in settings.get("experiment") or ()]
+    learnt = f"Learnt from {images[0] if len(images) == 1 else f'{len(images)} files'}" if images else "Learnt"
+    crystals = crystals_of(card)
+    simulated = f" and simulations of {', '.join(crystals)}" if crystals else ""
+    size = card.get("pixel_size")
+    at = f", at {size:.4g} Å/\u2060px" if isinstance(size, int | float) else ""
+    return [f"{learnt}{simulated}{at}.", *words_on(card)]
