@@ -435,7 +435,7 @@ def test_a_generator_that_moves_atoms_is_refused_with_a_sentence(qtbot, dock, tm
     run = jobs.run_inline("cyclegan", strict, runs_folder=dock.panel.project.runs)
     heard = [event.message for event in run.events()[0] if getattr(event, "level", "") == "warning"]
     dock._heard(run.events()[0])
-    assert dock.refused.text() == f"Now refused: {heard[-1]}"
+    assert dock.refused.text() == f"Refused as it is now: {heard[-1]}"
     dock.panel.watch(run)
     assert dock.panel.state is RunState.FAILED
     assert "atoms" in dock.panel.error.text()
@@ -471,7 +471,10 @@ def test_the_view_goes_to_the_pictures(make_napari_viewer_proxy):
     previews.run_name = run.name
     previews.show("simulation: input, translated, cycled", noise((3, 32, 32)), 0.2, 1)
     dock.panel.run = run
+    viewer.add_image(noise((2, 500, 500)))
+    before = viewer.camera.zoom
     dock.zoom_to_pictures()
     low, high = our_layers(viewer, "preview")[0].extent.world
+    assert viewer.camera.zoom > 10 * before
     assert viewer.camera.center[-2:] == pytest.approx(tuple((low + high)[-2:] / 2), abs=1e-6)
     viewer.window.remove_dock_widget(dock)

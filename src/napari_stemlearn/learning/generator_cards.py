@@ -54,13 +54,17 @@ def words_on(card: dict[str, Any]) -> list[str]:
     limits = (card.get("settings") or {}).get("survival") or {}
     labels, after, before = (measured.get(name) or {} for name in ("labels", "realism", "realism_of_simulation"))
     lines = []
-    recall, displacement = (_number(labels.get(f"labels_{name}")) for name in ("recall", "displacement"))
+    names = ("recall", "displacement", "defect_contrast")
+    recall, displacement, contrast = (_number(labels.get(f"labels_{name}")) for name in names)
     if recall is not None:
         tolerance = f" within {limits['tolerance']:g} Å" if "tolerance" in limits else ""
         lines.append(f"{100 * recall:.1f} % of the atoms are found{tolerance} of their labels.")
     if displacement is not None:
         allowed = f"; at most {limits['displacement']:g} Å is allowed" if "displacement" in limits else ""
-        lines.append(f"Translation shifts them by {displacement:.3f} Å on average{allowed}.")
+        shift = f"{displacement:.3f}" if displacement >= 0.001 else "less than 0.001"
+        lines.append(f"Translation shifts them by {shift} Å on average{allowed}.")
+    if contrast is not None:
+        lines.append(f"Defects keep {100 * contrast:.0f} % of their contrast.")
     steps = [
         f"{words} {start:.2g} → {end:.2g}"
         for name, words in MEASURES.items()

@@ -47,12 +47,15 @@ class PlotStyle:
         Ends of the vertical axis; None follows the numbers.
     height
         In pixels.
+    steps
+        Whether the horizontal axis has its name; plots beneath each other need it once.
     """
 
     label: str
     logarithmic: bool = False
     limits: tuple[float, float] | None = None
     height: int = 150
+    steps: bool = True
 
 
 class Curves(QWidget):
@@ -167,7 +170,8 @@ class Curves(QWidget):
             axis.enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(52)
         plot.showGrid(x=False, y=True, alpha=0.25)
-        plot.setLabel("bottom", "step", color=colour)
+        if style.steps:
+            plot.setLabel("bottom", "step", color=colour)
         plot.setLabel("left", style.label, color=colour)
         if style.logarithmic:
             plot.setLogMode(y=True)

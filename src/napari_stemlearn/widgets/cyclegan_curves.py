@@ -29,10 +29,10 @@ class CycleGANCurves(Curves):
     """Four plots; limits are dashed lines, and distances are told as part of the simulation's own."""
 
     styles: ClassVar[dict[str, PlotStyle]] = {
-        "loss": PlotStyle("loss", logarithmic=True),
-        "recall": PlotStyle("found again", height=110),
-        "displacement": PlotStyle("shift (Å)", height=110),
-        "realism": PlotStyle("distance", height=130),
+        "loss": PlotStyle("loss", logarithmic=True, height=140, steps=False),
+        "recall": PlotStyle("found again", height=96, steps=False),
+        "displacement": PlotStyle("shift (Å)", height=96, steps=False),
+        "realism": PlotStyle("distance", height=140),
     }
 
     def __init__(self, hint: str = "Curves appear here once the first numbers come."):

@@ -43,6 +43,12 @@ KEPT = ("name", "experiment", "pixel_size", "structures", "imaging")
 
 WAITS = "Learning waits: "
 
+LEGEND = (
+    "Each row: input, translated, cycled. From above: a simulation, its Fourier amplitudes, "
+    "an experimental image, its Fourier amplitudes."
+)
+"""Beneath the pictures' tick box."""
+
 
 class CycleGANDock(Dock):
     """Train a generator that gives simulations the look of an experiment.
@@ -93,21 +99,22 @@ class CycleGANDock(Dock):
         )
         self.refused = ErrorLabel()
         self.zoom_button = QPushButton("Zoom to the pictures")
-        self.zoom_button.setToolTip("Input, translated, cycled; beneath them their Fourier amplitudes")
+        self.legend = Sentences()
         self.summary = Sentences()
         self.keep_button = QPushButton("Keep this generator")
         self.data_button = QPushButton("Make training data")
         self.kept = Sentences()
-        self.column.addWidget(self.panel)
-        self.column.addWidget(self.refused)
-        self.column.addWidget(self.zoom_button)
-        self.column.addWidget(self.summary)
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self.keep_button)
         row.addWidget(self.data_button)
-        self.column.addLayout(row)
-        self.column.addWidget(self.kept)
+        self.panel.results.addWidget(self.refused)
+        self.panel.results.addWidget(self.summary)
+        self.panel.results.addLayout(row)
+        self.panel.results.addWidget(self.kept)
+        self.column.addWidget(self.panel)
+        self.column.addWidget(self.legend)
+        self.column.addWidget(self.zoom_button)
         self.column.addStretch(1)
         for widget in (self.zoom_button, self.keep_button, self.data_button):
             widget.hide()
@@ -306,7 +313,8 @@ class CycleGANDock(Dock):
     def _heard(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Log) and event.level == "warning":
-                self.refused.say(f"Now refused: {event.message}")
+                judged = event.message.startswith("The generator")
+                self.refused.say(f"Refused as it is now: {event.message}" if judged else event.message)
             elif isinstance(event, Checkpoint) and event.name == "best":
                 self.refused.say(None)
         self._show_zoom()
@@ -326,19 +334,26 @@ class CycleGANDock(Dock):
 
     def _show_zoom(self) -> None:
         shown = self.panel.run is not None and self.panel.preview_box.isChecked()
-        self.zoom_button.setVisible(shown and "generators" in self.panel.last_metrics)
+        shown = shown and "generators" in self.panel.last_metrics
+        self.zoom_button.setVisible(shown)
+        self.legend.say(LEGEND if shown else None)
 
     def zoom_to_pictures(self) -> None:
         """Let the viewer show all pictures of the watched run."""
+        import numpy as np
+
         run = self.panel.run
         layers = [layer for layer in our_layers(self.viewer, "preview") if run and about(layer).get("run") == run.name]
         if not layers:
             return
-        try:
-            self.viewer.reset_view(layers=layers)
-        except TypeError:
-            # before napari 0.7 all layers or none
-            self.viewer.reset_view()
+        # the canvas holds all layers at this zoom; from that follows one at which it holds the pictures
+        self.viewer.reset_view()
+        (top, left), (bottom, right) = np.asarray(self.viewer.layers.extent.world)[:, -2:]
+        corners = np.concatenate([np.asarray(layer.extent.world)[:, -2:] for layer in layers])
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        height, width = high - low
+        self.viewer.camera.zoom *= min((bottom - top) / height, (right - left) / width)
+        self.viewer.camera.center = (0.0, *((low + high) / 2))
 
     # -- using
 

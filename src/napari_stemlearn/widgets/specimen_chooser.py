@@ -38,7 +38,6 @@ class SpecimenChooser(QWidget):
         self._value: list[dict[str, Any]] = []
         self._problem: str | None = None
         self.crystal = CrystalEditor(with_sentence=False)
-        self.crystal.box.setMinimumWidth(80)
         self.facts = Sentences()
         self.error = ErrorLabel()
         label = QLabel("Crystal")
