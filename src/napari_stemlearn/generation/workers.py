@@ -35,6 +35,8 @@ AHEAD = 4
 AHEAD_BYTES = 1 << 29
 """Bytes of images that are made ahead at most, where each worker has one."""
 
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
 POLL = 0.5
 """Seconds between looks at whether to stop."""
 
@@ -185,8 +187,14 @@ def _client(workers: int, scheduler: str) -> Iterator[Client]:
         with client:
             yield client
         return
-    # a worker that dies here would die again
-    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.comm.timeouts.connect": "60s"}
+    settings = {
+        # a worker that dies here would die again
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.comm.timeouts.connect": "60s",
+        "distributed.worker.profile.enabled": False,
+        # without dask's limit on what malloc keeps, under which each large array comes from the system anew
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, 1),
+    }
     with dask.config.set(settings), _script_left_alone():
         try:
             cluster = LocalCluster(
