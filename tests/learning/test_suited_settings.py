@@ -8,7 +8,13 @@ import pytest
 from napari_stemlearn.datasets.store import create_data_set
 from napari_stemlearn.errors import FormatError, ModelError, QueryError
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.learning.suited_settings import settings_for_data_set, settings_for_generator
+from napari_stemlearn.learning.suited_settings import (
+    like_model,
+    settings_for_data_set,
+    settings_for_generator,
+    starting_problem,
+)
+from napari_stemlearn.models.card import ModelCard
 from napari_stemlearn.sites import make_sites
 from untrained_generator import untrained_generator
 
@@ -58,6 +64,17 @@ def test_a_generator_decides_pixel_size_and_specimens(tmp_path):
     assert settings.structures[0].structure.crystal == "WSe2"
     assert "vacancy1" in settings.targets.classes
     assert settings.validation.held_out_style == "unchanged"
+
+
+def test_the_weights_of_a_model_need_its_network_and_classes():
+    card = ModelCard(name="m", classes=("a", "b"), pixel_size=0.2, network={"width": 6, "levels": 3, "stem": 2})
+    settings = SegmentationSettings.preset("tiny")
+    assert "'m' marks a, b, this training vacancy1, vacancy2" in starting_problem(settings, card)
+    alike = {**settings.record(), **like_model(card)}
+    alike["targets"]["classes"] = {"a": ["vacancy1"], "b": ["vacancy2"]}
+    settings = SegmentationSettings.checked(alike)
+    assert starting_problem(settings, card) is None
+    assert "width 6, this training one of 4" in starting_problem(settings.changed(**{"network.width": 4}), card)
 
 
 def test_what_cannot_be_learnt_from_is_refused(tmp_path):

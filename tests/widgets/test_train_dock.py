@@ -8,6 +8,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_stemlearn.jobs import RunState, create
+from napari_stemlearn.learning.recipes import load_recipe
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.models.store import list_models
 from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TrainDock, keep_model
@@ -133,6 +134,27 @@ def test_the_model_goes_to_the_find_dock(make_napari_viewer_proxy, qtbot):
     assert "Find uses it now" in dock.used.text()
     for widget in (find, dock):
         viewer.window.remove_dock_widget(widget)
+
+
+def test_a_model_to_start_from(dock):
+    editor = dock.form.body.editors["start_from"]
+    editor.refresh()
+    assert {"", "tmd-defects", "columns"} <= set(editor.values)
+    assert dock.adopt_button.isHidden()
+    editor.set_raw("tmd-defects")
+    editor.changed.emit()
+    assert dock.form.value().start_from == "tmd-defects"
+    assert "'tmd-defects' marks vacancy1" in dock.panel.reason.text()
+    assert not dock.panel.start_button.isEnabled()
+    dock.form.set_value({**dock.form.body.raw(), "structures": load_recipe("tmd-defects").record()["structures"]})
+    dock.adopt_button.click()
+    assert dock.panel.start_button.isEnabled()
+    assert dock.adopt_button.isHidden()
+    assert dock.settings().network.width == 24
+    editor.set_raw("nothing")
+    editor.changed.emit()
+    assert "There is no model 'nothing'" in dock.panel.reason.text()
+    assert dock.adopt_button.isHidden()
 
 
 def test_from_train_to_a_model_in_the_project(qtbot, dock):

@@ -250,6 +250,7 @@ def test_from_a_generator_to_a_set_in_the_viewer(qtbot, dock, viewer, generator)
         assert "generator 'day_x'" in about(layer)["statement"]
     assert about(image)["provenance"]["marks"]["watermark"]
     assert set(columns.data[:, 0]) == {0, 1, 2}
+    assert viewer.dims.point[0] == 0
     # a dock that is opened later finds the run, and does not open its set unasked
     again = TrainingDataDock(ViewerModel())
     qtbot.addWidget(again)

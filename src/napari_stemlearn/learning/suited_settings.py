@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.datasets.store import DataSet, open_data_set
 from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.learning.settings import (
@@ -16,6 +15,10 @@ from napari_stemlearn.learning.settings import (
     SegmentationSettings,
     possible,
 )
+from napari_stemlearn.models.card import ModelCard
+
+if TYPE_CHECKING:
+    from napari_stemlearn.datasets.store import DataSet
 
 CROP_STEP = 16
 """Crops that are made smaller for small images stay multiples of this many pixels."""
@@ -49,6 +52,8 @@ def settings_for_data_set(path: str | Path, where: str = "", *, preset: str = "q
     QueryError
         If the query cannot be understood.
     """
+    from napari_stemlearn.datasets.store import open_data_set
+
     data_set = open_data_set(path)
     try:
         base = SegmentationSettings.preset(preset)
@@ -100,6 +105,47 @@ def settings_for_generator(folder: str | Path, *, preset: str = "quick") -> Segm
         "validation": {**base.validation.record(), "held_out_style": "unchanged"},
     }
     return SegmentationSettings.checked({**base.record(), **changes})
+
+
+def starting_problem(settings: SegmentationSettings, card: ModelCard) -> str | None:
+    """Why a training cannot start from the weights of a model, or None.
+
+    Parameters
+    ----------
+    settings
+        Of the training.
+    card
+        Of the model.
+    """
+    wanted = list(settings.targets.classes)
+    if list(card.classes) != wanted:
+        return (
+            f"'{card.name}' marks {', '.join(card.classes)}, this training {', '.join(wanted)}; "
+            "to start from its weights both need the same classes in the same order."
+        )
+    for name, value in settings.network.record().items():
+        if name != "dropout" and name in card.network and card.network[name] != value:
+            return (
+                f"'{card.name}' has a network of {name} {card.network[name]}, this training one of {value}; "
+                "to start from its weights both need the same."
+            )
+    return None
+
+
+def like_model(card: ModelCard) -> dict[str, Any]:
+    """Plain settings of a training that can start from the weights of a model: its network, targets, grey levels."""
+    trained = SegmentationSettings().record()
+    kept = {name: value for name, value in card.network.items() if name in trained["network"]}
+    classes = {name: [name] for name in card.classes}
+    changes = {
+        "network": {**trained["network"], **kept},
+        "targets": {**trained["targets"], "classes": classes},
+        "normalisation": card.normalisation.model_dump(),
+    }
+    before = card.settings or {}
+    if list((before.get("targets") or {}).get("classes") or ()) == list(card.classes):
+        changes["targets"] = before["targets"]
+    return changes
 
 
 def _at(pixel_size: float, name: str) -> dict[str, Any]:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.widgets.layers import KEY, about, add_image, add_sites, origin_of, our_layers, update_sites
+from napari_stemlearn.widgets.layers import (
+    KEY,
+    about,
+    add_image,
+    add_sites,
+    go_to_frame,
+    origin_of,
+    our_layers,
+    update_sites,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +134,7 @@ def show_images(viewer: ViewerModel, shown: ShownImages) -> None:
         add_sites(viewer, table, kind="truth", source_layer=image, record={**record, "role": role}, **options)
     if first:
         viewer.reset_view()
+        go_to_frame(viewer, image, 0)
 
 
 def _find(viewer: ViewerModel, path: str, role: str) -> Any:

@@ -11,7 +11,13 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QWidget
 
 from napari_stemlearn import jobs
 from napari_stemlearn.errors import ModelError
-from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in, read_generator_card, words_on
+from napari_stemlearn.learning.generator_cards import (
+    GENERATOR_CARD,
+    GENERATOR_WEIGHTS,
+    generators_in,
+    read_generator_card,
+    words_on,
+)
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.form import LABEL_WIDTH
@@ -69,10 +75,7 @@ class GeneratorChooser(QWidget):
 
     def show_folder(self, folder: str) -> None:
         """Show the generator of a folder without telling that it changed."""
-        if folder and not (Path(folder) / GENERATOR_CARD).is_file():
-            # the folder of a run has its generator further down
-            folder = str(next(iter(generators_in(folder)), folder))
-        self.folder = folder
+        self.folder = str(generator_near(Path(folder)) or folder) if folder else ""
         self.refresh()
 
     def problem(self) -> str | None:
@@ -100,7 +103,7 @@ class GeneratorChooser(QWidget):
         if self.folder:
             try:
                 self.card = read_generator_card(self.folder)
-                if not generators_in(self.folder):
+                if not is_generator(self.folder):
                     self._problem = f"The generator in {self.folder} has no weights."
             except ModelError as error:
                 self._problem = str(error)
@@ -124,6 +127,23 @@ class GeneratorChooser(QWidget):
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.fileSelected.connect(self.choose)
         dialog.open()
+
+
+def is_generator(folder: str | Path) -> bool:
+    """Whether a folder has the files of a generator."""
+    return all((Path(folder) / name).is_file() for name in (GENERATOR_CARD, GENERATOR_WEIGHTS))
+
+
+def generator_near(folder: Path) -> Path | None:
+    """The generator of a folder, or of a run whose folder it is; None where there is none."""
+    if (folder / GENERATOR_CARD).is_file():
+        return folder
+    # not everything below: that can be a whole disk
+    for place in (folder, folder / "result"):
+        cards = sorted(place.glob(f"*/{GENERATOR_CARD}"))
+        if cards:
+            return cards[0].parent
+    return None
 
 
 def known_generators(project: Project) -> list[tuple[Path, str]]:

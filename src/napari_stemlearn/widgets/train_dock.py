@@ -11,16 +11,19 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxL
 
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
-from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in
+from napari_stemlearn.learning.generator_cards import GENERATOR_CARD
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.models.store import CARD, shipped_folder
+from napari_stemlearn.learning.suited_settings import like_model, starting_problem
+from napari_stemlearn.models.card import ModelCard, read_card
+from napari_stemlearn.models.store import CARD, find_model, shipped_folder
+from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
 from napari_stemlearn.widgets.dock import Dock, docks_of, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
-from napari_stemlearn.widgets.generator_chooser import known_generators
+from napari_stemlearn.widgets.generator_chooser import is_generator, known_generators
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.labels import DimLabel
@@ -129,7 +132,7 @@ class SourceChooser(QWidget):
 
     def problem(self) -> str | None:
         """Why nothing can be learnt from what is chosen."""
-        if self.generator and not generators_in(self.generator):
+        if self.generator and not is_generator(self.generator):
             return f"There is no generator in {self.generator}."
         if self.query.path:
             return self.query.problem()
@@ -210,6 +213,9 @@ class TrainDock(Dock):
         self.source = SourceChooser()
         self.column.addWidget(ProjectRow())
         self.copy_button = CopyButton(self.lines)
+        self.taken = Sentences()
+        self.adopt_button = QPushButton("Take over its network and classes")
+        self.adopt_button.setToolTip("Set network, targets and normalisation to those of the model under Start from")
         self.setup = Section("What and how to learn", self._make_setup, indent=0)
         self.setup.open()
         self.column.addWidget(self.setup)
@@ -235,6 +241,7 @@ class TrainDock(Dock):
         self.panel.watched.connect(self._watched)
         self.panel.ended.connect(self._ended)
         self.use_button.clicked.connect(self.use_model)
+        self.adopt_button.clicked.connect(self.adopt)
         self._check()
         self.panel.attach_to_active()
 
@@ -244,7 +251,9 @@ class TrainDock(Dock):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(self.source)
+        layout.addWidget(self.taken)
         layout.addWidget(self.form)
+        layout.addWidget(self.adopt_button)
         layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
         return setup
 
@@ -283,7 +292,9 @@ class TrainDock(Dock):
             self._check()
 
     def _check(self) -> None:
-        problem = self.form.problem or self.source.problem()
+        start_problem = self._start_problem() if self.form.problem is None else None
+        self.adopt_button.setVisible(start_problem is not None and self._start_card() is not None)
+        problem = self.form.problem or self.source.problem() or start_problem
         self.copy_button.setEnabled(self.form.problem is None)
         self.panel.set_start_problem(f"Train waits: {problem}" if problem else None)
 
@@ -291,7 +302,32 @@ class TrainDock(Dock):
         """Show settings that another dock hands over, with a sentence about them; nothing starts."""
         self.setup.open()
         self.form.set_value(settings)
-        self.form.say(sentence)
+        self.taken.say(sentence)
+
+    def _start_card(self) -> ModelCard | None:
+        """Card of the model whose weights are the start; None where there is none."""
+        name = str(self.form.body.raw().get("start_from") or "")
+        if not name:
+            return None
+        with contextlib.suppress(ModelError):
+            return read_card(find_model(name, [self.panel.project.models]) / CARD)
+        return None
+
+    def _start_problem(self) -> str | None:
+        """Why the training cannot start from the chosen model, or None."""
+        settings = self.settings()
+        if not settings.start_from:
+            return None
+        card = self._start_card()
+        if card is None:
+            return f"There is no model '{settings.start_from}' to start from."
+        return starting_problem(settings, card)
+
+    def adopt(self) -> None:
+        """Take over network, targets and normalisation of the model whose weights are the start."""
+        card = self._start_card()
+        if card is not None:
+            self.form.set_value({**self.form.body.raw(), **like_model(card)})
 
     # -- training
 
@@ -302,6 +338,7 @@ class TrainDock(Dock):
             self.panel.start("train", settings, label=settings.name)
 
     def _watched(self, run: Run | None) -> None:
+        self.taken.say()
         # the curves need the room; one click brings the settings back
         self.setup.open(run is None)
         self.use_button.hide()
@@ -332,8 +369,6 @@ def recipes() -> dict[str, Path]:
 
 def keep_model(result: Path, models: Path) -> Path:
     """Copy a run's model to the project's models, under its own name, numbered where another model has that name."""
-    from napari_stemlearn.models.card import read_card
-
     return keep(result, models, read_card(result / CARD).name, CARD)
 
 
@@ -351,7 +386,7 @@ def open_in_train(viewer: ViewerModel, settings: SegmentationSettings) -> bool:
     """Show settings in the viewer's Train dock, opened if it is not; False where there is neither dock nor window."""
     window = getattr(viewer, "window", None)
     if window is not None:
-        widget, _dock = window.add_plugin_dock_widget("napari-stemlearn", "Train")
+        widget, _dock = window.add_plugin_dock_widget("napari-stemlearn", "Train", tabify=True)
         widget.raise_()
     for train in docks_of(viewer, TrainDock):
         where = f" where {settings.data.where}" if settings.data.where else ""

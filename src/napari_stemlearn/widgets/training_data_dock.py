@@ -135,11 +135,8 @@ class TrainingDataDock(Dock):
         layout.addWidget(self.take_button)
         layout.addWidget(self.unlike)
         layout.addWidget(self.form)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.direct_button)
-        buttons.addStretch(1)
-        buttons.addWidget(self.copy_button)
-        layout.addLayout(buttons)
+        layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
+        layout.addWidget(self.direct_button)
         return setup
 
     def _make_result(self) -> QWidget:
