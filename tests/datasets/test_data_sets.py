@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from napari_stemlearn.datasets import DataSet, create_data_set, open_data_set
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
-from napari_stemlearn.datasets.store import CARD, IMAGES, TABLE, data_set_folder
+from napari_stemlearn.datasets.store import CARD, IMAGES, TABLE, Entry, data_set_folder
 from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.formats import read_micrograph, read_sites
 from napari_stemlearn.learning.stored import read_set
@@ -117,8 +118,6 @@ def test_images_whose_files_are_gone_or_damaged_are_named_and_can_be_made_again(
 
 
 def test_rows_come_all_or_none(data_set: DataSet) -> None:
-    from napari_stemlearn.datasets.store import Entry
-
     entries = {index: Entry.of(pixels(index), some_sites(index), {"new": 1}, pixel_size=0.2) for index in (7, 8)}
     rows = {7: entries[7].row, 1: entries[8].row}
     with pytest.raises(FormatError, match="holds the image already"):
@@ -128,6 +127,24 @@ def test_rows_come_all_or_none(data_set: DataSet) -> None:
     data_set.add_entries(entries)
     assert data_set.query()["new"].tolist()[-2:] == [1, 1]
     assert data_set.query()["new"].isna().sum() == 3
+
+
+def test_an_open_set_sees_what_others_add(data_set: DataSet) -> None:
+    early = open_data_set(data_set.path)
+    assert len(early) == 3
+    np.testing.assert_array_equal(early.pixels(0), pixels(0))
+    data_set.grow(40)
+    data_set.add(pixels(30), some_sites(30), {"later": "yes"}, index=30)
+    np.testing.assert_array_equal(early.pixels(30), pixels(30))
+    assert early.indices("later = yes") == [30]
+
+
+def test_a_set_that_was_deleted_is_not_made_again(data_set: DataSet) -> None:
+    data_set.pixels(0)
+    shutil.rmtree(data_set.path)
+    with pytest.raises(FormatError, match="is gone"):
+        data_set.add_entries({5: Entry.of(pixels(5), some_sites(5), {}, pixel_size=0.2)})
+    assert not data_set.path.exists()
 
 
 def test_images_that_do_not_belong_are_refused(data_set: DataSet) -> None:

@@ -177,6 +177,9 @@ class DataSet:
         FormatError
             If there is no such image, or its file is missing or damaged.
         """
+        if index >= self._array.shape[0]:
+            # it may have grown since it was opened
+            self.__dict__.pop("_array")
         if not 0 <= index < self._array.shape[0]:
             raise FormatError(f"{self.path} has no image {index}.")
         try:
@@ -274,6 +277,9 @@ class DataSet:
                 raise MicrographError(f"Image {index} has pixels that are NaN or infinite, so it is not stored.")
             if index in self:
                 raise FormatError(f"{self.path} has an image {index} already.")
+        if not (self.path / CARD).exists():
+            # writing would make the folder again
+            raise FormatError(f"The data set {self.path} is gone.")
         if max(entries) >= self._array.shape[0]:
             self.grow(max(entries) + 1)
         try:
