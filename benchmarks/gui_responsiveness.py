@@ -20,7 +20,7 @@ from pathlib import Path
 from traceback import extract_stack as extract
 from typing import Any
 
-DOCKS = ("Structure", "Simulate", "Train", "Find", "Label and score")
+DOCKS = ("Structure", "Simulate", "CycleGAN", "Train", "Find", "Label and score")
 HEAVY = ("torch", "abtem", "hyperspy")
 
 

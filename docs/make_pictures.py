@@ -100,6 +100,27 @@ def simulate() -> None:
 
 
 @picture
+def cyclegan() -> None:
+    """The CycleGAN dock after a short training on a simulated day; a long one looks better."""
+    from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+    from napari_stemlearn.samples import simulated_day
+    from napari_stemlearn.widgets.layers import add_image
+
+    viewer, dock = open_viewer("CycleGAN")
+    add_image(viewer, simulated_day(frames=2).stack, name="simulated WSe2 day")
+    wait_until(lambda: dock.experiment.look is not None)
+    short = {"steps": 120, "every": 15, "simulations": 8, "crop": 64, "batch_size": 4, "check_likeness": False}
+    kept = {name: dock.form.body.raw()[name] for name in ("name", "structures", "imaging")}
+    dock.form.set_value(CycleGANSettings.preset("quick", **short).record() | kept)
+    dock.train()
+    wait_until(lambda: dock.panel.state is not None and not dock.panel.state.active, 3000)
+    wait_until(lambda: not dock.panel._turns)
+    dock.zoom_to_pictures()
+    snap(viewer, "cyclegan")
+    viewer.close()
+
+
+@picture
 def train() -> None:
     """The Train dock while a small network learns."""
     from napari_stemlearn.learning.settings import SegmentationSettings

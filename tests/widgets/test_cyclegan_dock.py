@@ -462,19 +462,29 @@ def test_looking_at_a_run_folds_the_settings_away(dock):
     assert dock.setup.is_open
 
 
-def test_the_view_goes_to_the_pictures(make_napari_viewer_proxy):
+def test_in_a_window_the_view_goes_to_the_pictures_and_the_generator_to_the_next_dock(
+    make_napari_viewer_proxy, tmp_path
+):
     viewer = make_napari_viewer_proxy()
     _widget, dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "CycleGAN")
-    dock.zoom_to_pictures()
-    previews = TranslationPreviews(viewer, "a run")
-    run = create("cyclegan", CycleGANSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
-    previews.run_name = run.name
-    previews.show("simulation: input, translated, cycled", noise((3, 32, 32)), 0.2, 1)
-    dock.panel.run = run
     viewer.add_image(noise((2, 500, 500)))
     before = viewer.camera.zoom
     dock.zoom_to_pictures()
-    low, high = our_layers(viewer, "preview")[0].extent.world
-    assert viewer.camera.zoom > 10 * before
-    assert viewer.camera.center[-2:] == pytest.approx(tuple((low + high)[-2:] / 2), abs=1e-6)
-    viewer.window.remove_dock_widget(dock)
+    assert viewer.camera.zoom == before
+    settings = CycleGANSettings.preset("tiny", name="mine", experiment=(str(stack_file(tmp_path / "day.tif")),))
+    settings = settings.changed(**{"survival.recall": 0.0, "survival.displacement": 10.0})
+    run = jobs.run_inline("cyclegan", settings, runs_folder=dock.panel.project.runs)
+    dock.panel.watch(run)
+    while dock.panel._turns:
+        dock.panel._take_turn()
+    dock.zoom_to_pictures()
+    corners = np.concatenate([layer.extent.world[:, -2:] for layer in our_layers(viewer, "preview")])
+    centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    assert viewer.camera.zoom > 3 * before
+    assert viewer.camera.center[-2:] == pytest.approx(tuple(centre), abs=1e-6)
+    dock.data_button.click()
+    assert "Training data uses it now" in dock.kept.text()
+    _widget, data = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Training data")
+    assert data.settings().generator == str(dock.panel.project.generators / "mine")
+    for widget in (data, dock):
+        viewer.window.remove_dock_widget(widget)

@@ -71,6 +71,10 @@ def words_on(card: dict[str, Any]) -> list[str]:
         for start, end in [(_number(before.get(name)), _number(after.get(name)))]
         if start is not None and end is not None
     ]
+    looks = measured.get("looks") or {}
+    kernel = [_number((looks.get(name) or {}).get("kid")) for name in ("simulated", "generated")]
+    if kernel[0] is not None and kernel[1] is not None:
+        steps.append(f"KID {kernel[0]:.2g} → {kernel[1]:.2g}")
     if steps:
         lines.append(f"Distance to the experiment, before → after: {', '.join(steps)}.")
     return lines

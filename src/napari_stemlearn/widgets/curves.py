@@ -168,7 +168,7 @@ class Curves(QWidget):
             axis.setPen(colour)
             axis.setTextPen(colour)
             axis.enableAutoSIPrefix(False)
-        plot.getAxis("left").setWidth(52)
+        plot.getAxis("left").setWidth(60)
         plot.showGrid(x=False, y=True, alpha=0.25)
         if style.steps:
             plot.setLabel("bottom", "step", color=colour)
