@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from napari_stemlearn.errors import MicrographError, StemlearnError
-from napari_stemlearn.events import Checkpoint, Done, Metric, Preview
+from napari_stemlearn.events import Checkpoint, Done, Metric, Preview, Started
 from napari_stemlearn.formats import write_tiff
+from napari_stemlearn.learning.checkpoints import read_checkpoint
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.translators import load_translator
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.networks.generators import build_generator
@@ -27,7 +32,8 @@ def stack(tmp_path):
 
 def tiny(stack, **changes) -> CycleGANSettings:
     return CycleGANSettings.preset("tiny").changed(
-        experiment=[str(stack)], **{"survival.recall": 0.0, "survival.displacement": 10.0, **changes}
+        experiment=[str(stack)],
+        **{"survival.recall": 0.0, "survival.displacement": 10.0, "survival.defect_contrast": 0.0, **changes},
     )
 
 
@@ -43,20 +49,55 @@ def test_it_learns_and_leaves_a_generator(stack, tmp_path):
     assert translator.translate(image).shape == image.shape
 
 
-def test_resume_goes_on_as_if_never_stopped(stack, tmp_path):
-    settings = tiny(stack, steps=4, every=4)
+def losses(events) -> dict[int, dict[str, float]]:
+    """Every part of the loss at each step that was reported."""
+    return {event.step: event.values for event in events if isinstance(event, Metric) and "generators" in event.values}
 
-    def losses(events):
-        return [
-            event.values["generators"] for event in events if isinstance(event, Metric) and "generators" in event.values
-        ]
 
-    whole = losses(train_cyclegan(settings, tmp_path / "whole"))
-    asked = iter([False] * 4 + [True])
-    stopped = list(train_cyclegan(settings, tmp_path / "parts", should_stop=lambda: next(asked)))
+def stopping_after(steps: int, simulations: int = 2):
+    asked = iter([False] * (simulations + steps) + [True])
+    return lambda: next(asked)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4])
+def test_resume_goes_on_as_if_never_stopped(stack, tmp_path, stop):
+    """Stopped between two looks or at one, all that is written afterwards is the same, bit by bit."""
+    settings = tiny(stack, steps=6, every=4, replay=2)
+    whole = list(train_cyclegan(settings, tmp_path / "whole"))
+    stopped = list(train_cyclegan(settings, tmp_path / "parts", should_stop=stopping_after(stop)))
     assert stopped[-1].stopped
-    resumed = losses(train_cyclegan(settings, tmp_path / "parts", resume=True))
-    assert resumed[-1] == pytest.approx(whole[-1], rel=1e-6)
+    assert stopped[-1].result["step"] == stop
+    resumed = list(train_cyclegan(settings, tmp_path / "parts", resume=True))
+    assert next(event.resumed_at for event in resumed if isinstance(event, Started)) == stop
+    assert losses(resumed)[6] == losses(whole)[6]
+    for name in ("last", "best"):
+        (one, values), (other, other_values) = (
+            read_checkpoint(tmp_path / run / "checkpoints" / f"{name}.safetensors") for run in ("whole", "parts")
+        )
+        assert values == other_values
+        assert one.keys() == other.keys()
+        for key, tensor in one.items():
+            assert torch.equal(tensor, other[key]), key
+    assert {"spectra", "critics", "generators"} == {key.split(".")[1] for key in one if key.startswith("networks.")}
+    assert {"pool.experiment.images", "pool.simulation.generator", "optimiser.critics.0.exp_avg"} <= one.keys()
+    assert any(key.startswith("average.") for key in one)
+
+
+def test_other_settings_cannot_resume_and_a_new_start_forgets_the_old(stack, tmp_path):
+    list(train_cyclegan(tiny(stack), tmp_path))
+    with pytest.raises(TrainingError, match=r"learning_rate was 0\.\d+ and is 0\.5 now"):
+        list(train_cyclegan(tiny(stack, learning_rate=0.5), tmp_path, resume=True))
+    with pytest.raises(StemlearnError, match="diverged at step 1"):
+        list(train_cyclegan(tiny(stack, **{"weights.cycle": 1e39}), tmp_path))
+
+
+def test_the_card_tells_labels_realism_and_looks(stack, tmp_path):
+    done = list(train_cyclegan(tiny(stack), tmp_path))[-1]
+    card = json.loads((Path(done.result["generator"]) / "generator.json").read_text())
+    assert {"labels", "realism", "realism_of_simulation", "looks"} <= card["measured"].keys()
+    for report in card["measured"]["looks"].values():
+        assert report["kid"] > report["kid_error"] > 0
+        assert "columns" in report["network"]
 
 
 def test_a_generator_that_moves_labels_is_refused(stack, tmp_path):

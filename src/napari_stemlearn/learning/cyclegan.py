@@ -40,6 +40,7 @@ from napari_stemlearn.learning.device import (
     explained_writing,
     fitting_batch_size,
     is_out_of_memory,
+    let_go,
     out_of_memory,
 )
 from napari_stemlearn.learning.experiment import Experiment
@@ -487,8 +488,10 @@ def _learn(trainer: Trainer) -> dict[str, float]:
 
         for optimiser in trainer.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
+        let_go(error)
         fitting = fitting_batch_size(smaller, settings.batch_size)
-        crop = 0 if fitting else fitting_batch_size(lambda crop: smaller(1, crop), settings.crop)
+        # crops of 32 pixels are the smallest
+        crop = 0 if fitting else 32 * fitting_batch_size(lambda parts: smaller(1, 32 * parts), settings.crop // 32)
         otherwise = f"a crop of {crop} pixels fits" if crop else "choose a smaller generator or another device"
         raise out_of_memory(trainer.device, settings.batch_size, fitting, otherwise) from error
 

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import errno
+import gc
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
+from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.learning.failures import TrainingError
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory ran out; on the CPU torch raises a plain RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "allocate memory" in str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    # oneDNN does not say why it has no room for its scratch pad
+    return any(words in str(error) for words in ("allocate memory", "could not create a primitive", "memory object"))
+
+
+def let_go(error: BaseException) -> None:
+    """Give back what a failed step holds: its traceback keeps every array of its functions."""
+    traceback.clear_frames(error.__traceback__)
+    # networks and their graphs hold each other
+    gc.collect()
+    release_freed()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -74,8 +90,7 @@ def fitting_batch_size(step: Callable[[int], None], batch_size: int) -> int:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            let_go(error)
             size //= 2
     return 0
 

@@ -68,8 +68,8 @@ class Experiment:
             self.frames += [(micrograph, index) for index in range(micrograph.n_frames)]
         self.pixel_size, self.remark = _common_pixel_size(micrographs, pixel_size)
         pixels = sum(micrograph.shape[0] * micrograph.shape[1] for micrograph, _ in self.frames)
-        step = max(int(np.sqrt(pixels / SAMPLED_PIXELS)), 1)
         every = max(-(-pixels // CHECKED_PIXELS), 1)
+        step = max(int(np.sqrt(pixels / every / SAMPLED_PIXELS)), 1)
         samples = [_checked(*frame, step, every) for frame in self.frames]
         if pixels < FEWEST_CROPS * crop**2:
             raise MicrographError(
@@ -163,16 +163,16 @@ def _common_pixel_size(micrographs: Sequence[Micrograph], given: float | None) -
 
 
 def _strips(shape: tuple[int, int], every: int) -> Iterator[slice]:
-    """Strips of rows; of huge stacks only each `every`-th, from the middle of the first group on."""
+    """Strips of rows; of huge stacks only each `every`-th, at least one in the middle."""
     height, width = shape
     rows = max(STRIP_PIXELS // (width * every), 1)
     starts = range(0, height, rows)
-    for start in starts[min(every // 2, len(starts) - 1) :: every]:
+    for start in starts[min(every, len(starts)) // 2 :: every]:
         yield slice(start, min(start + rows, height))
 
 
 def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArray[np.float32]:
-    """Check a frame strip by strip; returns each `step`-th pixel of each `step`-th row."""
+    """Check a frame strip by strip; returns each `step`-th pixel of each `step`-th row that was looked at."""
     name = _name(micrograph, index)
     frame = micrograph.data[index] if micrograph.is_stack else micrograph.data
     if not isinstance(micrograph.data, np.ndarray) and micrograph.shape[0] * micrograph.shape[1] <= STRIP_PIXELS:
@@ -187,7 +187,8 @@ def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArr
             bad += strip.size - finite.size
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-        sampled.append(strip[-rows.start % step :: step, ::step].astype(np.float32).ravel())
+        first = -rows.start % step if every == 1 else 0
+        sampled.append(strip[first::step, ::step].astype(np.float32).ravel())
     if bad:
         raise _not_finite(bad, name)
     if low == high:

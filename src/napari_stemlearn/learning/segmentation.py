@@ -42,6 +42,7 @@ from napari_stemlearn.learning.device import (
     explained_writing,
     fitting_batch_size,
     is_out_of_memory,
+    let_go,
     out_of_memory,
     shared_cores,
 )
@@ -322,6 +323,7 @@ def _learn(training: _Training, batch: LabelledBatch) -> Tensor:
         if not is_out_of_memory(error):
             raise
         training.optimiser.zero_grad(set_to_none=True)
+        let_go(error)
 
         def smaller(size: int) -> None:
             maps, centres = targets
