@@ -176,9 +176,7 @@ def test_a_worker_that_dies_is_one_sentence_and_what_is_made_stays(tmp_path: Pat
     assert np.isfinite(kept.pixels(len(kept) - 1)).all()
 
 
-def test_what_cannot_be_made_is_refused_before_anything_is_written(
-    tmp_path: Path, generator: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Path, generator: Path) -> None:
     path = tmp_path / "sets" / "set.stemset"
     with pytest.raises(ModelError, match="no generator in"):
         list(write_generated_set(TINY.changed(generator=str(tmp_path / "nowhere")), path))
@@ -191,9 +189,10 @@ def test_what_cannot_be_made_is_refused_before_anything_is_written(
     assert not path.parent.exists()
     with pytest.raises(FormatError, match=r"must end in \.stemset"):
         list(write_generated_set(TINY, tmp_path / "set"))
-    monkeypatch.setattr("napari_stemlearn.generation.workers.CONNECT", 0.5)
-    with pytest.raises(JobError, match=r"no dask scheduler at tcp://127\.0\.0\.1:9"):
-        list(write_generated_set(TINY.changed(scheduler="tcp://127.0.0.1:9"), path))
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with pytest.raises(JobError, match=f"no dask scheduler at {address}"):
+            list(write_generated_set(TINY.changed(scheduler=address), path))
+    assert not path.exists()
     for changes, words in (
         ({"shape": (8, 8)}, "16 to 16384 pixels"),
         ({"number": 0}, "number is 0; allowed: 1 to"),
@@ -232,6 +231,8 @@ def test_workers_are_started_for_sets_that_are_worth_it(monkeypatch: pytest.Monk
     monkeypatch.setattr("napari_stemlearn.generation.workers.cores", lambda: 4)
     assert number_of_workers(-1, 10, (512, 512)) == 0
     assert number_of_workers(-1, 10_000, (512, 512)) == 4
+    assert number_of_workers(-1, 100, (512, 512)) == 0
+    assert number_of_workers(-1, 100, (512, 512), translated=True) == 4
     assert number_of_workers(0, 10_000, (512, 512)) == 0
     assert number_of_workers(8, 3, (512, 512)) == 3
     monkeypatch.setattr("napari_stemlearn.generation.workers.cores", lambda: 1)

@@ -15,7 +15,7 @@ from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.generation.recipe import Recipe, recipe_of
 from napari_stemlearn.generation.settings import GenerateSettings
-from napari_stemlearn.generation.workers import made_by_workers, made_here, number_of_workers
+from napari_stemlearn.generation.workers import check_scheduler, made_by_workers, made_here, number_of_workers
 
 WRITE_EVERY = 1.0
 """Seconds after which finished images are written together; a crash costs no more."""
@@ -87,10 +87,12 @@ def write_generated_set(
     """
     recipe = recipe_of(settings)
     _check_marks(recipe)
+    if settings.scheduler:
+        check_scheduler(settings.scheduler)
     data_set = _begun(settings, recipe, Path(path), resume)
     there = set(data_set.indices())
     wanted = [index for index in range(settings.number) if index not in there]
-    workers = 0 if settings.scheduler else number_of_workers(settings.workers, len(wanted), settings.shape)
+    workers = 0 if settings.scheduler else _workers(settings, recipe, len(wanted))
     yield _started(settings, workers, len(there & set(range(settings.number))))
     if there:
         yield Log(message=f"{len(there)} images are there already and stay.")
@@ -205,6 +207,10 @@ def _started(settings: GenerateSettings, workers: int, there: int) -> Started:
         total=settings.number,
         resumed_at=there,
     )
+
+
+def _workers(settings: GenerateSettings, recipe: Recipe, images: int) -> int:
+    return number_of_workers(settings.workers, images, settings.shape, translated=recipe.generator is not None)
 
 
 def _who(scheduler: str, workers: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 MOST_WORKERS = 16
 """Worker processes that are started at most when the number is left open."""
 
-FEW_PIXELS = 30_000_000
-"""Sets with fewer pixels are made before workers would have begun, when the number is left open."""
+FEW_PIXELS = 50_000_000
+"""Plain sets with fewer pixels are made before two workers would be done, when the number is left open."""
+
+TRANSLATION = 15
+"""Times the work of a plain simulation that one takes which a generator of the usual size translates."""
 
 AHEAD = 4
 """Images that are made ahead for each worker."""
@@ -47,7 +51,7 @@ PATIENCE = 60.0
 """Seconds to wait for a cluster that has no workers."""
 
 
-def number_of_workers(workers: int, images: int, shape: tuple[int, int]) -> int:
+def number_of_workers(workers: int, images: int, shape: tuple[int, int], *, translated: bool = False) -> int:
     """Processes to start: as set, or one a core where the set is worth it.
 
     Parameters
@@ -58,16 +62,36 @@ def number_of_workers(workers: int, images: int, shape: tuple[int, int]) -> int:
         How many are still to be made.
     shape
         Of each in pixels.
+    translated
+        Whether a generator translates them.
     """
     if workers >= 0:
         return min(workers, images)
-    few = images * shape[0] * shape[1] < FEW_PIXELS
+    few = images * shape[0] * shape[1] * (TRANSLATION if translated else 1) < FEW_PIXELS
     return 0 if few or cores() == 1 else min(cores(), MOST_WORKERS, images)
 
 
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def check_scheduler(address: str) -> None:
+    """Refuse an address at which nobody listens.
+
+    Raises
+    ------
+    JobError
+        If it is no address, or there is no answer.
+    """
+    from distributed.comm import parse_address
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        if parse_address(address)[0] in ("tcp", "tls", "ws", "wss"):
+            socket.create_connection(get_address_host_port(address), timeout=CONNECT).close()
+    except (OSError, ValueError) as error:
+        raise JobError(f"There is no dask scheduler at {address}: {str(error).splitlines()[0]}.") from error
 
 
 def made_here(recipe: Recipe, indices: Sequence[int], should_stop: Callable[[], bool]) -> Iterator[tuple[int, Entry]]:
