@@ -17,7 +17,7 @@ setup: ## virtual environment, system packages, the package itself
 demo: setup ## from acquired images to found and scored defects, with the shipped model
 	$(SCREEN) $(PYTHON) demo/demo.py --out demo-output
 
-demo-train: setup ## the whole way with small presets: simulate, train, find, score
+demo-train: setup ## the whole way with small presets: a CycleGAN learns the look of a stack, a network learns from translated images
 	$(SCREEN) $(PYTHON) demo/demo_train.py --out demo-output/train
 
 test: setup lint tests ## everything that must be green

@@ -27,6 +27,9 @@ from labelled_sets import SETS, data_folder
 DAYS = {"A": ("day_a",), "B": ("day_b",), "A+B": ("day_a", "day_b")}
 """Data sets of the table and the days in each."""
 
+NO_DAY = "none"
+"""What a network is trained on that sees no day."""
+
 PIXEL_SIZE = 0.2074
 """Of both days, in angstrom."""
 
@@ -41,26 +44,27 @@ NETWORK = {
     "pixel_size": PIXEL_SIZE,
     "acquisition_pixel_size": PIXEL_SIZE,
     "network": {"width": 16, "levels": 4, "stem": 2},
-    "optimisation": {"steps": 400, "batch_size": 16, "crop": 128},
+    "optimisation": {"steps": 300, "batch_size": 16, "crop": 128},
     "augmentation": {"gamma": 1.0, "contrast": 1.0},
-    "validation": {"every": 200, "images": 16, "threshold_images": 64, "held_out_style": "unchanged"},
+    "validation": {"every": 150, "images": 16, "threshold_images": 64, "held_out_style": "unchanged"},
     "data": {"workers": 1},
-    "device": "auto",
 }
 """The small network of all rows but the last."""
 
 FINE_TUNED = {
-    "optimisation": {"steps": 250, "learning_rate": 1e-3, "crop": 128},
-    "validation": {"every": 125, "images": 16, "threshold_images": 64, "held_out_style": "unchanged"},
-    "data": {"workers": 1, "translated": 0.5},
+    "optimisation": {"steps": 160, "learning_rate": 1e-3, "crop": 128},
+    "validation": {"every": 80, "images": 16, "threshold_images": 64, "held_out_style": "unchanged"},
     "start_from": "tmd-defects",
 }
-"""The last row: the shipped model goes on, with half of the images translated."""
+"""The last row: the shipped model goes on for a few steps, on the translated images."""
+
+TRANSLATED = {"number": 120, "shape": (384, 384)}
+"""Images that each generator makes for the networks."""
 
 GENERATORS: dict[str, dict[str, Any]] = {
-    "clean": {"imaging": CLEAN, "critic": {"fourier": False}},
-    "clean, Fourier": {"imaging": CLEAN},
     "drawn, Fourier": {},
+    "clean, Fourier": {"imaging": CLEAN},
+    "clean": {"imaging": CLEAN, "critic": {"fourier": False}},
 }
 """What the generators of the rows have in place of the preset `quick`."""
 
@@ -113,11 +117,18 @@ class Task:
     settings: dict[str, Any]
     needs: str = ""
 
+    @property
+    def order(self) -> int:
+        """Seeds one after the other."""
+        return int(self.name.rsplit("-", 1)[1]) if self.kind == "train" else 0
+
 
 def tasks(data: Path, work: Path, seeds: int, preset: str) -> Iterator[Task]:
     """All trainings: first the generators, then the networks."""
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 
+    given = [row for row in rows() if not row.generator]
+    yield from (task for seed in range(seeds) for row in given for task in _networks(row, work, seed))
     for kind, changes in GENERATORS.items():
         for label, days in DAYS.items():
             stacks = [str(data / "wse2-virtual" / day / "stack.tif") for day in days]
@@ -125,19 +136,27 @@ def tasks(data: Path, work: Path, seeds: int, preset: str) -> Iterator[Task]:
             base = CycleGANSettings.presets[preset]
             settings = merged(merged(base, changes), {**kept, "experiment": stacks, "pixel_size": PIXEL_SIZE})
             yield Task(_generator_name(kind, label), "cyclegan", settings)
-    for seed in range(seeds):
-        for number, row in enumerate(rows()):
-            for label in DAYS if row.generator else ("-",):
-                needs = _generator_name(row.generator, label) if row.generator else ""
-                settings = merged(FINE_TUNED if row.fine_tuned else NETWORK, {**row.settings, "seed": seed})
-                if row.generator:
-                    folder = str(work / needs / "result" / "generator")
-                    settings = merged(settings, {"data": {"generator": folder}})
-                if row.fine_tuned:
-                    settings["recipe"] = "tmd-defects"
-                else:
-                    settings = merged({"structures": [{"structure": _wse2()}]}, settings)
-                yield Task(f"network-{number + 1}-{label}-{seed}", "train", settings, needs)
+            folder = str(work / _generator_name(kind, label) / "result" / "generator")
+            made = {**TRANSLATED, "name": "set", "generator": folder, "workers": 0}
+            yield Task(_set_name(kind, label), "generate", made, _generator_name(kind, label))
+        taught = [row for row in rows() if row.generator == kind]
+        yield from (task for seed in range(seeds) for row in taught for task in _networks(row, work, seed))
+
+
+def _networks(row: Row, work: Path, seed: int) -> Iterator[Task]:
+    """The networks of a row: one for each data set, or one for all where no generator looks at one."""
+    number = [entry.name for entry in rows()].index(row.name) + 1
+    for label in DAYS if row.generator else (NO_DAY,):
+        needs = _set_name(row.generator, label) if row.generator else ""
+        settings = merged(FINE_TUNED if row.fine_tuned else NETWORK, {**row.settings, "seed": seed})
+        if row.generator:
+            folder = str(work / needs / "result" / "set.stemset")
+            settings = merged(settings, {"data": {"source": "folder", "folder": folder, "workers": 0}})
+        if row.fine_tuned:
+            settings["recipe"] = "tmd-defects"
+        else:
+            settings = merged({"structures": [{"structure": _wse2()}]}, settings)
+        yield Task(f"network-{number}-{label}-{seed}", "train", settings, needs)
 
 
 def _wse2() -> dict[str, Any]:
@@ -148,6 +167,10 @@ def _wse2() -> dict[str, Any]:
 
 def _generator_name(kind: str, label: str) -> str:
     return f"generator-{kind.replace(', ', '-')}-{label}"
+
+
+def _set_name(kind: str, label: str) -> str:
+    return _generator_name(kind, label).replace("generator", "set", 1)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +187,8 @@ def work_off(task: Task, folder: Path) -> None:
     import torch
 
     from napari_stemlearn.events import Done, Metric
+    from napari_stemlearn.generation.generate import generate_data_set
+    from napari_stemlearn.generation.settings import GenerateSettings
     from napari_stemlearn.learning.cyclegan import train_cyclegan
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
     from napari_stemlearn.learning.recipes import load_recipe
@@ -175,6 +200,8 @@ def work_off(task: Task, folder: Path) -> None:
     settings = dict(task.settings)
     if task.kind == "cyclegan":
         events = train_cyclegan(CycleGANSettings.checked(settings), folder)
+    elif task.kind == "generate":
+        events = generate_data_set(GenerateSettings.checked(settings), folder)
     else:
         recipe = settings.pop("recipe", "")
         base = load_recipe(recipe).record() if recipe else {}
@@ -190,7 +217,7 @@ def work_off(task: Task, folder: Path) -> None:
     (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
 
-def run_all(wanted: list[Task], work: Path, processes: int, arguments: list[str]) -> None:
+def run_all(wanted: list[Task], work: Path, processes: int, arguments: list[str], *, script: str = __file__) -> None:
     """Run what is not done yet, `processes` at a time, each in a process of its own."""
     waiting = [task for task in wanted if not (work / task.name / "record.json").exists()]
     running: dict[subprocess.Popen[bytes], Task] = {}
@@ -203,7 +230,7 @@ def run_all(wanted: list[Task], work: Path, processes: int, arguments: list[str]
             elif len(running) < processes and (not task.needs or (work / task.needs / "record.json").exists()):
                 (work / task.name).mkdir(parents=True, exist_ok=True)
                 log = (work / task.name / "log.txt").open("wb")
-                command = [sys.executable, __file__, *arguments, "--task", task.name]
+                command = [sys.executable, script, *arguments, "--task", task.name]
                 running[subprocess.Popen(command, stdout=log, stderr=log)] = task
                 waiting.remove(task)
         time.sleep(1.0)
@@ -230,6 +257,8 @@ def scored(wanted: list[Task], work: Path, data: Path) -> dict[str, Any]:
         if not path.exists():
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
+        if task.kind == "generate":
+            continue
         if task.kind == "cyclegan":
             generators[task.name] = {"seconds": record["seconds"], **record["result"]}
             generators[task.name].pop("generator", None)
@@ -269,7 +298,7 @@ def table(results: dict[str, Any]) -> list[dict[str, Any]]:
 
     entries = []
     for number, name in enumerate(results["rows"], start=1):
-        for trained_on in ("-", *DAYS):
+        for trained_on in (NO_DAY, *DAYS):
             of_row = [
                 entry for entry in results["networks"] if (entry["row"], entry["trained_on"]) == (number, trained_on)
             ]
@@ -309,7 +338,7 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     names = list(dict.fromkeys(entry["row"] for entry in entries))
     figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
     for shift, label in enumerate(DAYS):
-        of_label = [e for e in entries if e["scored_on"] == label and e["trained_on"] in ("-", label)]
+        of_label = [e for e in entries if e["scored_on"] == label and e["trained_on"] in (NO_DAY, label)]
         places = [names.index(entry["row"]) + 0.25 * (shift - 1) for entry in of_label]
         axes.bar(places, [e["f1"] for e in of_label], 0.24, yerr=[e["f1_sd"] for e in of_label], label=f"day {label}")
     published = {"A": (0.25, 0.82), "B": (0.74, 0.89), "A+B": (0.35, 0.74)}
@@ -338,7 +367,8 @@ def main() -> None:
     if data is None:
         sys.exit("No virtual days: set STEMLEARN_DATA to the folder of the data.")
     work = options.work.resolve()
-    wanted = list(tasks(data, work, options.seeds, options.preset))
+    # the first seed of every row before the second of any
+    wanted = sorted(tasks(data, work, options.seeds, options.preset), key=lambda task: task.order)
     if options.task:
         work_off(next(task for task in wanted if task.name == options.task), work / options.task)
         return
