@@ -68,11 +68,11 @@ IMAGES = (
     Image("ti25", "wse2-ti-doped-labelled/ti25_adf2.tif", _wse2("Ti", 0.02), LOW_ANGLE, labelled=True),
     Image("cr9", "wse2-cr-doped-labelled/cr9_adf2.tif", _wse2("Cr", 0.03), LOW_ANGLE, labelled=True),
     Image("V-doped WSe2", "wse2-v-doped-adf/adf_7978.tif", _wse2("V", 0.02), {}),
-    Image("graphene", "graphene-atoms-nn-labelled/dimsi.tif", {"crystal": "graphene"}, {"probe": {"beam_energy": 60}}),
+    Image("graphene", "graphene-atoms-nn-labelled/gb_6nm.tif", {"crystal": "graphene"}, {"probe": {"beam_energy": 60}}),
     Image(
         "SrTiO3",
         "srtio3-haadf/sto_team05.tif",
-        {"crystal": "SrTiO3 [100]"},
+        {"crystal": "SrTiO3"},
         {"probe": {"beam_energy": 200}, "contamination": {"thickness": 0.0}},
     ),
 )
