@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_stemlearn.datasets.store import create_data_set
+from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.jobs import RunState, create
 from napari_stemlearn.learning.recipes import load_recipe
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.models.store import list_models
-from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TrainDock, keep_model
+from napari_stemlearn.sites import make_sites
+from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TRANSLATED, TrainDock, keep_model
+from untrained_generator import untrained_generator
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,47 @@ def test_sets_of_the_project_are_offered(dock):
     assert texts == [SIMULATED, "20260102-030405-simulate-WSe2", OTHER]
     dock.source.box.activated.emit(1)
     assert dock.settings().data.folder.endswith("20260102-030405-simulate-WSe2/result")
+
+
+def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path):
+    run = create("generate", GenerateSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
+    paths = [run.result_folder / "of a run.stemset", dock.panel.project.data_sets / "kept.stemset"]
+    for path in paths:
+        data_set = create_data_set(path, shape=(40, 40), pixel_size=0.2)
+        for dose in (1.0, 2.0):
+            data_set.add(np.ones((40, 40)), make_sites([5.0], [5.0], "W", pixel_size=0.2), {"dose": dose})
+        data_set.close()
+    dock.source.refresh()
+    texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
+    assert texts == [SIMULATED, "of a run", "kept", OTHER]
+    # the folder of a result stands for the set in it
+    dock.source.choose_any(str(run.result_folder))
+    assert dock.settings().data.folder == str(paths[0])
+    query = dock.source.query
+    for words, reason in (("dust > 1", "'dust' is no parameter"), ("dose > 5", "Nothing of the 2 images")):
+        type_into(query.line, words)
+        assert not dock.panel.start_button.isEnabled()
+        qtbot.waitUntil(lambda: not query._timer.isActive() and not query._background.running, timeout=30_000)
+        assert dock.settings().data.where == words
+        assert reason in dock.panel.reason.text()
+    type_into(query.line, "dose > 1")
+    qtbot.waitUntil(lambda: dock.panel.start_button.isEnabled(), timeout=30_000)
+    assert query.note.text() == "1 of 2 images"
+    dock.source.choose("")
+    assert dock.settings().data.where == ""
+    assert query.isHidden()
+
+
+def test_a_generator_is_a_source(dock, tmp_path):
+    folder = untrained_generator(dock.panel.project.generators / "day_x")
+    dock.source.refresh()
+    assert dock.source.box.itemText(1) == TRANSLATED + "day_x"
+    dock.source.box.activated.emit(1)
+    assert dock.settings().data.generator == str(folder)
+    (folder / "generator.json").unlink()
+    dock.source.choose_generator(str(folder))
+    assert "There is no generator in" in dock.panel.reason.text()
+    assert not dock.panel.start_button.isEnabled()
 
 
 def test_a_folder_without_labelled_images_is_refused(dock, tmp_path):

@@ -195,6 +195,17 @@ def test_specimens_of_ones_own(qtbot, dock, generator):
     assert dock.specimen.isHidden()
 
 
+def test_several_crystals_are_set_in_the_form(dock):
+    parts = [{"structure": {"crystal": name}} for name in ("WSe2", "MoS2")]
+    dock.form.set_value(GenerateSettings(structures=parts))
+    assert "A mixture: WSe2, MoS2. It is set under “Structures”." in dock.specimen.facts.text()
+    section = dock.form.body.sections["structures"]
+    section.open()
+    dock.form.body.editors["structures"].box.click()
+    assert dock.settings().structures is None
+    assert dock.specimens.currentIndex() == FROM_GENERATOR
+
+
 def test_the_specimen_of_the_structure_dock(qtbot, dock, viewer):
     dock.take_structure()
     assert "open the Structure dock" in dock.form.error.text()

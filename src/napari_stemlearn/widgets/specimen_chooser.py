@@ -28,13 +28,19 @@ class SpecimenChooser(QWidget):
     """One crystal with its usual defects; a mixture of several is only described.
 
     The value is that of a field of `napari_stemlearn.learning.settings.MixtureSettings`.
+
+    Parameters
+    ----------
+    mixture_place
+        Where in the dock a mixture can be set.
     """
 
     changed = Signal()
     checked = Signal()
 
-    def __init__(self, parent: QWidget | None = None):
+    def __init__(self, mixture_place: str = "“All settings”, Structures", parent: QWidget | None = None):
         super().__init__(parent)
+        self._mixture_place = mixture_place
         self._value: list[dict[str, Any]] = []
         self._problem: str | None = None
         self.crystal = CrystalEditor(with_sentence=False)
@@ -107,7 +113,7 @@ class SpecimenChooser(QWidget):
 
     def _words(self, names: list[str]) -> str:
         if len(names) > 1 or len(self._value) > 1:
-            return f"A mixture: {', '.join(names)}. It is set under “All settings”, Structures."
+            return f"A mixture: {', '.join(names)}. It is set under {self._mixture_place}."
         defects = (self._value[0].get("structure") or {}).get("defects") or ()
         listed = [f"{entry.get('kind')} {_percent(entry.get('probability'))}".replace("_", " ") for entry in defects]
         words = words_on(names[0])

@@ -68,7 +68,7 @@ class TrainingDataDock(Dock):
         self.generator = GeneratorChooser()
         self.specimens = CalmComboBox()
         self.specimens.addItems(["", "chosen here"])
-        self.specimen = SpecimenChooser()
+        self.specimen = SpecimenChooser("“Structures”")
         self.unlike = Sentences()
         self.take_button = QPushButton("Take it from the Structure dock")
         self.form = SettingsForm(
