@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
@@ -45,7 +45,7 @@ CALIBRATION = 0.055
 
 _STEP, _LOW, _HIGH, _ANGLES = 0.01, 0.08, 1.5, 180
 _BLUR = 2.5
-_STRETCHES = (0.0, 0.04, 0.08, 0.12)
+_STRETCHES = (0.04, 0.08, 0.12)
 
 
 @dataclass(frozen=True)
@@ -218,20 +218,20 @@ def _scores(experiment: Spots, simulation: Spots) -> tuple[FloatArray, FloatArra
     simulation = Spots(simulation.frequency[seen], simulation.angle[seen], simulation.amplitude[seen])
     reach = int(np.log(1.6) / _STEP)
     scales = np.exp(np.arange(-reach, reach + 1) * _STEP)
-    best = np.zeros(len(scales))
     if not len(simulation.frequency):
-        return scales, best
-    padding = ((reach, reach), (0, 0))
-    picture = np.fft.rfft2(np.pad(_pattern(experiment), padding))
-    shape = (picture.shape[0], _ANGLES)
-    for stretch in _STRETCHES:
-        for direction in np.arange(0, np.pi, np.pi / 6) if stretch else (0.0,):
-            pattern = _pattern(simulation, stretch, direction)
-            for turned in (pattern, pattern[:, ::-1]):
-                products = np.fft.irfft2(picture * np.conj(np.fft.rfft2(np.pad(turned, padding))), shape)
-                over_angles = products.max(axis=1)
-                best = np.maximum(best, np.concatenate([over_angles[-reach:], over_angles[: reach + 1]]))
-    return scales, best
+        return scales, np.zeros(len(scales))
+    directions = [(0.0, 0.0)] + [(stretch, turn) for stretch in _STRETCHES for turn in np.arange(6) * np.pi / 6]
+    patterns = np.stack([_pattern(simulation, *one) for one in directions])
+    rows = fft.next_fast_len(patterns.shape[1] + 2 * reach, real=True)
+
+    def compare(patterns: FloatArray) -> FloatArray:
+        """Best product over angles at each scale, shape (pattern, scale)."""
+        spectra = [fft.rfft2(one, (rows, _ANGLES)) for one in (_pattern(experiment).astype(np.float32), patterns)]
+        over_angles = fft.irfft2(spectra[0] * np.conj(spectra[1]), (rows, _ANGLES)).max(axis=2)
+        return np.concatenate([over_angles[:, -reach:], over_angles[:, : reach + 1]], axis=1)
+
+    patterns = patterns.astype(np.float32)
+    return scales, np.maximum(compare(patterns), compare(patterns[:, :, ::-1])).max(axis=0)
 
 
 def likeness(
