@@ -114,7 +114,7 @@ def test_the_same_set_comes_from_a_cluster_that_the_scheduler_names(
 ) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=3, processes=False, dashboard_address="127.0.0.1:0") as cluster:
         settings = TINY.changed(generator=str(generator), scheduler=cluster.scheduler_address)
         events = list(write_generated_set(settings, tmp_path / "cluster.stemset"))
         assert isinstance(events[0], Started)
