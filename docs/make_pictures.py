@@ -120,6 +120,39 @@ def cyclegan() -> None:
     viewer.close()
 
 
+def short_generator() -> Path:
+    """A generator after a short training on a simulated day, in the project folder; a long one looks better."""
+    from napari_stemlearn import jobs
+    from napari_stemlearn.formats import write_tiff
+    from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+    from napari_stemlearn.samples import simulated_day
+
+    project = Path(os.environ["STEMLEARN_PROJECT"])
+    stack = write_tiff(project / "simulated day.tif", simulated_day(frames=2).stack)
+    short = {"steps": 120, "every": 30, "simulations": 8, "crop": 64, "batch_size": 4, "check_likeness": False}
+    settings = CycleGANSettings.preset("quick", name="my-day", experiment=[str(stack)], **short)
+    run = jobs.start("cyclegan", settings, runs_folder=project / "runs")
+    run.wait(3000)
+    return Path(run.result["generator"])
+
+
+@picture
+def training_data() -> None:
+    """The Training data dock with a set that is done."""
+    generator = short_generator()
+    viewer, dock = open_viewer("Training data")
+    dock.choose_generator(generator)
+    small = {"number": 24, "shape": (256, 256), "workers": 0}
+    dock.form.set_value({**dock.form.body.raw(), **small})
+    dock.make()
+    wait_until(lambda: not dock.panel.state.active and len(viewer.layers) == 3, 1800)
+    dock.facts.setText(dock.facts.text().replace(os.environ["STEMLEARN_PROJECT"], "~/Documents/stemlearn"))
+    dock.setup.open()
+    dock.scroll.verticalScrollBar().setValue(0)
+    snap(viewer, "training_data")
+    viewer.close()
+
+
 @picture
 def train() -> None:
     """The Train dock while a small network learns."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from napari_stemlearn.datasets.store import create_data_set
 from napari_stemlearn.errors import FormatError, ModelError, QueryError
+from napari_stemlearn.generation import GenerateSettings, write_generated_set
+from napari_stemlearn.learning.segmentation import train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.suited_settings import (
     like_model,
@@ -14,7 +18,7 @@ from napari_stemlearn.learning.suited_settings import (
     settings_for_generator,
     starting_problem,
 )
-from napari_stemlearn.models.card import ModelCard
+from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.sites import make_sites
 from untrained_generator import untrained_generator
 
@@ -64,6 +68,17 @@ def test_a_generator_decides_pixel_size_and_specimens(tmp_path):
     assert settings.structures[0].structure.crystal == "WSe2"
     assert "vacancy1" in settings.targets.classes
     assert settings.validation.held_out_style == "unchanged"
+
+
+def test_training_takes_both(tmp_path):
+    generator = untrained_generator(tmp_path / "g")
+    wanted = GenerateSettings.preset("tiny", generator=str(generator), number=3)
+    *_, done = write_generated_set(wanted, tmp_path / "set.stemset")
+    from_set = settings_for_data_set(done.result["data_set"], "image < 3", preset="tiny")
+    for number, settings in enumerate((from_set, settings_for_generator(generator, preset="tiny"))):
+        assert settings.pixel_size == 0.25
+        *_, done = train_segmentation(settings, tmp_path / f"training {number}")
+        assert read_card(Path(done.result["model"]) / "card.json").pixel_size == 0.25
 
 
 def test_the_weights_of_a_model_need_its_network_and_classes():

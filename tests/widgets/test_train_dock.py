@@ -87,6 +87,11 @@ def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path)
     dock.source.refresh()
     texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
     assert texts == [SIMULATED, "of a run", "kept", OTHER]
+    again = create("generate", GenerateSettings.preset("tiny"), runs_folder=dock.panel.project.runs, label="again")
+    create_data_set(again.result_folder / "of a run.stemset", shape=(40, 40), pixel_size=0.2)
+    dock.source.refresh()
+    texts = {dock.source.box.itemText(i) for i in range(dock.source.box.count())}
+    assert {f"of a run ({found.name})" for found in (run, again)} < texts
     # the folder of a result stands for the set in it
     dock.source.choose_any(str(run.result_folder))
     assert dock.settings().data.folder == str(paths[0])

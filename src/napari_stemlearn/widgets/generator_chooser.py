@@ -27,6 +27,9 @@ from napari_stemlearn.widgets.project import Project, shared_project
 PLAIN = "none: plain simulations"
 OTHER = "another folder…"
 
+DATE = len("20261121-141503")
+"""Letters of date and time in the name of a run."""
+
 RUNS_READ = 200
 """Newest runs that are looked through for generators."""
 
@@ -157,7 +160,8 @@ def known_generators(project: Project) -> list[tuple[Path, str]]:
             card = (folder / GENERATOR_CARD).read_bytes()
             if card not in cards:
                 cards.add(card)
-                found.append((folder, run.name))
+                # date and time tell trainings of one name apart
+                found.append((folder, f"{folder.name} ({run.name[:DATE]})"))
     return found
 
 

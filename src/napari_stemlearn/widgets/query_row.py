@@ -105,6 +105,11 @@ class QueryRow(QWidget):
             self.found = None
             self._say(None)
 
+    def recount(self) -> None:
+        """Count again because the set may have grown; until then the number stays as it is."""
+        if self.path and not self._timer.isActive() and not self._background.running:
+            self._timer.start()
+
     def _edited(self) -> None:
         self.refresh()
         self.changed.emit()

@@ -102,8 +102,9 @@ class SourceChooser(QWidget):
         if chosen not in self._entries:
             self._entries.append(chosen)
         self.box.clear()
-        for kind, path in self._entries:
-            self.box.addItem(entry_words(kind, Path(path)))
+        words = [entry_words(kind, Path(path)) for kind, path in self._entries]
+        for (_kind, path), name in zip(self._entries, words, strict=True):
+            self.box.addItem(f"{name} ({run_of(Path(path))})" if words.count(name) > 1 else name)
             self.box.setItemData(self.box.count() - 1, path, Qt.ItemDataRole.ToolTipRole)
         self.box.addItem(OTHER)
         self.box.setCurrentIndex(self._entries.index(chosen))
@@ -188,12 +189,15 @@ def known_sets(project: Project) -> list[Path]:
     return found + data_sets_in(project.data_sets)
 
 
+def run_of(path: Path) -> str:
+    """Name of the run that something is a result of, else of the folder that it lies in."""
+    return next((above.parent.name for above in path.parents if above.name == "result"), path.parent.name)
+
+
 def entry_words(kind: str, path: Path) -> str:
     """Words for a source in the list."""
     if kind == "generator":
-        # the generator of a run lies in the folder "generator" of its result
-        run = next((above.parent.name for above in path.parents if above.name == "result"), "")
-        return TRANSLATED + (run or path.name)
+        return TRANSLATED + path.name
     if kind == "folder":
         return path.parent.name if path.name == "result" else path.stem if path.suffix == ENDING else path.name
     return SIMULATED

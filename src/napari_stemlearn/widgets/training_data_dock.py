@@ -335,9 +335,10 @@ class TrainingDataDock(Dock):
         self.result.setVisible(path is not None)
         if path is None:
             return
-        self._teller.start(words_on_set, path)
+        if not self._teller.running or self.panel.state is not RunState.RUNNING:
+            self._teller.start(words_on_set, path)
         if self.query.path == str(path):
-            self.query.refresh()
+            self.query.recount()
         else:
             self.query.show_value(path)
         self._check_set()
