@@ -34,6 +34,8 @@ def open_viewer(dock: str) -> tuple[Any, Any]:
     from napari_stemlearn.widgets.project import ProjectRow
 
     viewer = napari.Viewer(show=True)
+    # whatever theme this user has chosen
+    viewer.theme = "dark"
     viewer.window.resize(*SIZE)
     widget, inner = viewer.window.add_plugin_dock_widget("napari-stemlearn", dock)
     wait(300)

@@ -365,6 +365,7 @@ def test_pictures_lie_above_their_amplitudes_and_are_refreshed_in_place(viewer):
 
 
 def lenient(dock, **changes):
+    """Nothing is asked of a generator that learns for an instant; its specimen must be without defects."""
     values = {**dock.form.body.raw(), **CycleGANSettings.preset("tiny").record(), **changes}
     values["survival"] = {**values["survival"], "recall": 0.0, "displacement": 10.0, **changes.get("survival", {})}
     keep = {key: dock.form.body.raw()[key] for key in ("name", "structures", "imaging")}
@@ -373,7 +374,9 @@ def lenient(dock, **changes):
 
 def test_from_a_layer_through_stop_and_resume_to_a_kept_generator(qtbot, viewer, dock):
     layer = add_image(viewer, Micrograph(noise(), 0.2, "day a"))
-    lenient(dock, steps=300, every=300)
+    dock.specimen.crystal.set_raw("Au")
+    dock.specimen.crystal.changed.emit()
+    lenient(dock, steps=150, every=150)
     settled(qtbot, dock)
     assert dock.settings().experiment == ()
     assert "viewer.layers['day a']" in dock.lines()
@@ -398,9 +401,9 @@ def test_from_a_layer_through_stop_and_resume_to_a_kept_generator(qtbot, viewer,
     assert again.generator() is None
     assert again.keep_button.isHidden()
     reached = again.curves.points["generators"][0][-1]
-    assert reached < 300
+    assert reached < 150
     again.panel.resume_button.click()
-    qtbot.waitUntil(lambda: again.panel.state in (RunState.DONE, RunState.FAILED), timeout=100_000)
+    qtbot.waitUntil(lambda: again.panel.state in (RunState.DONE, RunState.FAILED), timeout=250_000)
     assert again.panel.error.text() == ""
     events = again.panel.run.events()[0]
     steps = [event.step for event in events if isinstance(event, Metric) and "critics" in event.values]
@@ -473,6 +476,7 @@ def test_in_a_window_the_view_goes_to_the_pictures_and_the_generator_to_the_next
     assert viewer.camera.zoom == before
     settings = CycleGANSettings.preset("tiny", name="mine", experiment=(str(stack_file(tmp_path / "day.tif")),))
     settings = settings.changed(**{"survival.recall": 0.0, "survival.displacement": 10.0})
+    settings = settings.changed(structures=[mixture_of(StructureSettings.preset("gold"))])
     run = jobs.run_inline("cyclegan", settings, runs_folder=dock.panel.project.runs)
     dock.panel.watch(run)
     while dock.panel._turns:
