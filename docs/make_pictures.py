@@ -266,7 +266,7 @@ def main() -> None:
     unknown = set(chosen) - set(PICTURES)
     if unknown:
         parser.error(f"there is no picture {', '.join(sorted(unknown))}; choose among {', '.join(PICTURES)}")
-    with tempfile.TemporaryDirectory(prefix="stemlearn-") as folder:
+    with tempfile.TemporaryDirectory(prefix="stemlearn-", ignore_cleanup_errors=True) as folder:
         os.environ["STEMLEARN_PROJECT"] = folder
         for name in chosen or PICTURES:
             PICTURES[name]()
