@@ -4,7 +4,8 @@ python benchmarks/table1.py --out benchmarks/results/table1.json
 
 Trains one small network from clean simulations, from simulations with hand-set noise, and from simulations that a
 CycleGAN gave the look of the day (without and with critics on Fourier amplitudes), each with three seeds, and scores
-`vacancy1` on the labelled frames, which nothing else sees. What is done already is read from --work and not done again.
+`vacancy1` on the labelled frames, which nothing else sees. In the last two rows each seed has a generator of its own.
+What is done already is read from --work and not done again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,8 +63,11 @@ FINE_TUNED = {
 TRANSLATED = {"number": 120, "shape": (384, 384)}
 """Images that each generator makes for the networks."""
 
+OURS = "drawn, Fourier"
+"""The kind of generator of the last two rows."""
+
 GENERATORS: dict[str, dict[str, Any]] = {
-    "drawn, Fourier": {},
+    OURS: {},
     "clean, Fourier": {"imaging": CLEAN},
     "clean": {"imaging": CLEAN, "critic": {"fourier": False}},
 }
@@ -103,8 +108,8 @@ def rows() -> tuple[Row, ...]:
         Row("hand-set noise", settings={"imaging": ImagingSettings.presets["varied"]}),
         Row("CycleGAN without Fourier critics", "clean"),
         Row("CycleGAN with Fourier critics", "clean, Fourier"),
-        Row("the same, aberrations and scan drawn before", "drawn, Fourier"),
-        Row("the same, starting from the shipped model", "drawn, Fourier", fine_tuned=True),
+        Row("the same, aberrations and scan drawn before", OURS),
+        Row("the same, starting from the shipped model", OURS, fine_tuned=True),
     )
 
 
@@ -117,37 +122,49 @@ class Task:
     settings: dict[str, Any]
     needs: str = ""
 
-    @property
-    def order(self) -> int:
-        """Seeds one after the other."""
-        return int(self.name.rsplit("-", 1)[1]) if self.kind == "train" else 0
-
 
 def tasks(data: Path, work: Path, seeds: int, preset: str) -> Iterator[Task]:
-    """All trainings: first the generators, then the networks."""
+    """All trainings, the first seed of every row before the second of any."""
+    for seed in range(seeds):
+        for row in rows():
+            if not row.generator:
+                yield from _networks(row, work, seed)
+        for kind, changes in GENERATORS.items():
+            if seed < seeds_of(kind, seeds):
+                yield from _generators(kind, changes, data, work, seed, preset)
+            for row in rows():
+                if row.generator == kind:
+                    yield from _networks(row, work, seed, seeds_of(kind, seeds))
+
+
+def seeds_of(kind: str, seeds: int) -> int:
+    """Generators of a kind: the rows of the paper share one, the last two rows have one for each seed."""
+    return seeds if kind == OURS else 1
+
+
+def _generators(kind: str, changes: dict[str, Any], data: Path, work: Path, seed: int, preset: str) -> Iterator[Task]:
+    """Generators of a kind, one for each data set, and what they translate for the networks."""
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 
-    given = [row for row in rows() if not row.generator]
-    yield from (task for seed in range(seeds) for row in given for task in _networks(row, work, seed))
-    for kind, changes in GENERATORS.items():
-        for label, days in DAYS.items():
-            stacks = [str(data / "wse2-virtual" / day / "stack.tif") for day in days]
-            kept = {} if kind == "drawn, Fourier" else ALWAYS_KEPT
-            base = CycleGANSettings.presets[preset]
-            settings = merged(merged(base, changes), {**kept, "experiment": stacks, "pixel_size": PIXEL_SIZE})
-            yield Task(_generator_name(kind, label), "cyclegan", settings)
-            folder = str(work / _generator_name(kind, label) / "result" / "generator")
-            made = {**TRANSLATED, "name": "set", "generator": folder, "workers": 0}
-            yield Task(_set_name(kind, label), "generate", made, _generator_name(kind, label))
-        taught = [row for row in rows() if row.generator == kind]
-        yield from (task for seed in range(seeds) for row in taught for task in _networks(row, work, seed))
+    for label, days in DAYS.items():
+        name = _generator_name(kind, label, seed)
+        given = {
+            "experiment": [str(data / "wse2-virtual" / day / "stack.tif") for day in days],
+            "pixel_size": PIXEL_SIZE,
+            "seed": seed,
+            **({} if kind == OURS else ALWAYS_KEPT),
+        }
+        yield Task(name, "cyclegan", merged(merged(CycleGANSettings.presets[preset], changes), given))
+        folder = str(work / name / "result" / "generator")
+        made = {**TRANSLATED, "name": "set", "generator": folder, "workers": 0, "seed": seed}
+        yield Task(_set_name(kind, label, seed), "generate", made, name)
 
 
-def _networks(row: Row, work: Path, seed: int) -> Iterator[Task]:
+def _networks(row: Row, work: Path, seed: int, generators: int = 1) -> Iterator[Task]:
     """The networks of a row: one for each data set, or one for all where no generator looks at one."""
     number = [entry.name for entry in rows()].index(row.name) + 1
     for label in DAYS if row.generator else (NO_DAY,):
-        needs = _set_name(row.generator, label) if row.generator else ""
+        needs = _set_name(row.generator, label, min(seed, generators - 1)) if row.generator else ""
         settings = merged(FINE_TUNED if row.fine_tuned else NETWORK, {**row.settings, "seed": seed})
         if row.generator:
             folder = str(work / needs / "result" / "set.stemset")
@@ -165,12 +182,12 @@ def _wse2() -> dict[str, Any]:
     return StructureSettings.presets["wse2"]
 
 
-def _generator_name(kind: str, label: str) -> str:
-    return f"generator-{kind.replace(', ', '-')}-{label}"
+def _generator_name(kind: str, label: str, seed: int) -> str:
+    return f"generator-{kind.replace(', ', '-')}-{label}-{seed}"
 
 
-def _set_name(kind: str, label: str) -> str:
-    return _generator_name(kind, label).replace("generator", "set", 1)
+def _set_name(kind: str, label: str, seed: int) -> str:
+    return _generator_name(kind, label, seed).replace("generator", "set", 1)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -360,6 +377,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--preset", default="quick", help="preset of the generators")
     parser.add_argument("--processes", type=int, default=max((os.cpu_count() or 2) // 2, 1), help="trainings at a time")
+    parser.add_argument("--only", default="", metavar="EXPRESSION", help="train only tasks whose names match")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     parser.add_argument("--score-only", action="store_true", help="train nothing, score what is there")
     options = parser.parse_args()
@@ -367,14 +385,14 @@ def main() -> None:
     if data is None:
         sys.exit("No virtual days: set STEMLEARN_DATA to the folder of the data.")
     work = options.work.resolve()
-    # the first seed of every row before the second of any
-    wanted = sorted(tasks(data, work, options.seeds, options.preset), key=lambda task: task.order)
+    wanted = list(tasks(data, work, options.seeds, options.preset))
     if options.task:
         work_off(next(task for task in wanted if task.name == options.task), work / options.task)
         return
     if not options.score_only:
         arguments = ["--work", str(work), "--seeds", str(options.seeds), "--preset", options.preset]
-        run_all(wanted, work, options.processes, arguments)
+        chosen = [task for task in wanted if re.search(options.only, task.name)]
+        run_all(chosen, work, options.processes, arguments)
     results = scored(wanted, work, data)
     results["table"] = table(results)
     print_table(results["table"])
