@@ -168,7 +168,7 @@ def test_a_worker_that_dies_is_one_sentence_and_what_is_made_stays(tmp_path: Pat
     for child in psutil.Process().children(recursive=True):
         if "resource_tracker" not in " ".join(child.cmdline()):
             child.kill()
-    with pytest.raises(JobError, match="A worker died while it made an image of 256 by 256 pixels"):
+    with pytest.raises(JobError, match="A worker died while it made images of 256 by 256 pixels"):
         list(events)
     kept = open_data_set(path)
     assert 1 <= len(kept) < 40

@@ -156,7 +156,7 @@ def made_by_workers(
                 if not _finished(client, waiting[0][1], POLL):
                     idle_since = None if threads else idle_since or time.monotonic()
                     if idle_since is not None and time.monotonic() - idle_since > PATIENCE:
-                        raise JobError(f"{_whose(scheduler)} workers are gone; resume when there are some again.")
+                        raise JobError(f"{_whose(scheduler)} are gone; resume when there are some again.")
                     continue
                 ready = []
                 while waiting and waiting[0][1].done():
@@ -165,17 +165,17 @@ def made_by_workers(
                         break
                 for index, future in ready:
                     yield index, future.result()
-        except KilledWorker as error:
+        except (KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
+            # on this computer a connection is lost only with the worker at its end, which held images that were done
+            if scheduler and not isinstance(error, KilledWorker):
+                raise JobError(f"The connection to the workers of {scheduler} was lost; resume to go on.") from error
+            height, width = recipe.imaging.shape
             raise JobError(
-                f"A worker died while it made an image of {recipe.imaging.shape[0]} by {recipe.imaging.shape[1]} "
-                "pixels, most likely for want of memory; take fewer workers or a smaller shape, then resume."
-            ) from error
-        except (CommClosedError, CancelledError, TimeoutError) as error:
-            raise JobError(
-                f"The connection to {_whose(scheduler).lower()} workers was lost; resume to go on."
+                f"A worker died while it made images of {height} by {width} pixels, most likely for want of memory; "
+                "take fewer workers or a smaller shape, then resume."
             ) from error
         except ModuleNotFoundError as error:
-            raise JobError(f"{_whose(scheduler)} workers lack a package: {error}.") from error
+            raise JobError(f"{_whose(scheduler)} lack a package: {error}.") from error
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -194,7 +194,7 @@ def _finished(client: Client, future: Any, seconds: float) -> bool:
 
 
 def _whose(scheduler: str) -> str:
-    return f"The scheduler's ({scheduler})" if scheduler else "This computer's"
+    return f"The workers of {scheduler}" if scheduler else "This computer's workers"
 
 
 @contextmanager
