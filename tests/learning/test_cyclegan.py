@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_stemlearn.errors import MicrographError, StemlearnError
+from napari_stemlearn.errors import MicrographError, SettingsError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Done, Metric, Preview, Started
 from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.learning.checkpoints import read_checkpoint
@@ -142,3 +142,9 @@ def test_pixel_sizes_must_agree():
         Experiment(images, crop=32)
     with pytest.raises(MicrographError, match="no experimental image"):
         Experiment([], crop=32)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", ".hidden", "a/b", "a\\b", " blank", 'what"'])
+def test_a_name_must_be_that_of_a_folder(name):
+    with pytest.raises(SettingsError, match="name of a folder"):
+        CycleGANSettings.preset("tiny", name=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings, Names
@@ -205,6 +205,16 @@ class CycleGANSettings(Settings):
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
     seed: int = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_folder(cls, value: str) -> str:
+        if value != value.strip() or value.startswith(".") or any(letter in value for letter in '/\\:*?"<>|'):
+            raise ValueError(
+                f"'{value}' cannot be the name of a folder; it must not begin with a dot or a blank, end with a "
+                'blank, or hold / \\ : * ? " < > |'
+            )
+        return value
 
     @model_validator(mode="after")
     def _crop_fits(self) -> CycleGANSettings:
