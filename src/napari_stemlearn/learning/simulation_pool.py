@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
+from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.build import build
@@ -75,10 +76,13 @@ def simulated_images(
     """Simulate images of `side` pixels at `pixel_size` angstrom; the same seed gives the same images."""
     extent = side * pixel_size
     taken = imaging.changed(shape=(side, side), pixel_size=pixel_size)
+    margin = needed_margin(taken)
     for index in range(count):
         if should_stop():
             return
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
-        structure = drawn_structure(structures, rng).model_copy(update={"field_of_view": (extent, extent)})
+        drawn = drawn_structure(structures, rng)
+        size = {"field_of_view": (extent, extent), "margin": max(drawn.margin, margin)}
+        structure = drawn.model_copy(update=size)
         labelled = simulate(build(structure, int(rng.integers(2**31))), taken, seed=int(rng.integers(2**31)))
         yield SimulatedImage(np.asarray(labelled.micrograph.data, dtype=np.float32), labelled.columns, labelled.defects)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from napari_stemlearn.imaging.simulate import simulate_batch
+from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.learning.crops import Crop, acquired_side
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.simulation_pool import drawn_structure
@@ -42,12 +43,13 @@ class TranslatedCrops:
         """Simulate, translate and resample a crop to the pixel size of the training."""
         translator, wanted = self.translator, self.settings.pixel_size
         acquired = translator.pixel_size
-        # whole images of the pool are translated; a crop of one must not know that it ends here
         side = acquired_side(size, acquired, wanted)
         simulated = translator.settings
         extent = side * acquired
-        structure = drawn_structure(simulated.structures, rng).model_copy(update={"field_of_view": (extent, extent)})
         imaging = simulated.imaging.model_copy(update={"shape": (side, side), "pixel_size": acquired})
+        drawn = drawn_structure(simulated.structures, rng)
+        size_of = {"field_of_view": (extent, extent), "margin": max(drawn.margin, needed_margin(imaging))}
+        structure = drawn.model_copy(update=size_of)
         specimen_seed, imaging_seed = (int(seed) for seed in rng.integers(2**31, size=2))
         batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
         translated = torch.from_numpy(translator.translate(batch.images[0].numpy(), rng))

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.learning.checkpoints import read_checkpoint, write_checkpoint
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -101,9 +102,7 @@ def save_translator(folder: Path, translator: Translator, settings: CycleGANSett
         "settings": settings.record(),
         "note": "Images made with this generator are synthetic and are marked as such.",
     }
-    temporary = folder / f".{CARD}"
-    temporary.write_text(json.dumps(card, indent=2), encoding="utf-8")
-    temporary.replace(folder / CARD)
+    write_bytes(folder / CARD, json.dumps(card, indent=2).encode("utf-8"))
     return folder
 
 
@@ -118,7 +117,9 @@ def load_translator(folder: str | Path, device: str = "auto") -> Translator:
     folder = Path(folder)
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        network = build_generator(card["network"])
+        # the first weights are drawn and then replaced: nobody else's random numbers should know
+        with torch.random.fork_rng(devices=[]):
+            network = build_generator(card["network"])
         tensors, _ = read_checkpoint(folder / WEIGHTS)
         network.load_state_dict(tensors)
         levels = [GreyLevels(**card[f"{side}_levels"]) for side in ("simulation", "experiment")]

@@ -1,0 +1,91 @@
+"""Crops that a generator translates while a network learns, and trainings that start from a model's weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.events import Done
+from napari_stemlearn.learning.crops import HELD_OUT, TRAINING, random_numbers
+from napari_stemlearn.learning.segmentation import train_segmentation
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.simulated import SimulatedCrops
+from napari_stemlearn.learning.starting_weights import take_weights
+from napari_stemlearn.models.store import load_model
+from napari_stemlearn.networks.residual_unet import ResidualUNet
+from untrained_generator import untrained_generator
+
+
+@pytest.fixture
+def generator(tmp_path):
+    return untrained_generator(tmp_path / "generator", pixel_size=0.25)
+
+
+def with_generator(folder, **changes) -> SegmentationSettings:
+    given = {"data.generator": str(folder), "pixel_size": 0.25, "validation.held_out_style": "unchanged", **changes}
+    return SegmentationSettings.preset("tiny").changed(**given)
+
+
+def test_a_crop_is_translated_and_keeps_its_labels(generator):
+    source = SimulatedCrops(with_generator(generator))
+    crop = source.crop(random_numbers(0, TRAINING, 0), 64, stream=TRAINING)
+    again = source.crop(random_numbers(0, TRAINING, 0), 64, stream=TRAINING)
+    assert torch.equal(crop.image, again.image)
+    assert {"W", "Se2"} <= set(crop.names)
+    # the generator's experiment has grey levels of 10 to 60 electrons; simulations are fractions of the beam
+    assert 0 < float(crop.image.median()) < 100
+    assert source.pixel_size_range == (0.25, 0.25)
+    at = crop.image[np.clip(crop.y.round(), 0, 63).astype(int), np.clip(crop.x.round(), 0, 63).astype(int)]
+    assert float(at.mean()) > float(crop.image.mean())
+
+
+def test_some_images_can_stay_simulations_but_thresholds_are_chosen_on_translated_ones(generator):
+    source = SimulatedCrops(with_generator(generator, **{"data.translated": 0.0}))
+    plain = source.crop(random_numbers(0, TRAINING, 0), 64, stream=TRAINING).image
+    translated = source.crop(random_numbers(0, HELD_OUT, 0), 64, stream=HELD_OUT).image
+    assert float(translated.std() / translated.mean()) != pytest.approx(float(plain.std() / plain.mean()), rel=0.05)
+
+
+def test_translating_leaves_other_random_numbers_alone(generator):
+    torch.manual_seed(3)
+    wanted = torch.rand(2)
+    torch.manual_seed(3)
+    SimulatedCrops(with_generator(generator)).crop(random_numbers(0, TRAINING, 0), 32, stream=TRAINING)
+    assert torch.equal(torch.rand(2), wanted)
+
+
+def test_a_network_learns_from_a_generator(generator, tmp_path):
+    events = list(train_segmentation(with_generator(generator), tmp_path / "run"))
+    assert isinstance(events[-1], Done)
+    assert load_model(events[-1].result["model"], "cpu").card.pixel_size == 0.25
+
+
+def test_a_missing_generator_is_one_sentence(tmp_path):
+    with pytest.raises(StemlearnError, match="no generator"):
+        SimulatedCrops(with_generator(tmp_path / "nowhere"))
+
+
+def test_training_starts_from_the_weights_of_a_model():
+    card = load_model("tmd-defects", "cpu")
+    size = {key: card.card.network[key] for key in ("width", "levels", "stem")}
+    classes = {name: [name] for name in card.card.classes}
+    settings = SegmentationSettings.preset("tiny").model_copy(
+        update={
+            "start_from": "tmd-defects",
+            "targets": SegmentationSettings().targets.model_copy(update={"classes": classes}),
+        }
+    )
+    network = ResidualUNet(1, len(classes), **size)
+    take_weights(network, settings)
+    for name, value in card.network.state_dict().items():
+        assert torch.equal(network.state_dict()[name].float(), value.float()), name
+    with pytest.raises(StemlearnError, match="another network"):
+        take_weights(ResidualUNet(1, len(classes), width=4, levels=2, stem=2), settings)
+
+
+def test_other_classes_are_refused(tmp_path):
+    settings = SegmentationSettings.preset("tiny").changed(start_from="tmd-defects")
+    with pytest.raises(StemlearnError, match="needs the same classes"):
+        next(train_segmentation(settings, tmp_path))
