@@ -13,6 +13,7 @@ import tifffile
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.formats import read_micrograph, read_micrographs, write_tiff
+from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.micrograph import Micrograph
 
 
@@ -265,3 +266,8 @@ def test_truncated_stack(lazy, tmp_path, image):
     path.write_bytes(raw[: len(raw) - 3000])
     with pytest.raises(FormatError, match="truncated"):
         read_micrograph(path, lazy=lazy)
+
+
+def test_a_write_that_was_cut_short_says_that_the_disk_is_full():
+    assert reason(OSError("4096 requested and 2044 written")) == "the disk is full"
+    assert reason(OSError("something else")) == "something else"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,5 +37,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def reason(error: Exception) -> str:
     """The cause of an error as a short clause without a full stop."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", text):
+        # numpy's words for a write that the disk cut short
+        return "the disk is full"
     lines = str(text).strip().splitlines()
     return (lines[0] if lines else type(error).__name__).rstrip(". ")
