@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -362,10 +363,10 @@ def draw(entries: list[dict[str, Any]], path: Path) -> None:
     for shift, label in enumerate(DAYS):
         for row, value in zip((0, 3), published[label], strict=True):
             axes.plot(row + 0.25 * (shift - 1), value, "k_", markersize=12, label=None if row or shift else "published")
-    axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 2) for name in names], fontsize=8)
+    axes.set_xticks(range(len(names)), [textwrap.fill(name, 16) for name in names], fontsize=8)
     axes.set_ylabel("F1 of single vacancies")
     axes.set_ylim(0, 1)
-    axes.legend(ncols=4, fontsize=8, loc="lower right")
+    axes.legend(ncols=4, fontsize=8, loc="lower left")
     figure.savefig(path, dpi=150)
 
 
