@@ -236,3 +236,19 @@ def test_synthetic_images_say_so_when_they_are_opened(tmp_path, monkeypatch):
     assert "synthetic" not in layer_from_data(read_images(tmp_path / "other.tif")[0]).metadata[KEY]
     assert layer_from_data(read_images(tmp_path / "shot.tif")[0]).metadata[KEY]["synthetic"] is False
     assert not told
+
+
+def test_live_pictures_that_come_after_the_end_are_not_shown():
+    from napari.components import ViewerModel
+
+    from napari_stemlearn.widgets.previews import PreviewLayers
+
+    viewer = ViewerModel()
+    mine, other = PreviewLayers(viewer, "mine"), PreviewLayers(viewer, "other")
+    picture = np.arange(64.0).reshape(8, 8)
+    for previews in (mine, other):
+        previews.show("image", picture, 0.2, 1)
+    mine.close()
+    assert mine.show("image", picture, 0.2, 2) is None
+    assert mine.show("late", picture, 0.2, 2) is None
+    assert [about(layer)["run"] for layer in viewer.layers] == ["other"]

@@ -249,9 +249,7 @@ def test_from_a_generator_to_a_set_in_the_viewer(qtbot, dock, viewer, generator)
     assert dock.data_set() == dock.panel.run.result_folder / "day_x.stemset"
     assert "3 images of 64 × 64 pixels of 0.25 Å" in dock.facts.text()
     assert dock.query.note.text() == "all 3 images"
-    # the last live picture of the job may be drawn after the set is shown
-    kept = [layer for layer in viewer.layers if kind_of(layer) != "preview"]
-    image, columns, defects = kept
+    image, columns, defects = viewer.layers
     assert [kind_of(layer) for layer in (image, columns, defects)] == ["generated", "truth", "truth"]
     assert image.data.shape == (3, 64, 64)
     assert np.isfinite(np.asarray(image.data[1])).all()

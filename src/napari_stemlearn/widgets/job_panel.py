@@ -526,6 +526,11 @@ class JobPanel(QWidget):
                 # before the next layer is made
                 self._turns = {"reveal": self._previews.reveal, **self._turns}
 
+    def close_previews(self) -> None:
+        """Take the live pictures of the watched run away, and those that are still to be drawn with them."""
+        if self._previews is not None:
+            self._previews.close()
+
     def _add_log(self, message: str) -> None:
         self._log.append(message)
         self.log_label.set_full_text(message, "\n".join(self._log))

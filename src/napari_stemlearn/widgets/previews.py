@@ -39,6 +39,17 @@ class PreviewLayers:
         self._made: list[str] = []
         self.unseen: list[str] = []
         self._limits: dict[str, tuple[float, float]] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Take the layers away; a picture that comes later is not shown any more."""
+        from napari_stemlearn.widgets.layers import about, our_layers
+
+        self._closed = True
+        self.unseen.clear()
+        for layer in our_layers(self.viewer, "preview"):
+            if about(layer).get("run") == self.run_name:
+                self.viewer.layers.remove(layer)
 
     def place(self, name: str) -> tuple[int, int]:
         """Row above the origin and column of a new preview."""
@@ -60,6 +71,8 @@ class PreviewLayers:
 
     def show(self, name: str, array: NDArray[np.generic], pixel_size: float | None, step: int) -> str | None:
         """Show an array (y, x) or (frame, y, x); returns a sentence where it cannot be shown."""
+        if self._closed:
+            return None
         if array.ndim == 3:
             array = montage(array)
         layer = self.find(name)

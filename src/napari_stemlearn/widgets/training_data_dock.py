@@ -26,7 +26,6 @@ from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
 from napari_stemlearn.widgets.generator_chooser import GeneratorChooser, crystals_of
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
-from napari_stemlearn.widgets.layers import about, our_layers
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.section import Section
@@ -362,10 +361,8 @@ class TrainingDataDock(Dock):
 
     def _show(self, shown: ShownImages) -> None:
         self._read()
-        for layer in our_layers(self.viewer, "preview"):
-            if self.panel.run is not None and about(layer).get("run") == self.panel.run.name:
-                # the newest image is one of the set now
-                self.viewer.layers.remove(layer)
+        # the newest image is one of the set now
+        self.panel.close_previews()
         show_images(self.viewer, shown)
         number = len(shown.numbers)
         if shown.matching > number:
