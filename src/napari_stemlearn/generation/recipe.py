@@ -151,7 +151,7 @@ def make_image(recipe: Recipe, index: int) -> Entry:
     """
     from napari_stemlearn.datasets.simulated import all_sites
     from napari_stemlearn.imaging.simulate import simulate
-    from napari_stemlearn.learning.simulation_pool import drawn_structure
+    from napari_stemlearn.learning.structure_mixture import StructureMixture
     from napari_stemlearn.marking import draw_visible_mark, embed_watermark
     from napari_stemlearn.models.device import choose_device
     from napari_stemlearn.structures.build import build
@@ -161,7 +161,7 @@ def make_image(recipe: Recipe, index: int) -> Entry:
     field_of_view = tuple(side * imaging.pixel_size for side in imaging.shape)
     device = str(choose_device(recipe.device))
     with one_thread():
-        structure = drawn_structure(recipe.structures, np.random.default_rng(int(seeds[0])))
+        structure = StructureMixture(recipe.structures).draw(np.random.default_rng(int(seeds[0])))
         margin = max(structure.margin, needed_margin(imaging))
         structure = structure.changed(field_of_view=field_of_view, margin=margin)
         specimen = build(structure, int(seeds[1]))

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_stemlearn.imaging.sites_in_image import SitesInImage
 from napari_stemlearn.learning.augmentation import Turn, change_levels, draw_turn
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.styles import STYLE_FUNCTIONS
 from napari_stemlearn.learning.targets import sites_array
 from napari_stemlearn.models.normalisation import normalise
-from napari_stemlearn.models.resampling import resampled_length
+from napari_stemlearn.models.resampling import resample, resampled_length, scale_positions
 
 TRAINING, SAME_STYLE, HELD_OUT, THRESHOLDS = range(4)
 """Streams of random numbers: images of one are never those of another."""
@@ -76,6 +77,13 @@ def acquired_side(size: int, acquired: float, pixel_size: float) -> int:
     while resampled_length(side, acquired, pixel_size) < size:
         side += 1
     return side
+
+
+def resampled_crop(image: Tensor, sites: Sequence[SitesInImage], acquired: float, pixel_size: float, size: int) -> Crop:
+    """Bring an image and its sites from `acquired` to `pixel_size` angstrom; `size` pixels of either side are kept."""
+    kept = resample(image, acquired, pixel_size)[:size, :size].contiguous()
+    y, x = scale_positions(np.concatenate([of.positions for of in sites]), acquired, pixel_size).T
+    return Crop(kept, [name for of in sites for name in of.classes], y, x)
 
 
 def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:

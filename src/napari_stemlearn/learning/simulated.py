@@ -7,12 +7,11 @@ import numpy as np
 from napari_stemlearn.distributions import draw
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
-from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side
+from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side, resampled_crop
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.structure_mixture import StructureMixture
 from napari_stemlearn.learning.translated import TranslatedCrops
-from napari_stemlearn.models.resampling import resample, scale_positions
 from napari_stemlearn.structures.build import build
-from napari_stemlearn.structures.settings import StructureSettings
 
 
 class SimulatedCrops:
@@ -27,9 +26,7 @@ class SimulatedCrops:
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
         self._translated = TranslatedCrops(settings) if settings.data.generator else None
-        weights = np.array([part.weight for part in settings.structures])
-        self._chances = weights / weights.sum()
-        self._structures: dict[tuple[int, str], StructureSettings] = {}
+        self._mixture = StructureMixture(settings.structures)
 
     @property
     def pixel_size_range(self) -> tuple[float, float]:
@@ -49,23 +46,11 @@ class SimulatedCrops:
         acquired = draw(settings.acquisition_pixel_size, rng, 0.01, 2.0)
         side = acquired_side(size, acquired, settings.pixel_size)
         imaging = _taken_at(held_out or settings.imaging, side, acquired)
-        structure = self._structure(rng).model_copy(update={"field_of_view": (side * acquired, side * acquired)})
+        structure = self._mixture.draw(rng).model_copy(update={"field_of_view": (side * acquired, side * acquired)})
         specimen_seed, imaging_seed = (int(seed) for seed in rng.integers(2**31, size=2))
         batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
-        image = resample(batch.images[0], acquired, settings.pixel_size)[:size, :size].contiguous()
         sites = (batch.column_sites[0], batch.defect_sites[0])
-        y, x = scale_positions(np.concatenate([of.positions for of in sites]), acquired, settings.pixel_size).T
-        return Crop(image, [name for of in sites for name in of.classes], y, x)
-
-    def _structure(self, rng: np.random.Generator) -> StructureSettings:
-        part = int(rng.choice(len(self._chances), p=self._chances))
-        mixture = self.settings.structures[part]
-        if not mixture.crystals:
-            return mixture.structure
-        crystal = mixture.crystals[int(rng.integers(len(mixture.crystals)))]
-        if (part, crystal) not in self._structures:
-            self._structures[part, crystal] = mixture.structure.changed(crystal=crystal)
-        return self._structures[part, crystal]
+        return resampled_crop(batch.images[0], sites, acquired, settings.pixel_size, size)
 
 
 def _taken_at(imaging: ImagingSettings, side: int, pixel_size: float) -> ImagingSettings:

@@ -16,8 +16,8 @@ from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
 from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.learning.structure_mixture import StructureMixture
 from napari_stemlearn.structures.build import build
-from napari_stemlearn.structures.settings import StructureSettings
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,6 @@ class SimulationPool:
         return torch.from_numpy(np.stack(cut))[:, None]
 
 
-def drawn_structure(structures: tuple[MixtureSettings, ...], rng: np.random.Generator) -> StructureSettings:
-    """Draw one part of the mixture and one of its crystals."""
-    weights = np.array([part.weight for part in structures])
-    part = structures[int(rng.choice(len(structures), p=weights / weights.sum()))]
-    if not part.crystals:
-        return part.structure
-    return part.structure.changed(crystal=part.crystals[int(rng.integers(len(part.crystals)))])
-
-
 def simulated_images(
     structures: tuple[MixtureSettings, ...],
     imaging: ImagingSettings,
@@ -76,12 +67,12 @@ def simulated_images(
     """Simulate images of `side` pixels at `pixel_size` angstrom; the same seed gives the same images."""
     extent = side * pixel_size
     taken = imaging.changed(shape=(side, side), pixel_size=pixel_size)
-    margin = needed_margin(taken)
+    margin, mixture = needed_margin(taken), StructureMixture(structures)
     for index in range(count):
         if should_stop():
             return
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
-        drawn = drawn_structure(structures, rng)
+        drawn = mixture.draw(rng)
         size = {"field_of_view": (extent, extent), "margin": max(drawn.margin, margin)}
         structure = drawn.model_copy(update=size)
         labelled = simulate(build(structure, int(rng.integers(2**31))), taken, seed=int(rng.integers(2**31)))

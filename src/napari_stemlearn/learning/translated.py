@@ -7,11 +7,10 @@ import torch
 
 from napari_stemlearn.imaging.simulate import simulate_batch
 from napari_stemlearn.imaging.specimen_margin import needed_margin
-from napari_stemlearn.learning.crops import Crop, acquired_side
+from napari_stemlearn.learning.crops import Crop, acquired_side, resampled_crop
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.learning.simulation_pool import drawn_structure
+from napari_stemlearn.learning.structure_mixture import StructureMixture
 from napari_stemlearn.learning.translators import load_translator
-from napari_stemlearn.models.resampling import resample, scale_positions
 from napari_stemlearn.structures.build import build
 
 
@@ -33,6 +32,7 @@ class TranslatedCrops:
         self.settings = settings
         # worker processes share the cores; the network's device is busy with learning
         self.translator = load_translator(settings.data.generator, "cpu")
+        self._mixture = StructureMixture(self.translator.settings.structures)
 
     @property
     def pixel_size_range(self) -> tuple[float, float]:
@@ -44,16 +44,12 @@ class TranslatedCrops:
         translator, wanted = self.translator, self.settings.pixel_size
         acquired = translator.pixel_size
         side = acquired_side(size, acquired, wanted)
-        simulated = translator.settings
         extent = side * acquired
-        imaging = simulated.imaging.model_copy(update={"shape": (side, side), "pixel_size": acquired})
-        drawn = drawn_structure(simulated.structures, rng)
+        imaging = translator.settings.imaging.model_copy(update={"shape": (side, side), "pixel_size": acquired})
+        drawn = self._mixture.draw(rng)
         size_of = {"field_of_view": (extent, extent), "margin": max(drawn.margin, needed_margin(imaging))}
         structure = drawn.model_copy(update=size_of)
         specimen_seed, imaging_seed = (int(seed) for seed in rng.integers(2**31, size=2))
         batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
         translated = torch.from_numpy(translator.translate(batch.images[0].numpy(), rng))
-        image = resample(translated, acquired, wanted)[:size, :size].contiguous()
-        sites = (batch.column_sites[0], batch.defect_sites[0])
-        y, x = scale_positions(np.concatenate([of.positions for of in sites]), acquired, wanted).T
-        return Crop(image, [name for of in sites for name in of.classes], y, x)
+        return resampled_crop(translated, (batch.column_sites[0], batch.defect_sites[0]), acquired, wanted, size)

@@ -1,0 +1,38 @@
+"""Specimens drawn from a mixture by their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.structures.settings import StructureSettings
+
+
+class StructureMixture:
+    """Draws one part of a mixture and one of its crystals.
+
+    Parameters
+    ----------
+    parts
+        Parts with their weights; at least one above 0.
+    """
+
+    def __init__(self, parts: Sequence[MixtureSettings]) -> None:
+        self.parts = parts
+        weights = np.array([part.weight for part in parts])
+        self._chances = weights / weights.sum()
+        # checking a changed structure takes longer than drawing it
+        self._structures: dict[tuple[int, str], StructureSettings] = {}
+
+    def draw(self, rng: np.random.Generator) -> StructureSettings:
+        """Draw a structure."""
+        number = int(rng.choice(len(self._chances), p=self._chances))
+        part = self.parts[number]
+        if not part.crystals:
+            return part.structure
+        crystal = part.crystals[int(rng.integers(len(part.crystals)))]
+        if (number, crystal) not in self._structures:
+            self._structures[number, crystal] = part.structure.changed(crystal=crystal)
+        return self._structures[number, crystal]
