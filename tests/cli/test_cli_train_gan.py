@@ -15,6 +15,7 @@ from napari_stemlearn.jobs import RunState
 from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.learning.translators import load_translator
 from napari_stemlearn.micrograph import Micrograph
+from simulated_stacks import write_simulated_stack
 
 TINY = ["--preset", "tiny", "--device", "cpu"]
 # with a specimen that has no defects: nothing is asked of a generator after two steps
@@ -53,6 +54,22 @@ def test_a_generator_from_a_stack(stemlearn, refused) -> None:  # type: ignore[n
     assert "not a training" in refused("train", "--resume", "last")
 
 
+def test_a_simulated_stack_in_place_of_a_structure(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    write_stack("stack.tif")
+    write_simulated_stack(Path("sim.tif"), pixel_size=0.25, crystal="Au")
+    result = stemlearn("train-gan", "stack.tif", "--simulated", "sim.tif", *TINY, *LENIENT, "--out", "look")
+    assert result.exit_code == 0, result.stderr
+    assert "image and sites are resampled to the 0.2 of the experiment" in result.stderr
+    settings = read_generator_card("look")["settings"]
+    assert settings["simulated"] == [str(Path("sim.tif").absolute())]
+    sentence = refused("generate", "--generator", "look", "--preset", "tiny", "--structure", "gold", "--out", "set")
+    assert "does not know what to simulate; give structures and imaging" in sentence
+    assert not Path("set.stemset").exists()
+    imaging = ["--structure", "gold", "--set", "imaging=default"]
+    assert stemlearn("generate", "--generator", "look", "--preset", "tiny", *imaging, "--out", "set").exit_code == 0
+    assert "keeps its images and settings" in refused("train-gan", "--resume", "last", "--simulated", "sim.tif")
+
+
 def test_a_folder_of_images_in_the_background(stemlearn) -> None:  # type: ignore[no-untyped-def]
     Path("day").mkdir()
     for number in range(2):
@@ -83,6 +100,9 @@ BAD = {
     "no such setting": (["stack.tif", "--set", "colour=red"], "There is no setting 'colour'"),
     "wrong setting": (["stack.tif", "--set", "crop=7"], "crop"),
     "no such preset": (["stack.tif", "--preset", "huge"], "huge"),
+    "simulated and structure": (["stack.tif", "--simulated", "stack.tif", "--structure", "wse2"], "not both"),
+    "simulated is gone": (["stack.tif", "--simulated", "gone.tif"], "gone.tif does not exist"),
+    "simulated has no sites": (["stack.tif", "--simulated", "other.tif"], "other_sites.csv is missing"),
     "out in the background": (["stack.tif", "--background", "--out", "look"], "leave --out away"),
     "out is a file": (["stack.tif", "--out", "stack.tif"], "is a file"),
     "out holds other things": (["stack.tif", "--out", "."], "holds other files than a generator"),

@@ -25,6 +25,15 @@ def train_gan(
         str | None,
         typer.Option("--structure", help="Specimen of the simulations: a preset, a crystal's name, or a CIF file."),
     ] = None,
+    simulated: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--simulated",
+            help="A simulated stack NAME.tif with NAME_sites.csv, a folder of such, or a data set, in place of "
+            "--structure. Repeatable.",
+            metavar="PATH",
+        ),
+    ] = None,
     settings: SettingsOption = None,
     assignments: SetOption = None,
     preset: PresetOption = "default",
@@ -67,12 +76,24 @@ def train_gan(
     if out is not None:
         check_out(out, GENERATOR_CARD, "generator")
     if resume is not None:
-        if stack or pixel_size or structure or settings or assignments or name or device or preset != "default":
+        if (
+            stack
+            or pixel_size
+            or structure
+            or simulated
+            or settings
+            or assignments
+            or name
+            or device
+            or preset != "default"
+        ):
             raise SettingsError("A resumed run keeps its images and settings; give --resume without others.")
         run = run_named(resume, runs_folder)
         if run.job.kind != "cyclegan":
             raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not the training of a generator.")
     else:
+        if structure is not None and simulated:
+            raise SettingsError("Give --structure or --simulated, not both: a simulated stack is simulated already.")
         files = [str(path.absolute()) for path in micrograph_files(stack or [])]
         chosen = chosen_settings(
             CycleGANSettings,
@@ -83,6 +104,7 @@ def train_gan(
                 "experiment": files or None,
                 "pixel_size": pixel_size,
                 "structures": specimen_named(structure) if structure is not None else None,
+                "simulated": [str(path.expanduser().absolute()) for path in simulated or []] or None,
                 "name": name,
                 "device": device,
             },
@@ -131,7 +153,10 @@ def check_experiment(settings: CycleGANSettings) -> None:
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.formats import read_micrograph
     from napari_stemlearn.learning.experiment import Experiment
+    from napari_stemlearn.learning.simulated_stack import SimulatedStack
 
     if not settings.experiment:
         raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")
-    Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
+    experiment = Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
+    if settings.simulated:
+        SimulatedStack.of(settings, experiment.pixel_size)

@@ -20,7 +20,12 @@ from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.generation.settings import GenerateSettings, usual_structures
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.specimen_margin import needed_margin
-from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, GENERATOR_WEIGHTS, read_generator_card
+from napari_stemlearn.learning.generator_cards import (
+    GENERATOR_CARD,
+    GENERATOR_WEIGHTS,
+    knows_no_simulation,
+    read_generator_card,
+)
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.settings import Settings
 
@@ -103,8 +108,11 @@ def recipe_of(settings: GenerateSettings) -> Recipe:
     structures, imaging = settings.structures, settings.imaging
     pixel_size = None
     if files is not None:
-        learnt = read_generator_card(folder)["settings"]
-        pixel_size = files.pixel_size
+        card = read_generator_card(folder)
+        learnt, pixel_size = card["settings"], files.pixel_size
+        unknown = knows_no_simulation(card, "give structures and imaging as they were in it")
+        if unknown and (structures is None or imaging is None):
+            raise SettingsError(unknown)
         try:
             if structures is None:
                 structures = tuple(MixtureSettings.checked(part) for part in learnt["structures"])

@@ -47,11 +47,12 @@ from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.features import load_features
 from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
-from napari_stemlearn.learning.likeness import likeness_to_crystals
+from napari_stemlearn.learning.likeness import likeness_to_crystals, likeness_to_images
 from napari_stemlearn.learning.mean_shift import mean_shift
 from napari_stemlearn.learning.realism_report import compare_looks
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
-from napari_stemlearn.learning.simulation_pool import SimulationPool, simulated_images
+from napari_stemlearn.learning.simulated_stack import SimulatedStack
+from napari_stemlearn.learning.simulation_pool import SimulatedImage, SimulationPool, simulated_images
 from napari_stemlearn.learning.steadiness import Steadiness
 from napari_stemlearn.learning.translators import Translator, save_translator
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
@@ -66,9 +67,11 @@ NAMES = ("to_experiment", "to_simulation")
 COMPARED = 32
 """Images of either side that are compared for the generator's card."""
 
-FREE_TO_CHANGE = ("name", "experiment", "device", "precision", "check_likeness")
+FREE_TO_CHANGE = ("name", "experiment", "simulated", "device", "precision", "check_likeness")
 """Settings that a resumed training may have otherwise than when it began; files may have moved."""
 
+STACK_SIDE = 512
+"""Pixels a side of a simulated stack of which the spectrum is compared with that of the experiment."""
 
 LOOKS = 8
 """Images of either side that are compared."""
@@ -343,21 +346,21 @@ def train_cyclegan(
     )
     if experiment.remark:
         yield Log(message=experiment.remark, level="warning")
+    stack = SimulatedStack.of(settings, experiment.pixel_size) if settings.simulated else None
+    if stack is not None:
+        frames = "1 frame" if len(stack.frames) == 1 else f"{len(stack.frames)} frames"
+        yield Log(message=f"Simulated images are cut out of {frames} of {stack.name}.")
+        if stack.remark:
+            yield Log(message=stack.remark)
     if settings.check_likeness:
-        yield _compared(experiment, settings)
+        yield _compared(experiment, settings, stack)
     with explained_writing(folder):
         make_checkpoint_folder(folder)
     side = max(2 * settings.crop, 192)
+    if stack is not None:
+        side = min(side, stack.smallest)
     images = []
-    for image in simulated_images(
-        settings.structures,
-        settings.imaging,
-        pixel_size=experiment.pixel_size,
-        side=side,
-        count=settings.simulations,
-        seed=settings.seed,
-        should_stop=should_stop,
-    ):
+    for image in _simulations(settings, experiment.pixel_size, side, stack, should_stop):
         images.append(image)
         yield Progress(len(images), settings.simulations, "simulations")
     if len(images) < settings.simulations:
@@ -421,8 +424,30 @@ def train_cyclegan(
     except MicrographError as error:
         yield Log(message=f"KID and FID were not measured: {error}", level="warning")
     with explained_writing(folder):
-        saved = save_translator(folder / "result" / settings.name, translator, settings, measured)
+        learnt = None if stack is None else stack.record()
+        saved = save_translator(folder / "result" / settings.name, translator, settings, measured, learnt)
     yield Done(result={"generator": str(saved), "best_step": trainer.step, **survival.record(), **after.record()})
+
+
+def _simulations(
+    settings: CycleGANSettings,
+    pixel_size: float,
+    side: int,
+    stack: SimulatedStack | None,
+    should_stop: Callable[[], bool],
+) -> Iterator[SimulatedImage]:
+    """Images to draw crops from: cut out of a stack, or simulated."""
+    if stack is not None:
+        return stack.images(side, should_stop)
+    return simulated_images(
+        settings.structures,
+        settings.imaging,
+        pixel_size=pixel_size,
+        side=side,
+        count=settings.simulations,
+        seed=settings.seed,
+        should_stop=should_stop,
+    )
 
 
 def compared_looks(trainer: Trainer, translator: Translator, side: int) -> dict[str, Any]:
@@ -446,7 +471,7 @@ def compared_looks(trainer: Trainer, translator: Translator, side: int) -> dict[
     }
 
 
-def _compared(experiment: Experiment, settings: CycleGANSettings) -> Log:
+def _compared(experiment: Experiment, settings: CycleGANSettings, stack: SimulatedStack | None) -> Log:
     """Compare crystal and pixel size of experiment and simulations before anything learns.
 
     Raises
@@ -454,7 +479,10 @@ def _compared(experiment: Experiment, settings: CycleGANSettings) -> Log:
     TrainingError
         If they do not match.
     """
-    likeness = likeness_to_crystals(experiment, settings.structures)
+    if stack is not None:
+        likeness = likeness_to_images(experiment, stack.looks(STACK_SIDE))
+    else:
+        likeness = likeness_to_crystals(experiment, settings.structures)
     if likeness.problem():
         raise TrainingError(likeness.problem())
     if likeness.judged:

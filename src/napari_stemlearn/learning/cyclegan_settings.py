@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings, Names
@@ -168,16 +168,27 @@ class CycleGANSettings(Settings):
     pixel_size: float | None = quantity(
         None, "angstrom", "Pixel size of the experiment; empty takes the files' own.", minimum=0.01, maximum=2
     )
+    simulated: Names = Field(
+        (),
+        description="Simulated images NAME.tif with NAME_sites.csv beside them, folders of such, or data sets, in the "
+        "place of structures and imaging.",
+    )
     structures: tuple[MixtureSettings, ...] = Field(
         default_factory=lambda: (MixtureSettings(structure=StructureSettings.preset("wse2")),),
-        min_length=1,
-        description="Specimens of the simulations.",
+        description="Specimens of the simulations; none where simulated images are given.",
     )
     imaging: ImagingSettings = Field(
         default_factory=lambda: ImagingSettings.preset("to_translate"),
-        description="Microscope of the simulations, best without noise; its pixel size is set to the experiment's.",
+        description="Microscope of the simulations, best without noise; its pixel size is set to the experiment's. Not "
+        "used where simulated images are given.",
     )
-    simulations: int = quantity(64, "1", "Simulated images to draw crops from.", minimum=1, maximum=100_000)
+    simulations: int = quantity(
+        64,
+        "1",
+        "Simulated images to draw crops from; so many parts are cut out of a simulated stack.",
+        minimum=1,
+        maximum=100_000,
+    )
     simulation_noise: float = quantity(
         0.05, "1", "Noise added to simulations (range -1 to 1), so that there is chance to shape.", minimum=0, maximum=2
     )
@@ -214,6 +225,19 @@ class CycleGANSettings(Settings):
                 f"'{value}' cannot be the name of a folder; it must not begin with a dot or a blank, end with a "
                 'blank, or hold / \\ : * ? " < > |'
             )
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stack_in_place_of_structures(cls, values: Any) -> Any:
+        # what is recorded must be what was learnt from
+        return {**values, "structures": ()} if isinstance(values, dict) and values.get("simulated") else values
+
+    @field_validator("structures")
+    @classmethod
+    def _some_specimen(cls, value: tuple[MixtureSettings, ...], info: ValidationInfo) -> tuple[MixtureSettings, ...]:
+        if not value and not info.data.get("simulated"):
+            raise ValueError("there is nothing to simulate; give at least one specimen, or a simulated stack")
         return value
 
     @model_validator(mode="after")

@@ -12,6 +12,9 @@ from napari_stemlearn.errors import ModelError
 GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.json", "generator.safetensors"
 """Names of the two files in a generator's folder."""
 
+BY_A_SET = "make a set of training data with structures and imaging of your own, and train on that"
+"""Advice where a network is to learn from a generator without a set."""
+
 MEASURES = {"spectrum": "spectrum", "grey_levels": "grey levels", "noise": "noise"}
 """Measures of realism that the words on a generator tell, in their order."""
 
@@ -40,6 +43,37 @@ def generators_in(folder: str | Path) -> list[Path]:
     """Folders of the generators at and below a folder, in the order of their names; none where it is not there."""
     cards = Path(folder).rglob(GENERATOR_CARD)
     return sorted(card.parent for card in cards if (card.parent / GENERATOR_WEIGHTS).is_file())
+
+
+def learnt_stack(card: dict[str, Any]) -> list[str]:
+    """Names of the simulated images that a generator learnt from; empty where it learnt from settings.
+
+    Parameters
+    ----------
+    card
+        See `read_generator_card`.
+    """
+    return [Path(str(path)).name for path in (card.get("settings") or {}).get("simulated") or ()]
+
+
+def knows_no_simulation(card: dict[str, Any], advice: str) -> str:
+    """Sentence for a generator that learnt from a simulated stack where settings are needed; empty for others.
+
+    Parameters
+    ----------
+    card
+        See `read_generator_card`.
+    advice
+        What to do instead.
+    """
+    names = learnt_stack(card)
+    if not names:
+        return ""
+    stack = names[0] if len(names) == 1 else f"{len(names)} files"
+    return (
+        f"The generator '{card.get('name')}' learnt from a simulated stack ({stack}), so it does not know what to "
+        f"simulate; {advice}."
+    )
 
 
 def words_on(card: dict[str, Any]) -> list[str]:

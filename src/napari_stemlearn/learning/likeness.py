@@ -323,5 +323,9 @@ def _perfect(structure: StructureSettings, crystal: str, extent: float) -> Struc
 
 def likeness_to_crystals(experiment: Experiment, structures: Sequence[MixtureSettings]) -> Likeness:
     """Compare the frames of an experiment with the crystals that are to be simulated."""
-    size = experiment.pixel_size
-    return likeness(experiment.middles(LOOKED_AT, SIDE), reference_images(structures, size), size)
+    return likeness_to_images(experiment, reference_images(structures, experiment.pixel_size))
+
+
+def likeness_to_images(experiment: Experiment, images: Iterable[tuple[str, NDArray[np.generic]]]) -> Likeness:
+    """Compare the frames of an experiment with named images at its pixel size."""
+    return likeness(experiment.middles(LOOKED_AT, SIDE), images, experiment.pixel_size)

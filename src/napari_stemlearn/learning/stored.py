@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_stemlearn.datasets.store import DataSet, is_data_set, open_data_set
 from napari_stemlearn.formats.reading import read_micrograph
@@ -31,6 +32,24 @@ class Sites(NamedTuple):
     classes: NDArray[Any]
     y: NDArray[np.float64]
     x: NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """A square part of a frame at another pixel size, with its sites.
+
+    Parameters
+    ----------
+    image
+        Shape (y, x), float32.
+    sites
+        Those inside, in its pixels.
+    inside
+        Which of the frame's sites these are.
+    """
+
+    image: Tensor
+    sites: Sites
+    inside: NDArray[np.bool_]
 
 
 class LabelledFrame(Protocol):
@@ -54,6 +73,9 @@ class LabelledFrame(Protocol):
     def positions(self) -> Sites:
         """All its sites."""
 
+    def table(self) -> pd.DataFrame:
+        """The site table, in the order of `positions`."""
+
 
 @dataclass(frozen=True)
 class StoredFrame:
@@ -65,8 +87,8 @@ class StoredFrame:
 
     @property
     def name(self) -> str:
-        """Name of the file."""
-        return self.micrograph.name
+        """Name of the file, with the number of the frame where there are several."""
+        return f"{self.micrograph.name}, frame {self.frame}" if self.micrograph.is_stack else self.micrograph.name
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,6 +109,10 @@ class StoredFrame:
         """All its sites."""
         y, x = (self.sites[axis].to_numpy(dtype=float) for axis in ("y", "x"))
         return Sites(self.sites["class"].to_numpy(), y, x)
+
+    def table(self) -> pd.DataFrame:
+        """The site table, in the order of `positions`."""
+        return self.sites
 
 
 @dataclass(frozen=True)
@@ -118,6 +144,10 @@ class DataSetFrame:
     def positions(self) -> Sites:
         """All its sites."""
         return Sites(*self.data_set.positions(self.index))
+
+    def table(self) -> pd.DataFrame:
+        """The site table, in the order of `positions`."""
+        return self.data_set.sites(self.index)
 
 
 def labelled_frames(folder: str | Path, where: str = "") -> Sequence[LabelledFrame]:
@@ -166,19 +196,59 @@ def read_set(folder: str | Path) -> list[StoredFrame]:
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError(f"The folder of the stored set, {folder}, does not exist.")
-    frames = []
-    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff")):
-        table_path = path.with_name(path.stem + SITES_ENDING)
-        if not table_path.is_file():
-            raise TrainingError(f"The image {path} has no sites: {table_path.name} is missing.")
-        micrograph = read_micrograph(path)
-        sites = read_sites(table_path, pixel_size=micrograph.require_pixel_size())
-        frames += [
-            StoredFrame(micrograph, index, sites[sites["frame"] == index]) for index in range(micrograph.n_frames)
-        ]
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff"))
+    frames = [frame for path in files for frame in read_labelled(path)]
     if not frames:
         raise TrainingError(f"The folder {folder} holds no images NAME.tif with NAME{SITES_ENDING}.")
     return frames
+
+
+def read_labelled(path: str | Path) -> list[StoredFrame]:
+    """Read the labelled frames of one image or stack.
+
+    Parameters
+    ----------
+    path
+        NAME.tif; NAME_sites.csv lies beside it.
+
+    Raises
+    ------
+    TrainingError
+        If the site table is missing, or names frames that the image does not have.
+    FormatError, SitesError, MicrographError
+        If a file cannot be used.
+    """
+    path = Path(path)
+    table_path = path.with_name(path.stem + SITES_ENDING)
+    if not table_path.is_file():
+        raise TrainingError(f"The image {path} has no sites: {table_path.name} is missing.")
+    micrograph = read_micrograph(path)
+    sites = read_sites(table_path, pixel_size=micrograph.require_pixel_size())
+    last = int(sites["frame"].max()) if len(sites) else 0
+    if last >= micrograph.n_frames:
+        frames = "1 frame" if micrograph.n_frames == 1 else f"{micrograph.n_frames} frames"
+        raise TrainingError(
+            f"{table_path} has sites of frame {last}, counted from 0, but {path.name} has {frames}: "
+            "image and sites do not belong together."
+        )
+    return [StoredFrame(micrograph, index, sites[sites["frame"] == index]) for index in range(micrograph.n_frames)]
+
+
+def random_window(frame: LabelledFrame, rng: np.random.Generator, size: int, pixel_size: float) -> Window:
+    """Cut a random window of `size` pixels of `pixel_size` angstrom; image and sites are resampled together."""
+    acquired = frame.pixel_size
+    side = acquired_side(size, acquired, pixel_size)
+    height, width = frame.shape
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    image = resample(torch.from_numpy(frame.window(top, left, side)), acquired, pixel_size)
+    sites = frame.positions()
+    y, x = (
+        np.asarray(scale_positions(along - start, acquired, pixel_size), dtype=np.float64)
+        for along, start in ((sites.y, top), (sites.x, left))
+    )
+    inside = (y > -0.5) & (y < size - 0.5) & (x > -0.5) & (x < size - 0.5)
+    kept = Sites(sites.classes[inside], y[inside], x[inside])
+    return Window(image[:size, :size].contiguous(), kept, inside)
 
 
 class StoredCrops:
@@ -222,19 +292,8 @@ class StoredCrops:
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Cut a random window out of a random frame and resample it to the training pixel size."""
         frame = _one_of(self._frames(stream), rng)
-        acquired, wanted = frame.pixel_size, self.settings.pixel_size
-        side = acquired_side(size, acquired, wanted)
-        height, width = frame.shape
-        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-        window = frame.window(top, left, side)
-        image = resample(torch.from_numpy(window), acquired, wanted)[:size, :size].contiguous()
-        sites = frame.positions()
-        y, x = (
-            np.asarray(scale_positions(along - start, acquired, wanted), dtype=np.float64)
-            for along, start in ((sites.y, top), (sites.x, left))
-        )
-        inside = (y > -0.5) & (y < size - 0.5) & (x > -0.5) & (x < size - 0.5)
-        return Crop(image, list(sites.classes[inside]), y[inside], x[inside])
+        window = random_window(frame, rng, size, self.settings.pixel_size)
+        return Crop(window.image, list(window.sites.classes), window.sites.y, window.sites.x)
 
     def _frames(self, stream: int) -> Sequence[LabelledFrame]:
         if stream == TRAINING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import ModelError, SettingsError
-from napari_stemlearn.learning.generator_cards import read_generator_card
+from napari_stemlearn.learning.generator_cards import BY_A_SET, knows_no_simulation, read_generator_card
 from napari_stemlearn.learning.settings import (
     ALL_COLUMNS,
     DEFECT_KINDS,
@@ -87,9 +87,12 @@ def settings_for_generator(folder: str | Path, *, preset: str = "quick") -> Segm
     Raises
     ------
     ModelError
-        If there is no generator, or its card does not tell what it learnt from.
+        If there is no generator, it learnt from a simulated stack, or its card does not tell what it learnt from.
     """
     card = read_generator_card(folder)
+    unknown = knows_no_simulation(card, BY_A_SET)
+    if unknown:
+        raise ModelError(unknown)
     try:
         structures = _mixture(card["settings"]["structures"])
         pixel_size, name = float(card["pixel_size"]), str(card["name"])

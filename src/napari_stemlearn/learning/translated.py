@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from napari_stemlearn.errors import ModelError
 from napari_stemlearn.imaging.simulate import simulate_batch
 from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.learning.crops import Crop, acquired_side, resampled_crop
+from napari_stemlearn.learning.generator_cards import BY_A_SET, knows_no_simulation, read_generator_card
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.structure_mixture import StructureMixture
 from napari_stemlearn.learning.translators import load_translator
@@ -25,13 +27,16 @@ class TranslatedCrops:
     Raises
     ------
     ModelError
-        If there is no generator, or it cannot be loaded.
+        If there is no generator, it cannot be loaded, or it learnt from a simulated stack.
     """
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
         # worker processes share the cores; the network's device is busy with learning
         self.translator = load_translator(settings.data.generator, "cpu")
+        unknown = knows_no_simulation(read_generator_card(settings.data.generator), BY_A_SET)
+        if unknown:
+            raise ModelError(unknown)
         self._mixture = StructureMixture(self.translator.settings.structures)
 
     @property

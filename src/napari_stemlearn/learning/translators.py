@@ -85,8 +85,14 @@ class Translator:
         return self.experiment_levels.restored(translated.float().cpu().numpy())
 
 
-def save_translator(folder: Path, translator: Translator, settings: CycleGANSettings, measured: dict[str, Any]) -> Path:
-    """Write a generator's folder: weights and a card with settings and what was measured."""
+def save_translator(
+    folder: Path,
+    translator: Translator,
+    settings: CycleGANSettings,
+    measured: dict[str, Any],
+    stack: dict[str, Any] | None = None,
+) -> Path:
+    """Write a generator's folder: weights and a card with settings, measures, and the simulated stack if any."""
     folder.mkdir(parents=True, exist_ok=True)
     write_checkpoint(folder / WEIGHTS, translator.network.state_dict(), {})
     card = {
@@ -100,6 +106,7 @@ def save_translator(folder: Path, translator: Translator, settings: CycleGANSett
         "experiment_levels": translator.experiment_levels.record(),
         "measured": measured,
         "settings": settings.record(),
+        **({} if stack is None else {"simulated_stack": stack}),
         "note": "Images made with this generator are synthetic and are marked as such.",
     }
     write_bytes(folder / CARD, json.dumps(card, indent=2).encode("utf-8"))

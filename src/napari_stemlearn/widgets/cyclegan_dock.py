@@ -38,7 +38,7 @@ from napari_stemlearn.widgets.translation_previews import TranslationPreviews
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-KEPT = ("name", "experiment", "pixel_size", "structures", "imaging")
+KEPT = ("name", "experiment", "pixel_size", "simulated", "structures", "imaging")
 """Settings that say what is learnt; a preset only says how."""
 
 WAITS = "Learning waits: "
@@ -71,7 +71,7 @@ class CycleGANDock(Dock):
         self.form = SettingsForm(
             CycleGANSettings,
             preset="quick",
-            hidden=("experiment", "pixel_size"),
+            hidden=("experiment", "pixel_size", "simulated"),
             kept=KEPT,
             folded="All settings",
         )
