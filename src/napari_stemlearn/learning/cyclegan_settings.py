@@ -115,6 +115,8 @@ PAPER: dict[str, Any] = {
     "steps": 12000,
     "learning_rate": 2e-3,
     "beta1": 0.9,
+    "turns": "all",
+    "align_lattice": False,
     "replay": 0,
     "simulation_noise": 0.1,
     "every": 600,
@@ -148,6 +150,7 @@ ONE_IMAGE: dict[str, Any] = {
     **QUICK,
     # few crops are soon known by heart: less freedom, fewer steps
     "weights": {"identity": 5.0},
+    "turns": "mirrors",
     "steps": 500,
 }
 
@@ -203,11 +206,20 @@ class CycleGANSettings(Settings):
     )
     beta1: float = quantity(0.5, "1", "First moment of Adam.", minimum=0, maximum=0.999, advanced=True)
     replay: int = quantity(50, "1", "Earlier translations that critics are shown again.", minimum=0, maximum=10_000)
-    turns: bool = Field(True, description="Quarter turns and mirror images of the crops.")
+    turns: Literal["none", "mirrors", "all"] = Field(
+        "none",
+        description="Mirror images, or those and quarter turns, of the crops; scan lines and what they do to noise "
+        "turn with the crop.",
+    )
     inversions: bool = Field(
         False, description="Invert grey levels of both sides at random.", json_schema_extra={"advanced": True}
     )
     every: int = quantity(200, "1", "Steps between looks at realism and labels.", minimum=1)
+    align_lattice: bool = Field(
+        True,
+        description="Turn and stretch simulated lattices as the spots of the experiment show, so that only the look is "
+        "left to learn.",
+    )
     check_likeness: bool = Field(
         True,
         description="Refuse an experiment whose spectrum shows another crystal or pixel size than the simulations.",
@@ -216,6 +228,12 @@ class CycleGANSettings(Settings):
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
     seed: int = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
+
+    @field_validator("turns", mode="before")
+    @classmethod
+    def _turns_as_yes_or_no(cls, value: Any) -> Any:
+        # cards of older generators say so
+        return {True: "all", False: "none"}.get(value, value) if isinstance(value, bool) else value
 
     @field_validator("name")
     @classmethod

@@ -45,7 +45,8 @@ CALIBRATION = 0.055
 
 _STEP, _LOW, _HIGH, _ANGLES = 0.01, 0.08, 1.5, 180
 _BLUR = 2.5
-_STRETCHES = (0.04, 0.08, 0.12)
+_DIRECTIONS = [(0.0, 0.0)] + [(stretch, turn) for stretch in (0.04, 0.08, 0.12) for turn in np.arange(6) * np.pi / 6]
+_REACH = 8
 
 
 @dataclass(frozen=True)
@@ -220,8 +221,7 @@ def _scores(experiment: Spots, simulation: Spots) -> tuple[FloatArray, FloatArra
     scales = np.exp(np.arange(-reach, reach + 1) * _STEP)
     if not len(simulation.frequency):
         return scales, np.zeros(len(scales))
-    directions = [(0.0, 0.0)] + [(stretch, turn) for stretch in _STRETCHES for turn in np.arange(6) * np.pi / 6]
-    patterns = np.stack([_pattern(simulation, *one) for one in directions])
+    patterns = np.stack([_pattern(simulation, *one) for one in _DIRECTIONS])
     rows = fft.next_fast_len(patterns.shape[1] + 2 * reach, real=True)
 
     def compare(patterns: FloatArray) -> FloatArray:
@@ -232,6 +232,26 @@ def _scores(experiment: Spots, simulation: Spots) -> tuple[FloatArray, FloatArra
 
     patterns = patterns.astype(np.float32)
     return scales, np.maximum(compare(patterns), compare(patterns[:, :, ::-1])).max(axis=0)
+
+
+def best_alignment(experiment: Spots, simulation: Spots) -> FloatArray:
+    """Matrix (x, y) that turns, scales and stretches the spots of a simulation until they look most like others."""
+    pattern = np.fft.rfft(_pattern(experiment), axis=1)
+    best, matrix = -1.0, np.eye(2)
+    for stretch, direction in _DIRECTIONS:
+        other = np.fft.rfft(_pattern(simulation, stretch, direction), axis=1)
+        for step in range(-_REACH, _REACH + 1):
+            product = np.fft.irfft((pattern * np.conj(np.roll(other, step, axis=0))).sum(axis=0), _ANGLES)
+            if product.max() > best:
+                best = float(product.max())
+                angle, scale = float(np.radians(product.argmax())), float(np.exp(step * _STEP))
+                along = _turn(direction) @ np.diag([1 + stretch / 2, 1 - stretch / 2]) @ _turn(-direction)
+                matrix = scale * _turn(angle) @ along
+    return matrix
+
+
+def _turn(angle: float) -> FloatArray:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def likeness(
@@ -304,16 +324,20 @@ def reference_images(
                 yield name, np.asarray(simulate(build(perfect, 0), imaging).micrograph.data, dtype=np.float32)
 
 
+def middle_scale(structure: StructureSettings) -> float:
+    """Middle of the lattice scales that are drawn."""
+    scale = structure.lattice_scale
+    return float(scale) if isinstance(scale, (int, float)) else float(np.clip(np.mean(scale.extent()), 0.5, 2))
+
+
 def _perfect(structure: StructureSettings, crystal: str, extent: float) -> StructureSettings:
     """The crystal without defects and distortions, at the middle of the calibrations that are drawn."""
-    scale = structure.lattice_scale
-    middle = scale if isinstance(scale, (int, float)) else float(np.clip(np.mean(scale.extent()), 0.5, 2))
     return structure.changed(
         crystal=crystal,
         field_of_view=(extent, extent),
         rotation=0.0,
         displacement=0.0,
-        lattice_scale=middle,
+        lattice_scale=middle_scale(structure),
         lattice_anisotropy=0.0,
         tilt=0.0,
         vacuum="none",

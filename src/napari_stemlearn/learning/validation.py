@@ -30,7 +30,7 @@ LOWEST_SCORE = 0.05
 MOST_CANDIDATES = 400
 """Maxima of one class in one image that are looked at, the highest ones; a network that knows nothing has thousands."""
 
-N_THRESHOLDS = 30
+N_THRESHOLDS = 60
 """Thresholds that are tried."""
 
 
@@ -43,7 +43,7 @@ class Validation:
     loss
         The training's loss.
     best
-        One row a class: ``class, best_f1, best_threshold, precision, recall, average_precision``.
+        One row a class: as `Sweep.best`.
     maps
         Scores (image, class, y, x).
     found, truth
@@ -72,8 +72,8 @@ class Validation:
         return sum(values) / len(values) if values else 0.0
 
     def thresholds(self) -> dict[str, float]:
-        """Threshold of the best F1 for every class; 0.5 where there is none."""
-        pairs = zip(self.best["class"], self.best["best_threshold"], strict=True)
+        """Middle of the best thresholds of every class; 0.5 where there is none."""
+        pairs = zip(self.best["class"], self.best["central_threshold"], strict=True)
         return {name: 0.5 if math.isnan(value) else round(float(value), 4) for name, value in pairs}
 
 

@@ -26,7 +26,8 @@ class Sweep:
         rms_error_angstrom``. Sites with a score of at least the threshold take part. ``all`` takes one for all
         classes.
     best
-        One row a class: ``class, average_precision, best_f1, best_threshold, precision, recall`` at the best F1.
+        One row a class: ``class, average_precision, best_f1, best_threshold, precision, recall`` at the best F1, and
+        ``central_threshold``, see `central_threshold`.
     rule
         As of `Matches`.
     """
@@ -109,7 +110,7 @@ def _curve(matcher: Matcher, scores: NDArray[np.float64], name: str | None, n_th
 def _best(curve: pd.DataFrame) -> dict[str, float]:
     """Average precision (sum of precision times gain of recall) and the row of the best F1."""
     usable = curve[curve["f1"].notna()]
-    names = ("average_precision", "best_f1", "best_threshold", "precision", "recall")
+    names = ("average_precision", "best_f1", "best_threshold", "precision", "recall", "central_threshold")
     if not len(usable) or usable["recall"].isna().all():
         return dict.fromkeys(names, float("nan"))
     recall = np.maximum.accumulate(usable["recall"].to_numpy())
@@ -117,4 +118,35 @@ def _best(curve: pd.DataFrame) -> dict[str, float]:
     average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
     top = int(np.argmax(usable["f1"].to_numpy()))
     values = [average, *(float(usable[name].iloc[top]) for name in ("f1", "threshold", "precision", "recall"))]
-    return dict(zip(names, values, strict=True))
+    return dict(zip(names, [*values, central_threshold(curve)], strict=True))
+
+
+def central_threshold(curve: pd.DataFrame) -> float:
+    """Middle of the thresholds that are about as good as the best.
+
+    Where a network is nearly sure, many thresholds make no more than a few errors, and which of them makes the fewest
+    is chance: one near an end of that range fails on images that differ a little. So many errors as their own counting
+    error allows (a standard deviation above the fewest) count as equally good.
+
+    Parameters
+    ----------
+    curve
+        Of one class: rows of falling ``threshold`` with ``fp`` and ``fn``.
+
+    Returns
+    -------
+    float
+        NaN for an empty curve.
+    """
+    if not len(curve):
+        return float("nan")
+    thresholds = curve["threshold"].to_numpy(dtype=float)
+    errors = (curve["fp"] + curve["fn"]).to_numpy(dtype=float)
+    fewest = int(np.argmin(errors))
+    good = errors <= errors[fewest] + max(np.sqrt(errors[fewest]), 1.0)
+    bad = np.flatnonzero(~good)
+    first = int(bad[bad < fewest].max(initial=-1)) + 1
+    after = int(bad[bad > fewest].min(initial=len(errors)))
+    # down to the next candidate nothing changes
+    lowest = thresholds[after] if after < len(thresholds) else thresholds[-1]
+    return float((thresholds[first] + lowest) / 2)
