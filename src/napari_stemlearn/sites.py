@@ -85,6 +85,12 @@ def make_sites(
     return table
 
 
+def recalibrated(table: pd.DataFrame, pixel_size: float | None) -> pd.DataFrame:
+    """The same sites on the same pixels, with another pixel size in angstrom."""
+    scale = np.nan if pixel_size is None else float(pixel_size)
+    return table.assign(y_angstrom=table["y"] * scale, x_angstrom=table["x"] * scale)
+
+
 def empty_sites() -> pd.DataFrame:
     """A site table without rows."""
     return make_sites([], [], "", pixel_size=None)

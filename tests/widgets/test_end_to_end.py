@@ -74,7 +74,7 @@ def test_open_find_label_and_score(make_napari_viewer_proxy, qtbot, tmp_path):
     qtbot.keyClicks(find.pixel_size.line, str(PIXEL_SIZE))
     qtbot.mouseClick(find.pixel_size.button, Qt.MouseButton.LeftButton)
     assert image.scale[-1] == PIXEL_SIZE
-    assert label.pixel_size.isHidden()
+    assert not label.pixel_size.asks
     viewer.reset_view()
 
     find.model.choose("log")

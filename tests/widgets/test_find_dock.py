@@ -198,7 +198,7 @@ def test_thresholds_filter_the_layer_at_once(dock, viewer, qtbot):
     assert layer.shown.tolist() == [True, True, False, True]
     assert layer.units == image.units
     assert list(layer.features.columns[:3]) == ["class", "score", "origin"]
-    assert dock.found_heading.text() == "3 sites in 2 frames"
+    assert dock.found_heading.text() == "3 sites in 2 frames of stack"
     qtbot.waitUntil(lambda: layer.visible, timeout=2000)
     assert "2 of 4 Gaussian fits were refused in 2 frames." in dock.notes.text()
     dock.table.set_threshold("column", 0.65)
@@ -270,6 +270,52 @@ def test_stopping_keeps_finished_frames(dock, viewer, qtbot):
     qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
     assert dock.state.text() == "Stopped; 1 finished frame kept."
     assert len(our_layers(viewer, "predicted")) == 1
+
+
+@pytest.mark.parametrize("last", [("failed", "The model was trained for 0.09 to 0.42 angstrom.", ""), ("end", True)])
+def test_a_search_without_results_leaves_those_before_it(dock, viewer, qtbot, last):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9, 0.5], "column")), ("end", False)])
+    run(qtbot, dock)
+    before = dock.layer
+    other = add_stack(viewer, lattice_stack()[0])
+    other.name = "another"
+    dock.image.choose(other)
+    answer_with(dock, [("started", "cpu"), last])
+    run(qtbot, dock)
+    assert (dock.layer, dock.searched_layer.name) == (before, "stack")
+    assert dock.found_heading.text() == "2 sites of stack"
+    assert dock.export_button.isEnabled()
+    assert "'stack" in dock.python_lines()
+    dock.table.set_threshold("column", 0.95)
+    qtbot.waitUntil(lambda: not before.shown.any(), timeout=2000)
+    assert our_layers(viewer, "predicted") == [before]
+
+
+def test_a_wrong_pixel_size_is_changed_and_what_was_found_stays_on_its_pixels(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    image.translate = (0, 3.0, -2.0)
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9], "column")), ("end", False)])
+    run(qtbot, dock)
+    row = dock.pixel_size
+    assert row.known.text() == "Pixel size 0.2\u00a0Å"
+    assert not row.asks
+    row.change_button.click()
+    assert row.line.text() == "0.2"
+    row.change_button.click()
+    assert not row.asks
+    row.change_button.click()
+    row.line.setText("0.04 nm")
+    row.button.click()
+    assert row.known.text() == "Pixel size 0.4\u00a0Å"
+    np.testing.assert_allclose(dock.layer.scale, image.scale)
+    np.testing.assert_allclose(dock.layer.translate, image.translate)
+    np.testing.assert_allclose(image.translate, (0, 6.0, -4.0))
+    np.testing.assert_allclose(sites_from_layer(dock.layer, image)[["y", "x"]], [[10, 10]])
+    np.testing.assert_allclose(dock.sites()[["y", "x", "y_angstrom"]], [[10, 10, 4]])
+    assert "search again" in dock.state.text()
 
 
 def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):

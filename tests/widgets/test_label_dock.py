@@ -81,6 +81,30 @@ def click(dock, y, x, button=1, drag=0):
         next(steps, None)
 
 
+def test_labels_stay_on_their_pixels_when_the_pixel_size_changes(at_work, viewer, qtbot):
+    image = viewer.layers[0]
+    click(at_work, 24, 24)
+    click(at_work, 40, 40)
+    places = at_work.session.labels.sites[["y", "x"]].to_numpy()
+    at_work.pixel_size.change()
+    at_work.pixel_size.line.setText("0.25")
+    at_work.pixel_size.write()
+    np.testing.assert_allclose(at_work.session.layer.scale, image.scale)
+    # napari's own tool: what it leaves behind is read from the layer, on the pixels of the image
+    at_work.session.layer.add([[0, 5, 5]])
+    sites = at_work.session.labels.sites
+    np.testing.assert_allclose(sites[["y", "x"]], [*places, [5, 5]])
+    np.testing.assert_allclose(sites["y_angstrom"], 0.25 * sites["y"])
+    at_work.undo()
+    at_work.undo()
+    np.testing.assert_allclose(at_work.session.labels.sites["x_angstrom"], 0.25 * places[:1, 1])
+    assert at_work.session.micrograph.pixel_size == 0.25
+    # another way to another scale: the labels follow as well
+    image.scale = (1, 0.3, 0.3)
+    click(at_work, 56, 56)
+    np.testing.assert_allclose(at_work.session.layer.data[-1], [0, 56, 56], atol=0.4)
+
+
 def test_it_says_what_is_missing(dock, viewer):
     assert not dock.start_button.button.isEnabled()
     assert "Open an image" in dock.start_button.reason.text()
@@ -90,10 +114,11 @@ def test_it_says_what_is_missing(dock, viewer):
     assert not dock.pixel_size.isHidden()
     dock.pixel_size.line.setText("nonsense")
     dock.pixel_size.button.click()
-    assert "no number" in dock.pixel_size.error.text()
+    assert "no pixel size" in dock.pixel_size.error.text()
     dock.pixel_size.line.setText("0,2")
     dock.pixel_size.button.click()
-    assert dock.pixel_size.isHidden()
+    assert not dock.pixel_size.asks
+    assert dock.pixel_size.known.text() == "Pixel size 0.2\u00a0Å"
     assert dock.start_button.button.isEnabled()
     assert [str(unit) for unit in viewer.layers[0].units] == ["pixel", "angstrom", "angstrom"]
     assert not our_layers(viewer)

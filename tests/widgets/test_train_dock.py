@@ -58,11 +58,34 @@ def test_the_source_goes_into_the_settings_and_comes_back_from_them(dock, tmp_pa
     assert dock.settings().data.source == "folder"
     assert dock.settings().data.folder == str(folder)
     assert dock.source.box.currentText() == "set"
-    dock.form.set_preset("tiny")
-    assert dock.source.folder == ""
+    dock.source.choose("")
+    assert dock.settings().data.source == "simulation"
     assert dock.source.box.currentText() == SIMULATED
     dock.form.set_value(dock.settings().changed(data={"source": "folder", "folder": str(folder)}))
     assert dock.source.folder == str(folder)
+
+
+def test_a_preset_leaves_the_chosen_set_and_what_is_learnt_from_it(dock, tmp_path):
+    folder = make_set(tmp_path / "set")
+    targets = {"classes": {"hole": ["vacancy1"]}}
+    handed = SegmentationSettings.preset("quick", name="mine", pixel_size=0.31, targets=targets)
+    handed = handed.changed(
+        data={"source": "folder", "folder": str(folder)}, validation={"held_out_style": "unchanged"}
+    )
+    dock.take(handed, "Set up for the set.")
+    dock.form.preset_box.textActivated.emit("tiny")
+    settings = dock.settings()
+    assert settings.data.folder == str(folder)
+    assert (settings.name, settings.pixel_size, list(settings.targets.classes)) == ("mine", 0.31, ["hole"])
+    assert settings.validation.held_out_style == "unchanged"
+    assert settings.optimisation.steps == 2
+    assert dock.form.preset_box.currentText() == "tiny"
+    assert dock.taken.text() == "Set up for the set."
+    dock.form.preset_box.textActivated.emit("tmd-defects")
+    assert dock.settings() == load_recipe("tmd-defects")
+    assert dock.taken.text() == ""
+    dock.form.preset_box.textActivated.emit("quick")
+    assert dock.settings() == SegmentationSettings.preset("quick")
 
 
 def test_sets_of_the_project_are_offered(dock):

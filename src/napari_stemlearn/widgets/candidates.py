@@ -61,6 +61,13 @@ class Candidates:
         self.frames.append(frame)
         self.tables.append(table)
 
+    def calibrate(self, pixel_size: float) -> None:
+        """Take another pixel size; candidates stay on their pixels."""
+        from napari_stemlearn.sites import recalibrated
+
+        self.pixel_size = pixel_size
+        self.tables = [recalibrated(table, pixel_size) for table in self.tables]
+
     def table(self) -> pd.DataFrame:
         """All candidates."""
         from napari_stemlearn.sites import concat_sites

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.micrograph import check_pixel_size
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
-from napari_stemlearn.widgets.layers import pixel_size_of, set_pixel_size
+from napari_stemlearn.widgets.layers import calibrate, pixel_size_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -119,84 +119,148 @@ class LayerChooser(CalmComboBox):
                     self.setItemText(index, layer.name)
 
 
+MISSING_SIZE = "This image has no pixel size. How wide is a pixel?"
+WRONG_SIZE = "How wide is a pixel? What was found and labelled stays on its pixels."
+
+
 class PixelSizeRow(QWidget):
-    """Asks once for the pixel size of a layer or of files that have none; hidden otherwise.
+    """Asks for the pixel size of a layer or of files that have none; tells the one of a layer, and lets it be changed.
 
     The answer is written on the layer, or handed to whoever asked.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are asked about.
     """
 
     given = Signal()
 
-    def __init__(self, parent: QWidget | None = None):
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None):
         super().__init__(parent)
+        self._viewer = viewer
+        self._layer: Layer | None = None
         self._name = ""
         self._take: Callable[[float], None] | None = None
-        self.question = QLabel("This image has no pixel size. How wide is a pixel?")
+        self.known = DimLabel()
+        self.change_button = QToolButton()
+        self.change_button.setText("Change")
+        self.change_button.setToolTip("Give another pixel size, where that of the file is wrong")
+        self.question = QLabel(MISSING_SIZE)
         self.question.setWordWrap(True)
         self.line = QLineEdit()
         self.line.setPlaceholderText("0.2")
         self.line.setMaximumWidth(90)
+        self.unit = QLabel("Å")
         self.button = QPushButton("Use")
         self.error = ErrorLabel()
+        told = QHBoxLayout()
+        told.addWidget(self.known, 1)
+        told.addWidget(self.change_button)
         row = QHBoxLayout()
-        row.addWidget(self.line)
-        row.addWidget(QLabel("Å"))
-        row.addWidget(self.button)
+        for part in (self.line, self.unit, self.button):
+            row.addWidget(part)
         row.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
+        layout.addLayout(told)
         layout.addWidget(self.question)
         layout.addLayout(row)
         layout.addWidget(self.error)
+        self.change_button.clicked.connect(self.change)
         self.button.clicked.connect(self.write)
         self.line.returnPressed.connect(self.write)
-        self.hide()
+        self._show()
+
+    @property
+    def asks(self) -> bool:
+        """Whether the question stands there."""
+        return self._take is not None
 
     def ask_for(self, layer: Layer | None) -> None:
-        """Show the question where the layer needs it."""
-        missing = False
+        """Show the question where the layer needs it, else its pixel size."""
+        size = None
+        self._layer, self._take = layer, None
         self.error.say(None)
         if layer is not None:
             try:
-                missing = pixel_size_of(layer) is None
-            except MicrographError as error:
-                self.error.say(str(error))
-        if layer is not None and missing:
-            self.ask(layer.name, lambda value: set_pixel_size(layer, value))
-        else:
-            self._show(False)
+                size = pixel_size_of(layer)
+            except MicrographError:
+                # the button beneath says why such an image cannot be used
+                self._layer = None
+        if self._layer is not None and size is None:
+            self._ask_about(self._layer, MISSING_SIZE)
+        self.known.setText("" if size is None else f"Pixel size {size:.4g}\u00a0Å")
+        self._show()
 
     def ask(self, name: str, take: Callable[[float], None]) -> None:
         """Show the question; a good answer is handed to `take`."""
         self._name, self._take = name, take
+        self.question.setText(MISSING_SIZE)
         self.error.say(None)
-        self._show(True)
+        self._show()
 
-    def _show(self, missing: bool) -> None:
-        for part in (self.question, self.line, self.button):
-            part.setEnabled(missing)
-        self.setVisible(missing)
-        if not missing:
-            self._take = None
+    def change(self) -> None:
+        """Ask for another pixel size of the layer; asked again, leave it as it is."""
+        if self._layer is None or self.asks:
+            self.ask_for(self._layer)
+            return
+        self._ask_about(self._layer, WRONG_SIZE)
+        self.line.setText(f"{pixel_size_of(self._layer):.4g}")
+        self.line.selectAll()
+        self.line.setFocus()
+        self._show()
+
+    def _ask_about(self, layer: Layer, question: str) -> None:
+        self._name = layer.name
+        self._take = lambda value: calibrate(self._viewer, layer, value)
+        self.question.setText(question)
+
+    def _show(self) -> None:
+        known = self._layer is not None and bool(self.known.text())
+        for part in (self.known, self.change_button):
+            part.setVisible(known)
+        for part in (self.question, self.line, self.unit, self.button):
+            part.setVisible(self.asks)
+        self.setVisible(known or self.asks)
 
     def write(self) -> None:
         """Check the number in the line and hand it on."""
-        if self._take is None:
+        take = self._take
+        if take is None:
             return
-        text = self.line.text().strip().replace(",", ".") or "nothing"
         try:
-            value = check_pixel_size(float(text), self._name)
+            value = check_pixel_size(in_angstrom(self.line.text()), self._name)
         except MicrographError as error:
             self.error.say(str(error))
         except ValueError:
-            self.error.say(f"'{text}' is no number; give the pixel size in angstrom, for example 0.2.")
+            text = self.line.text().strip() or "nothing"
+            self.error.say(f"'{text}' is no pixel size; give it in angstrom, for example 0.2, or with a unit: 20 pm.")
         else:
             self.error.say(None)
-            self._take(value)
+            self._take = None
+            take(value)
             self.line.clear()
-            self._show(False)
+            if self._layer is not None:
+                self.ask_for(self._layer)
+            self._show()
             self.given.emit()
+
+
+def in_angstrom(text: str) -> float:
+    """A length that was typed, in angstrom: a number alone, or with nm, pm or Å.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    text = text.strip().replace(",", ".")
+    for unit, size in (("nm", 10.0), ("pm", 0.01), ("Å", 1.0)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * size
+    return float(text)
 
 
 class ReasonedButton(QWidget):

@@ -1,4 +1,4 @@
-"""Choose the experimental images of a training: a layer of the viewer, files, or a folder."""
+"""Choose images for a training: a layer of the viewer, files, or a folder; here those of the experiment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def experiment_layers(viewer: ViewerModel) -> list[Any]:
     return [layer for layer in image_layers(viewer) if kind_of(layer) not in OURS]
 
 
-class ExperimentChooser(QWidget):
+class ImagesChooser(QWidget):
     """The images, their pixel size, and what is wrong with them.
 
     Parameters
@@ -48,16 +48,28 @@ class ExperimentChooser(QWidget):
 
     changed = Signal()
 
+    word = ""
+    """Beside the list of layers."""
+    tip = ""
+    """Of that list."""
+    title = ""
+    """Of the dialogs for files."""
+    empty = "open an image first"
+    """In the list while there is nothing to choose."""
+    nothing = ""
+    """What to do where nothing is chosen."""
+
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None):
         super().__init__(parent)
         self.files: tuple[str, ...] = ()
         self.pixel_size: float | None = None
-        self.look: ExperimentLook | None = None
+        self.look: Any = None
+        self.viewer = viewer
         self._watched: Any = None
-        self._problem: str | None = NOTHING
-        self.layers = LayerChooser(viewer, experiment_layers, empty_text="open an image first")
+        self._problem: str | None = self.nothing
+        self.layers = LayerChooser(viewer, self.offered, empty_text=self.empty)
         self.layers.setMinimumWidth(NARROW)
-        self.layers.setToolTip("Images of one microscope and one day, without labels")
+        self.layers.setToolTip(self.tip)
         self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         self.button = QToolButton()
         self.button.setText("⋯")
@@ -70,10 +82,10 @@ class ExperimentChooser(QWidget):
         menu.addAction("Choose a folder…", lambda: self._ask(QFileDialog.FileMode.Directory))
         self._back = menu.addAction("A layer of the viewer", lambda: self.choose_files(()))
         self.button.setMenu(menu)
-        self.size_row = PixelSizeRow()
+        self.size_row = PixelSizeRow(viewer)
         self.facts = Sentences()
         self.error = ErrorLabel()
-        label = QLabel("Experiment")
+        label = QLabel(self.word)
         label.setMinimumWidth(LABEL_WIDTH)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -93,6 +105,30 @@ class ExperimentChooser(QWidget):
         self.layers.chosen.connect(lambda _layer: self._layer_changed())
         self.layers.calibrated.connect(self.refresh)
         self._layer_changed()
+
+    # -- what the choosers differ in
+
+    def offered(self, viewer: ViewerModel) -> list[Any]:
+        """Layers to choose from."""
+        raise NotImplementedError
+
+    def look_at_files(self) -> None:
+        """Look at the chosen files in a thread."""
+        raise NotImplementedError
+
+    def look_at_layer(self, layer: Any, micrograph: Micrograph) -> None:
+        """Look at the chosen layer in a thread.
+
+        Raises
+        ------
+        StemlearnError
+            If there is nothing to look at.
+        """
+        raise NotImplementedError
+
+    def take(self, look: Any) -> None:
+        """Take what was seen, or say what is missing."""
+        raise NotImplementedError
 
     # -- what is chosen
 
@@ -135,10 +171,10 @@ class ExperimentChooser(QWidget):
         if self.files:
             self.size_row.ask_for(None)
             self.chosen_files.set_full_text(_short(self.files), "\n".join(self.files))
-            self._background.start(look_at_files, self.files, self.pixel_size)
+            self.look_at_files()
         elif layer is None:
             self.size_row.ask_for(None)
-            self._problem = NOTHING
+            self._problem = self.nothing
         else:
             self._look_at(layer)
         self.changed.emit()
@@ -154,16 +190,13 @@ class ExperimentChooser(QWidget):
             self._problem = UNCALIBRATED
             return
         self.facts.say("Looking at the images…")
-        self._background.start(look_at_layer, micrograph, getattr(layer.source, "path", None))
+        try:
+            self.look_at_layer(layer, micrograph)
+        except StemlearnError as error:
+            self._say(str(error))
 
-    def _looked(self, look: ExperimentLook) -> None:
-        if look.pixel_size is None:
-            self.facts.say(look.words())
-            self._problem = UNCALIBRATED
-            self.size_row.ask(look.name, lambda value: self.choose_files(self.files, value))
-        else:
-            self.look, self._problem = look, None
-            self.facts.say(f"{look.words()} Simulations get the same pixel size.")
+    def _looked(self, look: Any) -> None:
+        self.take(look)
         self.changed.emit()
 
     def _refused(self, sentence: str, detail: str) -> None:
@@ -192,11 +225,42 @@ class ExperimentChooser(QWidget):
     # -- files
 
     def _ask(self, mode: QFileDialog.FileMode) -> None:
-        dialog = QFileDialog(self, "Experimental images")
+        dialog = QFileDialog(self, self.title)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(mode)
         dialog.filesSelected.connect(self.choose_files)
         dialog.open()
+
+
+class ExperimentChooser(ImagesChooser):
+    """The experimental images, which simulations take on the look of."""
+
+    word = "Experiment"
+    tip = "Images of one microscope and one day, without labels"
+    title = "Experimental images"
+    nothing = NOTHING
+
+    def offered(self, viewer: ViewerModel) -> list[Any]:
+        """Layers that can be an experiment."""
+        return experiment_layers(viewer)
+
+    def look_at_files(self) -> None:
+        """Look at the chosen files in a thread."""
+        self._background.start(look_at_files, self.files, self.pixel_size)
+
+    def look_at_layer(self, layer: Any, micrograph: Micrograph) -> None:
+        """Look at the chosen layer in a thread."""
+        self._background.start(look_at_layer, micrograph, getattr(layer.source, "path", None))
+
+    def take(self, look: ExperimentLook) -> None:
+        """Take the images, or ask for their pixel size."""
+        if look.pixel_size is None:
+            self.facts.say(look.words())
+            self._problem = UNCALIBRATED
+            self.size_row.ask(look.name, lambda value: self.choose_files(self.files, value))
+        else:
+            self.look, self._problem = look, None
+            self.facts.say(f"{look.words()} Simulations get the same pixel size.")
 
 
 def _short(files: tuple[str, ...]) -> str:

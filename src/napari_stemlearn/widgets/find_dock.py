@@ -45,6 +45,7 @@ from napari_stemlearn.widgets.layers import (
     image_layers,
     micrograph_from_layer,
     our_layers,
+    pixel_size_of,
     show_only,
     update_sites,
 )
@@ -66,6 +67,8 @@ LOWEST_CLASSICAL = 0.4
 """Each candidate of the classical finder costs a fit, so fewer are kept."""
 SHARE_FOR_DRAWING = 0.1
 """While a stack is searched, at most this share of the time goes into drawing what is found so far."""
+RESULTS = ("layer", "searched_layer", "candidates", "_record", "_request", "_notes", "_maps")
+"""What belongs to the results of one search."""
 TURN_MS = 15
 """Between two parts of the drawing the window has this time for everything else."""
 IDLE_MS = 10 * 60 * 1000
@@ -88,8 +91,11 @@ class FindDock(Dock):
         self.candidates: Candidates | None = None
         self.layer: Any = None
         self.searched_layer: Any = None
+        self._record: dict[str, Any] = {}
+        self._request: Any = None
         self._notes: list[str] = []
         self._maps: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
         self._drawn_at = 0.0
         self._draw_time = 0.0
         self._stop_asked = False
@@ -97,7 +103,7 @@ class FindDock(Dock):
         self._begin = 0.0
         self._device_name = "cpu"
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
-        self.pixel_size = PixelSizeRow()
+        self.pixel_size = PixelSizeRow(napari_viewer)
         self.model = ModelChooser(lambda: [shared_project().models], shared_project())
         self.this_frame = QRadioButton("this frame")
         self.all_frames = QRadioButton("all frames")
@@ -113,6 +119,7 @@ class FindDock(Dock):
         self.error = ErrorLabel()
         self.results = QWidget()
         self.found_heading = heading("")
+        self.found_heading.setWordWrap(True)
         self.table = ThresholdTable()
         self.notes = Sentences()
         self.export_button = QPushButton("Export CSV")
@@ -214,7 +221,7 @@ class FindDock(Dock):
 
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
-        self.image.calibrated.connect(self._image_changed)
+        self.image.calibrated.connect(self._calibrated)
         self.model.changed.connect(self.refresh)
         self.find_button.clicked.connect(self.find)
         self.stop_button.clicked.connect(self.stop)
@@ -236,6 +243,21 @@ class FindDock(Dock):
             self.all_frames.setText(f"all {count} frames")
             self._on_frame()
         self.refresh()
+
+    def _calibrated(self) -> None:
+        layer, candidates = self.image.layer(), self.candidates
+        self._image_changed()
+        if self.worker is not None or candidates is None or layer is None or layer != self.searched_layer:
+            return
+        try:
+            size = pixel_size_of(layer)
+        except StemlearnError:
+            return
+        if size is not None and size != candidates.pixel_size:
+            before = f"{candidates.pixel_size:.4g}\u00a0Å"
+            candidates.calibrate(size)
+            self._filter()
+            self.state.say(f"These sites were found with a pixel size of {before}: search again with the new one.")
 
     def _on_frame(self, _event: Any = None) -> None:
         layer = self.image.layer() if isalive(self) else None
@@ -335,6 +357,8 @@ class FindDock(Dock):
                 for frame, table in zip(kept.frames, kept.tables, strict=True):
                     if frame not in again:
                         fresh.add(frame, table)
+        # a search that finds nothing, because it broke or was stopped, leaves the results before it
+        self._before = {name: getattr(self, name) for name in RESULTS}
         self.layer = same[-1] if same else None
         self.searched_layer = layer
         self.candidates = fresh
@@ -421,12 +445,22 @@ class FindDock(Dock):
             self.error.say(None if self._stop_asked else error, detail)
         if self.layer is not None and self.layer in self.viewer.layers:
             self.viewer.layers.selection.active = self.layer
+        frames = len(self.candidates.frames) if self.candidates is not None else 0
+        if not frames and (error is not None or self._stop_asked or stopped):
+            self._bring_back()
         if self._stop_asked or stopped:
-            frames = len(self.candidates.frames) if self.candidates is not None else 0
             self.state.say(f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept.")
         elif error is None:
             self.state.say(f"Done in {duration(time.perf_counter() - self._begin)} on {self._device_name}.")
         self.refresh()
+
+    def _bring_back(self) -> None:
+        """Show the results again that were there before a search without any."""
+        for name, value in self._before.items():
+            setattr(self, name, value)
+        if self.layer is not None and self.layer not in self.viewer.layers:
+            self.layer = None
+        self.results.setVisible(self.layer is not None)
 
     # -- showing
 
@@ -434,7 +468,8 @@ class FindDock(Dock):
         """Show what was found so far; a new layer is made, filled and first drawn in three turns of the event loop."""
         candidates = self.candidates
         assert candidates is not None
-        anything = bool(candidates.frames) or (self._end is not None and self._end[1] is None)
+        complete = self._end is not None and self._end[:2] == (False, None) and not self._stop_asked
+        anything = bool(candidates.frames) or complete
         if anything and self.searched_layer in self.viewer.layers:
             if self.layer is None or self.layer not in self.viewer.layers:
                 self._make_layer()
@@ -504,7 +539,10 @@ class FindDock(Dock):
         self.table.show_counts(counts, candidates.area())
         total, frames = sum(counts.values()), len(candidates.frames)
         where = f" in {frames} frames" if frames > 1 else ""
-        self.found_heading.setText(f"{total:,} site{'' if total == 1 else 's'}{where}".replace(",", "\u202f"))
+        number = f"{total:,}".replace(",", "\u202f")
+        self.found_heading.setText(
+            f"{number} site{'' if total == 1 else 's'}{where} of {shortened(self.searched_layer.name)}"
+        )
 
     def _show_maps(self, part: FrameFound) -> None:
         """Put the score maps of a frame into image layers, one a class, on the pixels of the image."""
@@ -627,6 +665,12 @@ class FindDock(Dock):
     def closeEvent(self, event: Any) -> None:
         self.process.close()
         super().closeEvent(event)
+
+
+def shortened(name: str, length: int = 28) -> str:
+    """A name that fits into a narrow dock."""
+    half = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
 def duration(seconds: float) -> str:

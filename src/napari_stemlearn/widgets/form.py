@@ -612,11 +612,20 @@ def sentence_of(entry: ErrorDetails) -> str:
 
 def matching_preset(model: type[Settings], settings: Settings, besides: tuple[str, ...] = ()) -> int:
     """Index of the preset that the settings are, not looking at some fields; -1 for none."""
-    update = {name: getattr(settings, name) for name in besides}
     for index, name in enumerate(model.presets):
-        if model.preset(name).model_copy(update=update) == settings:
+        if with_fields_of(model.preset(name), settings, besides) == settings:
             return index
     return -1
+
+
+def with_fields_of(settings: Settings, other: Settings, names: tuple[str, ...]) -> Settings:
+    """Settings with some fields of others of the same model; dots reach into nested models."""
+    update: dict[str, Any] = {}
+    for name in names:
+        first, _dot, rest = name.partition(".")
+        there = getattr(other, first)
+        update[first] = with_fields_of(update.get(first, getattr(settings, first)), there, (rest,)) if rest else there
+    return settings.model_copy(update=update)
 
 
 class SettingsForm(QWidget):
@@ -635,7 +644,7 @@ class SettingsForm(QWidget):
     recipes
         Further entries of the preset chooser: YAML files by name.
     kept
-        Fields that another preset leaves as they are.
+        Fields that another preset leaves as they are; dots reach into nested models.
     folded
         Title under which the fields are folded away; empty shows them.
     """
@@ -699,6 +708,12 @@ class SettingsForm(QWidget):
         self.body.changed.connect(self._edited)
         self.preset_box.textActivated.connect(self._choose)
 
+    def keep(self, names: tuple[str, ...]) -> None:
+        """Let other presets leave these fields as they are from now on."""
+        if names != self._kept:
+            self._kept = names
+            self._check()
+
     @property
     def problem(self) -> str | None:
         """The sentence that says why the values cannot be used; None when they can."""
@@ -725,8 +740,11 @@ class SettingsForm(QWidget):
 
     def set_preset(self, name: str) -> None:
         """Show a named preset; fields that are kept stay."""
-        values = self.body.raw()
-        self.set_value({**self.model.preset(name).record(), **{key: values[key] for key in self._kept}})
+        record, values = self.model.preset(name).record(), self.body.raw()
+        for key in self._kept:
+            first, _dot, rest = key.partition(".")
+            record[first] = {**record[first], rest: values[first][rest]} if rest else values[first]
+        self.set_value(record)
 
     def _choose(self, name: str) -> None:
         if name in self._recipes:

@@ -61,7 +61,7 @@ class LabelDock(Dock):
         self._sets: list[tuple[str, LabelSession | Path | None]] = []
         self.project = ProjectRow()
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
-        self.pixel_size = PixelSizeRow()
+        self.pixel_size = PixelSizeRow(napari_viewer)
         self.sets = CalmComboBox()
         self.start_button = ReasonedButton("Start labelling", main=True)
         self.error = ErrorLabel()
@@ -137,7 +137,7 @@ class LabelDock(Dock):
 
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
-        self.image.calibrated.connect(self._image_changed)
+        self.image.calibrated.connect(self._calibrated)
         self.project.project.changed.connect(self._list_sets)
         self.sets.activated.connect(lambda _index: self._set_chosen())
         self.start_button.clicked.connect(self.start)
@@ -164,6 +164,17 @@ class LabelDock(Dock):
         mine = [session for session in self.sessions if session.image == layer]
         if mine and self.session is None:
             self._use(mine[-1])
+
+    def _calibrated(self) -> None:
+        layer = self.image.layer()
+        for session in self.sessions:
+            if session.image == layer:
+                try:
+                    session.calibrate()
+                except StemlearnError as error:
+                    self.error.say(str(error))
+        self._image_changed()
+        self.score.soon()
 
     def _list_sets(self) -> None:
         """Sets of the chosen image: those at work, those on disk, and a new one."""

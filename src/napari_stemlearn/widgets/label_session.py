@@ -16,6 +16,7 @@ from napari_stemlearn.widgets.layers import (
     add_sites,
     current_frame,
     micrograph_from_layer,
+    put_on,
     sites_from_layer,
     update_sites,
 )
@@ -98,6 +99,13 @@ class LabelSession:
             event.disconnect(self._edited)
         if self._show in self.labels.on_change:
             self.labels.on_change.remove(self._show)
+
+    def calibrate(self) -> None:
+        """Follow the image, whose pixel size or place changed: labels stay on their pixels."""
+        self.micrograph = micrograph_from_layer(self.image)
+        put_on(self.layer, self.image)
+        if self.micrograph.pixel_size != self.labels.pixel_size:
+            self.labels.calibrate(self.micrograph.pixel_size)
 
     # -- classes
 

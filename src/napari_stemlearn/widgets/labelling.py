@@ -84,6 +84,20 @@ class HandLabels:
         self._future: list[tuple[str, LabelState]] = []
         self.on_change: list[Callable[[], None]] = []
 
+    def calibrate(self, pixel_size: float | None) -> None:
+        """Take another pixel size: labels stay on their pixels, their places in angstrom follow; no step to undo."""
+        from napari_stemlearn.sites import recalibrated
+
+        def follow(state: LabelState) -> LabelState:
+            sites, rejected = (recalibrated(table, pixel_size) for table in (state.sites, state.rejected))
+            return replace(state, sites=sites, rejected=rejected)
+
+        self.pixel_size = pixel_size
+        self._past = [(what, follow(state)) for what, state in self._past]
+        self._future = [(what, follow(state)) for what, state in self._future]
+        self._state = follow(self._state)
+        self._tell()
+
     # -- what is there
 
     @property

@@ -144,7 +144,7 @@ def pixel_size_of(layer: Layer) -> float | None:
 
 
 def set_pixel_size(layer: Layer, pixel_size: float) -> None:
-    """Write a pixel size in angstrom on a layer that had none: scale, units, axis labels and the place of its corner.
+    """Write a pixel size in angstrom on a layer: scale, units, axis labels and the place of its corner.
 
     Raises
     ------
@@ -152,15 +152,44 @@ def set_pixel_size(layer: Layer, pixel_size: float) -> None:
         If the pixel size is not allowed.
     """
     pixel_size = check_pixel_size(pixel_size, layer.name)
-    scale = np.array(layer.scale, dtype=float)
-    translate = np.array(layer.translate, dtype=float)
-    translate[-2:] *= pixel_size / scale[-2:]
-    scale[-2:] = pixel_size
-    layer.scale = scale
-    layer.translate = translate
-    layer.units = (*layer.units[:-2], "angstrom", "angstrom")
+    _stretch(layer, pixel_size / np.array(layer.scale[-2:], dtype=float))
     if layer.axis_labels == default_labels(layer.ndim):
         layer.axis_labels = axis_labels(layer.ndim)
+
+
+def calibrate(viewer: ViewerModel, layer: Layer, pixel_size: float) -> None:
+    """Write a pixel size in angstrom on an image; our layers that were made from it stay on its pixels.
+
+    Raises
+    ------
+    MicrographError
+        If the pixel size is not allowed.
+    """
+    pixel_size = check_pixel_size(pixel_size, layer.name)
+    factor = pixel_size / np.array(layer.scale[-2:], dtype=float)
+    followers = [other for other in our_layers(viewer) if other != layer and source_of(viewer, other) == layer]
+    wanted = [np.array(other.scale[-2:], dtype=float) * factor for other in followers]
+    set_pixel_size(layer, pixel_size)
+    for other, scale in zip(followers, wanted, strict=True):
+        _stretch(other, scale / np.array(other.scale[-2:], dtype=float))
+
+
+def put_on(layer: Layer, image: Layer) -> None:
+    """Put a layer with as many axes on the pixels of an image, where the image now lies."""
+    for name, value in layout(layer.ndim, None, image).items():
+        setattr(layer, name, value)
+
+
+def _stretch(layer: Layer, factor: NDArray[np.float64]) -> None:
+    """Make the pixels of a layer larger, with its corner, in angstrom from now on."""
+    scale = np.array(layer.scale, dtype=float)
+    translate = np.array(layer.translate, dtype=float)
+    translate[-2:] *= factor
+    scale[-2:] *= factor
+    # scale and units are listened to, so what they hear is complete
+    layer.translate = translate
+    layer.scale = scale
+    layer.units = (*layer.units[:-2], "angstrom", "angstrom")
 
 
 def default_labels(ndim: int) -> tuple[str, ...]:

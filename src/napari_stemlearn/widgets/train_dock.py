@@ -13,7 +13,12 @@ from napari_stemlearn import jobs
 from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
 from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.learning.generator_cards import GENERATOR_CARD
+from napari_stemlearn.learning.generator_cards import (
+    BY_A_SET,
+    GENERATOR_CARD,
+    knows_no_simulation,
+    read_generator_card,
+)
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.suited_settings import like_model, starting_problem
 from napari_stemlearn.models.card import ModelCard, read_card
@@ -40,6 +45,12 @@ OTHER = "another folder…"
 
 SHOWN_AS_SOURCE = ("data.source", "data.folder", "data.where", "data.generator")
 """Settings that the chooser of the source shows."""
+
+KEPT = (
+    *("name", "description", "structures", "imaging", "pixel_size", "acquisition_pixel_size"),
+    *("start_from", "targets", "data", "validation.held_out_style"),
+)
+"""Settings that a set or a generator brings: once one is chosen, a preset says only how is learnt."""
 
 RUNS_READ = 200
 """Newest runs that are looked through for sets."""
@@ -135,6 +146,13 @@ class SourceChooser(QWidget):
         """Why nothing can be learnt from what is chosen."""
         if self.generator and not is_generator(self.generator):
             return f"There is no generator in {self.generator}."
+        if self.generator:
+            try:
+                unknown = knows_no_simulation(read_generator_card(self.generator), BY_A_SET)
+            except ModelError as error:
+                return str(error)
+            if unknown:
+                return unknown
         if self.query.path:
             return self.query.problem()
         if self.folder and not any(Path(self.folder).glob("*_sites.csv")):
@@ -284,6 +302,8 @@ class TrainDock(Dock):
         chosen = self.source.record()
         if any(str(data.get(name) or "") != value for name, value in chosen.items()):
             self.source.show_value(data)
+            self.taken.say()
+        self._follow_source()
         self._check()
 
     def _source_changed(self) -> None:
@@ -293,7 +313,11 @@ class TrainDock(Dock):
         if any(str(data.get(name) or "") != value for name, value in chosen.items()):
             self.form.set_value({**values, "data": {**data, **chosen}})
         else:
+            self._follow_source()
             self._check()
+
+    def _follow_source(self) -> None:
+        self.form.keep(KEPT if self.source.folder or self.source.generator else ())
 
     def _check(self) -> None:
         start_problem = self._start_problem() if self.form.problem is None else None
