@@ -109,7 +109,7 @@ class Settings(BaseModel):
             If there is no such preset or a change is not allowed.
         """
         if name not in cls.presets:
-            raise SettingsError(f"{cls.__name__} has no preset '{name}'; choose one of {', '.join(cls.presets)}.")
+            raise SettingsError(f"There is no preset '{name}'; choose one of {', '.join(cls.presets)}.")
         return cls.checked({**cls.presets[name], **changes})
 
     @classmethod

@@ -95,9 +95,19 @@ def test_printed_settings_tell_units_and_ranges(stemlearn, refused) -> None:  # 
     tiny = yaml.safe_load(stemlearn("settings", "train", "--preset", "tiny").stdout)
     assert SegmentationSettings.checked(tiny) == SegmentationSettings.preset("tiny")
     assert refused("settings", "bake").startswith("There are no settings 'bake'; choose one of train, simulate")
-    assert "has no preset 'huge'; choose one of default, quick, tiny" in refused(
+    assert "There is no preset 'huge'; choose one of default, quick, tiny" in refused(
         "settings", "train", "--preset", "huge"
     )
+
+
+@pytest.mark.parametrize("command", ["train", "train-gan", "generate", "simulate", "find"])
+def test_help_names_the_presets(stemlearn, command: str) -> None:  # type: ignore[no-untyped-def]
+    from importlib import import_module
+
+    module, _, name = MODELS[command].partition(":")
+    words = " ".join(stemlearn(command, "--help").stdout.split())
+    presets = ", ".join(getattr(import_module(module), name).presets)
+    assert f"Named settings to start from: {presets}. [default: default]" in words
 
 
 def test_settings_override_each_other_in_order(tmp_path: Path) -> None:
@@ -127,7 +137,7 @@ def test_settings_override_each_other_in_order(tmp_path: Path) -> None:
         ("imaging.pixel_size=fine", "pixel_size"),
         ("imaging.pixel_size=-1", "allowed: 0.01 to 2 angstrom"),
         ("imaging.pixels=3", "There is no setting 'imaging.pixels'"),
-        ("imaging=blurry", "ImagingSettings has no preset 'blurry'; choose one of default"),
+        ("imaging=blurry", "Setting imaging: There is no preset 'blurry'; choose one of default"),
         ("number", "'number' is not of the form name=value"),
         ("structure.defects.7.probability=1", "'7' is no entry of a list of 1"),
         ("seed.more=1", "reaches into"),
@@ -154,7 +164,7 @@ def test_presets_by_name_within_lists(refused, tmp_path: Path) -> None:  # type:
     single = chosen_settings(SegmentationSettings, assignments=["structures=[{structure: wse2, weight: 2}]"])
     assert single.structures[0].structure == StructureSettings.preset("wse2")
     assert refused("train", "--set", "structures=[{structure: wse}]").startswith(
-        "Setting structures.0.structure: StructureSettings has no preset 'wse'; choose one of default, "
+        "Setting structures.0.structure: There is no preset 'wse'; choose one of default, "
     )
     assert "structures.0 is 'wse2'; it must be a section" in refused("train", "--set", "structures=[wse2]")
     assert refused("train", "--set", "structures=wse2") == "Setting structures is 'wse2'; it must be a list."

@@ -214,3 +214,18 @@ def test_a_truth_table_of_another_image_does_not_fit(stemlearn, images) -> None:
     row = json.loads(stemlearn("score", "sites.csv", "far.csv", "--json").stdout)["classes"][-1]
     assert row["tp"] == 0
     assert row["recall"] == 0.0
+
+
+@pytest.mark.usefixtures("images")
+def test_a_folder_stands_for_its_images_and_other_tables_are_refused(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "day").mkdir()
+    for name in ("two.tif", "one.tif"):
+        (tmp_path / name).rename(tmp_path / "day" / name)
+    result = stemlearn("find", "day", "--model", "log", "--out", "tables")
+    assert result.exit_code == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "tables").glob("*.csv")) == ["one_sites.csv", "two_sites.csv"]
+    sentence = refused("find", "day", "--model", "log", "--out", "found.xlsx")
+    assert sentence == "Sites are written as .csv, not as '.xlsx'; give a CSV file or a folder with --out."
+    assert not (tmp_path / "found.xlsx").exists()
+    assert refused("info", "day").startswith("day is a folder; name a file in it that ends in dm3")
+    assert "it is no text" in refused("score", "day/one.tif", "day/two.tif")

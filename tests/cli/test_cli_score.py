@@ -97,6 +97,18 @@ def test_classes_are_mapped_chosen_ignored_and_checked(stemlearn, refused) -> No
 
 
 @pytest.mark.usefixtures("tables")
+def test_what_cannot_match_is_told(stemlearn) -> None:  # type: ignore[no-untyped-def]
+    apart = stemlearn("score", "found.csv", "truth.csv")
+    assert apart.exit_code == 0
+    assert "the found classes (vacancy1) and the true ones (V_Se) have no name in common" in apart.stderr
+    assert "--map" in apart.stderr
+    assert "in common" not in stemlearn("score", "found.csv", "truth.csv", "--map", "vacancy1=V_Se").stderr
+    outside = stemlearn("score", "found.csv", "foreign.csv", "--border", 40, "--shape", "64,60")
+    assert "no site is left inside a border of 40 px" in outside.stderr
+    assert "no site is left" not in stemlearn("score", "found.csv", "foreign.csv", "--border", 5).stderr
+
+
+@pytest.mark.usefixtures("tables")
 def test_sweep_bootstrap_and_files(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     base = ["score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--sweep", "--bootstrap"]
     result = stemlearn(*base, "--json", "--out", "scores.json", "--figure", "scores.png")

@@ -112,7 +112,7 @@ def test_sections_and_entries_of_lists_take_names_of_presets():
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"others": ["blunt"]}, "Setting others.0: Probe has no preset 'blunt'; choose one of default, sharp."),
+        ({"others": ["blunt"]}, "Setting others.0: There is no preset 'blunt'; choose one of default, sharp."),
         ({"others": [3]}, "Setting others.0 is 3; it must be a section of 'name: value' settings."),
         ({"others": "sharp"}, "Setting others is 'sharp'; it must be a list."),
         ({"others": 3}, "Setting others is 3; it must be a list."),

@@ -8,11 +8,16 @@ from typing import Annotated
 import typer
 
 from napari_stemlearn.cli.models import FolderOption
-from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+
+OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".tsv", ".dat", ".json", ".tif", ".tiff", ".h5")
+"""Endings of files that no folder has by chance."""
 
 
 def find(
-    images: Annotated[list[Path], typer.Argument(help="Micrographs: dm3, dm4, emd, ser, mrc, hspy, zspy or tif.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Micrographs (dm3, dm4, emd, ser, mrc, hspy, zspy or tif), or their folder.")
+    ],
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model, or 'log' for no network.")],
     folder: FolderOption = None,
     out: Annotated[
@@ -34,8 +39,8 @@ def find(
     ] = None,
     settings: SettingsOption = None,
     assignments: SetOption = None,
-    preset: PresetOption = "default",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = "auto",
+    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, careful, everything.")] = "default",
+    device: DeviceOption = None,
 ) -> None:
     """Find sites in images and stacks, and write them as a CSV table in pixels of the image.
 
@@ -49,6 +54,7 @@ def find(
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.finding.settings import FindSettings
+    from napari_stemlearn.formats.folders import micrograph_files
     from napari_stemlearn.jobs.search import Request, search_files
     from napari_stemlearn.micrograph import check_pixel_size
 
@@ -58,12 +64,16 @@ def find(
         check_pixel_size(pixel_size, "the images")
     if maps and out is None:
         raise SettingsError("Score maps are files; give --out with --maps.")
+    if out is not None and out.suffix.lower() in OTHER_TABLES:
+        raise SettingsError(
+            f"Sites are written as .csv, not as '{out.suffix}'; give a CSV file or a folder with --out."
+        )
     request = Request(
-        images=tuple(map(str, images)),
+        images=tuple(map(str, micrograph_files(images))),
         model=model,
         pixel_size=pixel_size,
         title=int(title) if title is not None and title.isdigit() else title,
-        device=device,
+        device=device or "auto",
         maps=maps,
         folders=tuple(map(str, folder or ())),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
 
 if TYPE_CHECKING:
     from napari_stemlearn.generation.settings import GenerateSettings
@@ -28,11 +28,11 @@ def generate(
     ] = None,
     settings: SettingsOption = None,
     assignments: SetOption = None,
-    preset: PresetOption = "default",
+    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, tiny.")] = "default",
     number: Annotated[int | None, typer.Option("--number", "-n", help="How many micrographs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same micrographs.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the data set.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
+    device: DeviceOption = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Processes; 0 for none, -1 for what this computer can.")
     ] = None,

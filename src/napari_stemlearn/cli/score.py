@@ -90,6 +90,7 @@ def score(
     _check_classes(classes or [], class_map, truth_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
     if frames is None:
         _tell_unlabelled(found_sites, truth_sites)
+    _tell_strangers(found_sites, truth_sites, class_map, truth_map)
     scores = scoring.score(found_sites, truth_sites, **rule)
     swept = scoring.sweep(found_sites, truth_sites, **rule) if sweep else None
     drawn = scoring.bootstrap(scores.matches) if bootstrap else None
@@ -97,6 +98,12 @@ def score(
         scoring.write_scores(out, scores, swept, drawn)
     if figure is not None:
         _draw(figure, scores, swept, drawn, f"{found.name} against {truth.name}")
+    if (
+        border > 0
+        and (len(found_sites) or len(truth_sites))
+        and not scores.table[["n_truth", "n_found"]].to_numpy().any()
+    ):
+        note(f"Warning: no site is left inside a border of {border:g} px.")
     used = scores.matches.rule
     note(
         f"Tolerance {used['tolerance_angstrom']:.3g} angstrom at {scale:.4g} angstrom per pixel, "
@@ -214,6 +221,21 @@ def _check_classes(
             raise SitesError(
                 f"The class '{name}' is in neither table; they have {', '.join(sorted(known)) or 'no sites'}."
             )
+
+
+def _tell_strangers(
+    found: pd.DataFrame, truth: pd.DataFrame, class_map: dict[str, str], truth_map: dict[str, str]
+) -> None:
+    """Say that no class occurs on both sides: perhaps they only have other names."""
+    from napari_stemlearn.cli.printing import note
+
+    ours = sorted({class_map.get(str(name), str(name)) for name in found["class"]})
+    theirs = sorted({truth_map.get(str(name), str(name)) for name in truth["class"]})
+    if ours and theirs and not set(ours) & set(theirs):
+        note(
+            f"Warning: the found classes ({', '.join(ours)}) and the true ones ({', '.join(theirs)}) have no name in "
+            f"common, so nothing can match; say which is which with --map FOUND=TRUTH."
+        )
 
 
 def _tell_unlabelled(found: pd.DataFrame, truth: pd.DataFrame) -> None:

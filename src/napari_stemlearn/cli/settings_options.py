@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
     Model = TypeVar("Model")
 
-PresetOption = Annotated[str, typer.Option("--preset", help="Named settings to start from.")]
+PRESET_HELP = "Named settings to start from: "
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", help="YAML file of settings; overrides the preset.", metavar="FILE")
 ]
@@ -26,6 +26,9 @@ SetOption = Annotated[
         help="One setting, such as imaging.pixel_size=0.1 or imaging=varied (a preset). Repeatable.",
         metavar="NAME=VALUE",
     ),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda:0 or mps; default: that of the settings.")
 ]
 
 

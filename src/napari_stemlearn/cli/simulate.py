@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
 
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the images; a set that was begun there is gone on with.")],
     settings: SettingsOption = None,
     assignments: SetOption = None,
-    preset: PresetOption = "default",
+    preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default.")] = "default",
     number: Annotated[int | None, typer.Option("--number", "-n", help="How many micrographs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same micrographs.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Simulate labelled micrographs: TIFF images, CSV tables of all sites, a table of all parameters.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
-from napari_stemlearn.cli.settings_options import PresetOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.training import BackgroundOption, ResumeOption
 
 if TYPE_CHECKING:
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -36,18 +37,16 @@ def train_gan(
     ] = None,
     settings: SettingsOption = None,
     assignments: SetOption = None,
-    preset: PresetOption = "default",
+    preset: Annotated[
+        str, typer.Option("--preset", help=PRESET_HELP + "default, quick, paper, one-image, tiny.")
+    ] = "default",
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder that gets a copy of the generator.", metavar="FOLDER")
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the generator.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0, mps.")] = None,
-    resume: Annotated[
-        str | None, typer.Option("--resume", help="Go on with this run: its name, folder, or 'last'.", metavar="RUN")
-    ] = None,
-    background: Annotated[
-        bool, typer.Option("--background", help="Start a process of its own and return; see 'stemlearn runs'.")
-    ] = False,
+    device: DeviceOption = None,
+    resume: ResumeOption = None,
+    background: BackgroundOption = False,
     runs_folder: RunsFolderOption = DEFAULT_RUNS,
 ) -> None:
     """Teach simulations the look of an experimental stack (CycleGAN); labels stay in place.
@@ -55,13 +54,10 @@ def train_gan(
     Prints the folder of the generator. Ctrl-C stops with a checkpoint; 'stemlearn train-gan --resume RUN' goes on.
     """
     from napari_stemlearn import jobs
-    from napari_stemlearn.cli.delivery import check_out, delivered
     from napari_stemlearn.cli.printing import note
-    from napari_stemlearn.cli.refusals import INTERRUPTED
-    from napari_stemlearn.cli.runs import run_named
     from napari_stemlearn.cli.settings_options import chosen_settings
-    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
-    from napari_stemlearn.errors import JobError, SettingsError
+    from napari_stemlearn.cli.training import check_delivery, product_of, run_to_resume
+    from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.formats.folders import micrograph_files
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
     from napari_stemlearn.learning.generator_cards import (
@@ -71,10 +67,7 @@ def train_gan(
         words_on,
     )
 
-    if background and out is not None:
-        raise SettingsError("With --background the generator stays in the run folder; leave --out away.")
-    if out is not None:
-        check_out(out, GENERATOR_CARD, "generator")
+    check_delivery(out, background, GENERATOR_CARD, "generator")
     if resume is not None:
         if (
             stack
@@ -88,9 +81,7 @@ def train_gan(
             or preset != "default"
         ):
             raise SettingsError("A resumed run keeps its images and settings; give --resume without others.")
-        run = run_named(resume, runs_folder)
-        if run.job.kind != "cyclegan":
-            raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not the training of a generator.")
+        run = run_to_resume(resume, runs_folder, "cyclegan", "the training of a generator")
     else:
         if structure is not None and simulated:
             raise SettingsError("Give --structure or --simulated, not both: a simulated stack is simulated already.")
@@ -111,17 +102,18 @@ def train_gan(
         )
         check_experiment(chosen)
         run = jobs.create("cyclegan", chosen, runs_folder=runs_folder, label=chosen.name)
-    if background:
-        run.resume() if resume is not None else run.start()
-        typer.echo(str(run.folder))
+    generator = product_of(
+        run,
+        "train-gan",
+        "learning the look",
+        (GENERATOR_WEIGHTS, GENERATOR_CARD),
+        "generator",
+        resumed=resume is not None,
+        background=background,
+        out=out,
+    )
+    if generator is None:
         return
-    note(f"Run folder: {run.folder}")
-    with stop_on_interrupt(run.stop):
-        done = watch(run.execute(resume=resume is not None), "learning the look")
-    if done.stopped:
-        note(f"Stopped with a checkpoint; go on with: stemlearn train-gan --resume {run.folder}")
-        raise typer.Exit(INTERRUPTED)
-    generator = delivered(run.result_folder, out, (GENERATOR_WEIGHTS, GENERATOR_CARD), "generator")
     for line in words_on(read_generator_card(generator)):
         note(line)
     typer.echo(str(generator))

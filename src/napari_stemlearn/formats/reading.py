@@ -143,6 +143,8 @@ def _check_file(path: Path) -> int:
         raise FormatError(f"The file {path} does not exist.")
     if ending not in (*READERS, *TIFF_EXTENSIONS):
         kinds = ", ".join(entry[1:] for entry in EXTENSIONS)
+        if path.is_dir():
+            raise FormatError(f"{path} is a folder; name a file in it that ends in {kinds}.")
         raise FormatError(f"{path.name} has the ending '{ending or 'none'}'; micrographs can be read from {kinds}.")
     if path.is_dir():
         if ending != ".zspy":

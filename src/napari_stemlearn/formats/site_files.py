@@ -255,7 +255,9 @@ def _read_text(path: Path) -> pd.DataFrame:
         raise FormatError(f"{path.name} is a folder, not a file.")
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path.name} cannot be read as a table: it is no text, as a CSV file is.") from error
+    except OSError as error:
         raise FormatError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
     if not text.strip():
         raise FormatError(f"{path.name} is empty.")
