@@ -18,7 +18,7 @@ from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
-from napari_stemlearn.learning.simulated_stack import SimulatedStack
+from napari_stemlearn.learning.simulated_stack import SimulatedStack, stored_frames
 from napari_stemlearn.learning.suited_settings import settings_for_data_set, settings_for_generator
 from napari_stemlearn.learning.translated import TranslatedCrops
 from napari_stemlearn.learning.translators import load_translator
@@ -55,7 +55,8 @@ def tiny(experiment: Path, *simulated: Path, **changes) -> CycleGANSettings:
 
 
 def opened(*paths: Path, pixel_size: float = 0.2, crop: int = 32, count: int = 4) -> SimulatedStack:
-    return SimulatedStack([str(path) for path in paths], pixel_size=pixel_size, crop=crop, count=count, seed=0)
+    frames = stored_frames([str(path) for path in paths])
+    return SimulatedStack(frames, "sim", pixel_size=pixel_size, crop=crop, count=count)
 
 
 def stack_as_data_set(stack: Path, path: Path) -> Path:
@@ -146,7 +147,7 @@ BAD = {
     "no sites": ({}, r"bad\.tif has no sites: bad_sites\.csv is missing"),
     "other frames": (
         {"sites": lambda table: table.assign(frame=table["frame"] * 7)},
-        r"sites of frame 7, counted from 0, but bad\.tif has 2 frames",
+        r"bad_sites\.csv has sites of frame 7, counted from 0, but 'bad' has 2 frames",
     ),
     "a frame without sites": (
         {"sites": lambda table: table[table["frame"] == 0]},

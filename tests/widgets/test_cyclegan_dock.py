@@ -11,19 +11,24 @@ from napari.layers._source import layer_source
 
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.datasets.simulated import simulate_one
 from napari_stemlearn.events import Metric
-from napari_stemlearn.formats import read_micrograph, write_tiff
+from napari_stemlearn.formats import read_micrograph, read_sites, write_tiff
 from napari_stemlearn.jobs import RunState, create
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.cyclegan_curves import CycleGANCurves
 from napari_stemlearn.widgets.cyclegan_dock import CycleGANDock, mixture_of
 from napari_stemlearn.widgets.experiment_look import LOOKED_AT, write_once
+from napari_stemlearn.widgets.generator_chooser import card_words
 from napari_stemlearn.widgets.layers import add_image, our_layers
-from napari_stemlearn.widgets.simulate_dock import SimulateDock
+from napari_stemlearn.widgets.simulate_dock import SimulateDock, show_truth
+from napari_stemlearn.widgets.simulated_look import write_stack_once
 from napari_stemlearn.widgets.structure_dock import StructureDock
 from napari_stemlearn.widgets.translation_previews import TranslationPreviews
+from simulated_stacks import write_simulated_stack
 
 ANGSTROM = {"units": ("angstrom", "angstrom"), "scale": (0.2, 0.2)}
 
@@ -55,9 +60,10 @@ def stack_file(path, pixel_size=0.2, **changes):
 
 def settled(qtbot, dock):
     """Wait until all images and specimens were looked at."""
-    busy = (dock.experiment._background, dock.specimen._background, dock._writer)
+    busy = (dock.experiment._background, dock.specimen._background, dock.stack._background, dock._writer)
+    timers = (dock.specimen._timer, dock.stack._later)
     qtbot.waitUntil(
-        lambda: not any(one.running for one in busy) and not dock.specimen._timer.isActive(), timeout=60_000
+        lambda: not any(one.running for one in busy) and not any(timer.isActive() for timer in timers), timeout=60_000
     )
 
 
@@ -370,6 +376,100 @@ def lenient(dock, **changes):
     values["survival"] = {**values["survival"], "recall": 0.0, "displacement": 10.0, **changes.get("survival", {})}
     keep = {key: dock.form.body.raw()[key] for key in ("name", "structures", "imaging")}
     dock.form.set_value({**values, **keep, "experiment": (), "pixel_size": None})
+
+
+# --- a simulated stack in place of settings ---------------------------------------------------------------------------
+
+
+def simulated(viewer, side=96, pixel_size=0.25, part="set"):
+    """Layers as the Simulate dock makes them: gold, without defects."""
+    imaging = {"shape": (side, side), "pixel_size": pixel_size, "detector": {"counting_noise": False}}
+    made = simulate_one(SimulateSettings().changed(structure={"crystal": "Au", "defects": []}, imaging=imaging), 0)[0]
+    show_truth(viewer, made.micrograph, made.columns, made.defects, part)
+    return made
+
+
+def test_a_stack_of_the_simulate_dock_is_taken_with_its_sites(qtbot, dock, viewer):
+    dock.take_stack()
+    assert not dock.stack.isHidden()
+    assert dock.specimen.isHidden()
+    assert dock.form.body.sections["structures"].isHidden()
+    add_image(viewer, Micrograph(noise(), 0.2, "day a"))
+    settled(qtbot, dock)
+    assert "simulate a stack in the Simulate dock first" in reason(dock)
+    made = simulated(viewer, side=160)
+    settled(qtbot, dock)
+    assert dock.stack.layer().name == made.micrograph.name
+    facts = dock.stack.facts.text()
+    assert f"1 frame of 160 × 160 pixels of 0.25 Å with {len(made.columns)} columns and 0 defects." in facts
+    assert "pixels of 0.25 angstrom: image and sites are resampled to the 0.2 of the experiment" in facts
+    assert dock.panel.start_button.isEnabled()
+    assert "sites_of(viewer, stack)" in dock.lines()
+    assert "structures=[]," in dock.lines()
+    # another simulation of the Simulate dock in the same layers
+    again = simulated(viewer, side=200)
+    settled(qtbot, dock)
+    assert f"200 × 200 pixels of 0.25 Å with {len(again.columns)} columns" in dock.stack.facts.text()
+    # the crystal is there again
+    dock.take_stack(False)
+    assert dock.settings().structures[0].structure.crystal == "WSe2"
+    assert dock.settings().simulated == ()
+    assert not dock.form.body.sections["structures"].isHidden()
+
+
+def test_a_stack_that_cannot_be_used_is_one_sentence(qtbot, dock, viewer):
+    add_image(viewer, Micrograph(noise(), 0.2, "day a"))
+    dock.take_stack()
+    simulated(viewer)
+    settled(qtbot, dock)
+    assert dock.panel.start_button.isEnabled()
+    dock.form.set_value({**dock.form.body.raw(), "crop": 128})
+    settled(qtbot, dock)
+    assert "crops of 128 need larger images" in reason(dock)
+    for layer in our_layers(viewer, "truth"):
+        viewer.layers.remove(layer)
+    settled(qtbot, dock)
+    assert "has no sites" in dock.stack.error.text()
+    assert "whether labels survive is measured on them" in reason(dock)
+    assert nothing_started(dock)
+
+
+def test_files_of_a_stack_and_settings_that_bring_them(qtbot, dock, tmp_path):
+    stack = write_simulated_stack(tmp_path / "sim.tif", side=128, crystal="Au")
+    day = stack_file(tmp_path / "day.tif")
+    settings = CycleGANSettings.preset("tiny", experiment=(str(day),), pixel_size=0.2, simulated=(str(stack),))
+    settings.save(tmp_path / "gan.yaml")
+    dock.form.load(tmp_path / "gan.yaml")
+    settled(qtbot, dock)
+    assert dock.takes_stack
+    assert "2 frames of 128 × 128 pixels of 0.2 Å" in dock.stack.facts.text()
+    assert dock.settings() == settings.changed(name=dock.settings().name)
+    (tmp_path / "sim_sites.csv").unlink()
+    dock.stack.refresh()
+    settled(qtbot, dock)
+    assert "sim_sites.csv is missing" in reason(dock)
+    assert nothing_started(dock)
+
+
+def test_from_layers_of_a_simulation_to_a_generator(qtbot, dock, viewer):
+    add_image(viewer, Micrograph(noise(), 0.2, "day a"))
+    made = simulated(viewer, side=128)
+    dock.take_stack()
+    lenient(dock)
+    settled(qtbot, dock)
+    dock.panel.start_button.click()
+    qtbot.waitUntil(lambda: dock.panel.run is not None, timeout=100_000)
+    (written,) = dock.panel.project.simulations.glob("*.tif")
+    assert dock.panel.run.settings.simulated == (str(written),)
+    assert dock.panel.run.settings.structures == ()
+    assert np.array_equal(read_micrograph(written).data, made.micrograph.data)
+    sites = read_sites(written.with_name(f"{written.stem}_sites.csv"))
+    np.testing.assert_array_equal(sites[["y", "x"]], made.columns[["y", "x"]])
+    assert write_stack_once(dock.stack.micrograph(), dock.stack.sites(), written.parent) == (str(written),)
+    qtbot.waitUntil(lambda: not dock.panel.state.active, timeout=250_000)
+    assert dock.panel.error.text() == ""
+    card = read_generator_card(dock.generator())
+    assert f"the simulated stack {written.name}, at 0.2" in card_words(card)[0]
 
 
 def test_from_a_layer_through_stop_and_resume_to_a_kept_generator(qtbot, viewer, dock):

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 
 from napari_stemlearn import jobs
 from napari_stemlearn.generation.settings import GenerateSettings
+from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.jobs import RunState, create
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.structures.settings import StructureSettings
@@ -421,6 +422,27 @@ def test_a_generator_that_tells_too_little_is_not_handed_over(qtbot, dock, gener
     dock.direct_button.click()
     settled(qtbot, dock)
     assert "does not tell what it learnt from" in dock.refused.text()
+
+
+def test_a_generator_of_a_simulated_stack_needs_specimens_and_a_microscope(qtbot, viewer, dock, tmp_path):
+    folder = untrained_generator(tmp_path / "of a stack", simulated=["sim.tif"])
+    dock.choose_generator(folder)
+    assert "Learnt from day_x.tif and the simulated stack sim.tif" in dock.generator.words.text()
+    assert dock.specimens.itemText(FROM_GENERATOR) == "as learnt: not known"
+    assert "does not know what to simulate; choose specimens here" in dock.panel.reason.text()
+    assert nothing_started(dock)
+    dock.specimens.activated.emit(OWN)
+    assert "does not know what to simulate" in dock.panel.reason.text()
+    dock.form.set_value({**dock.form.body.raw(), "imaging": ImagingSettings().record()})
+    settled(qtbot, dock)
+    assert dock.panel.start_button.isEnabled()
+    dock.direct_button.click()
+    settled(qtbot, dock)
+    assert "make a set of training data" in dock.refused.text()
+    train = TrainDock(viewer)
+    qtbot.addWidget(train)
+    train.source.choose_generator(str(folder))
+    assert "does not know what to simulate; make a set" in train.panel.reason.text()
 
 
 def test_other_jobs_are_not_in_the_list(dock, finished):

@@ -43,8 +43,10 @@ class SimulatedStack:
 
     Parameters
     ----------
-    paths
-        Images NAME.tif with NAME_sites.csv beside them, folders of such images, or data sets.
+    frames
+        All frames of the stack; see `stored_frames`.
+    name
+        Of the stack, for messages.
     pixel_size
         Of the experiment in angstrom; images of another are resampled, together with their sites.
     crop
@@ -57,16 +59,16 @@ class SimulatedStack:
     Raises
     ------
     TrainingError
-        If sites are missing or belong to other frames, a frame has no columns or is too small, or pixels are too
-        coarse.
-    FormatError, SitesError, MicrographError
-        If a file cannot be used.
+        If a frame has no columns or is too small, or pixels are too coarse.
+    MicrographError
+        If an image has one grey level everywhere, or pixels that are no numbers.
     """
 
-    def __init__(self, paths: Sequence[str], *, pixel_size: float, crop: int, count: int, seed: int) -> None:
-        self.name = Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
+    def __init__(
+        self, frames: Sequence[LabelledFrame], name: str, *, pixel_size: float, crop: int, count: int, seed: int = 0
+    ) -> None:
+        self.name = name
         self.pixel_size, self.count, self.seed = pixel_size, count, seed
-        frames = [frame for path in paths for frame in _frames_of(path)]
         order = np.random.default_rng(seed).permutation(len(frames))[:count]
         self.frames = [frames[index] for index in order]
         counts: dict[str, Counter[str]] = {"columns": Counter(), "defects": Counter()}
@@ -82,9 +84,18 @@ class SimulatedStack:
 
     @classmethod
     def of(cls, settings: CycleGANSettings, pixel_size: float) -> SimulatedStack:
-        """The stack that stands in place of settings of a training, for an experiment of `pixel_size` angstrom."""
+        """The stack that stands in place of settings of a training, for an experiment of `pixel_size` angstrom.
+
+        Raises
+        ------
+        TrainingError
+            If sites are missing or belong to other frames, or the stack does not fit the experiment.
+        FormatError, SitesError, MicrographError
+            If a file cannot be used.
+        """
         return cls(
-            settings.simulated,
+            stored_frames(settings.simulated),
+            stack_name(settings.simulated),
             pixel_size=pixel_size,
             crop=settings.crop,
             count=settings.simulations,
@@ -132,8 +143,7 @@ class SimulatedStack:
     def _cut(self, frame: LabelledFrame, rng: np.random.Generator, side: int) -> SimulatedImage:
         window = random_window(frame, rng, side, _target(frame, self.pixel_size))
         image = window.image.numpy()
-        bad = image.size - int(np.count_nonzero(np.isfinite(image)))
-        if bad:
+        if not np.isfinite(image).all():
             raise MicrographError(f"The simulated image '{frame.name}' has pixels that are NaN or infinite.")
         sites = window.sites
         table = frame.table()[window.inside]
@@ -142,10 +152,28 @@ class SimulatedStack:
         return SimulatedImage(image, _holding(columns, defects), defects)
 
 
-def _frames_of(path: str) -> Sequence[LabelledFrame]:
-    if Path(path).expanduser().is_dir():
-        return labelled_frames(Path(path).expanduser())
-    return [frame for file in micrograph_files([path]) for frame in read_labelled(file)]
+def stored_frames(paths: Sequence[str]) -> list[LabelledFrame]:
+    """Labelled frames of images NAME.tif with NAME_sites.csv beside them, of folders of such images, or of data sets.
+
+    Raises
+    ------
+    TrainingError
+        If sites are missing or belong to other frames, or a folder holds nothing.
+    FormatError, SitesError, MicrographError
+        If a file cannot be used.
+    """
+    frames: list[LabelledFrame] = []
+    for path in (Path(path).expanduser() for path in paths):
+        if path.is_dir():
+            frames += labelled_frames(path)
+        else:
+            frames += [frame for file in micrograph_files([path]) for frame in read_labelled(file)]
+    return frames
+
+
+def stack_name(paths: Sequence[str]) -> str:
+    """Short name of a stack that is in files."""
+    return Path(paths[0]).name if len(paths) == 1 else f"{len(paths)} files"
 
 
 def _check(frame: LabelledFrame, columns: int, pixel_size: float, crop: int) -> None:
@@ -167,7 +195,7 @@ def _check(frame: LabelledFrame, columns: int, pixel_size: float, crop: int) -> 
         raise TrainingError(
             f"The simulated image '{frame.name}' ({height} by {width} pixels of {own:.4g} angstrom) has {side} pixels "
             f"of the experiment's {pixel_size:.4g} angstrom a side; crops of {crop} need larger images, so simulate "
-            "more or choose a smaller crop."
+            "a larger field or choose a smaller crop."
         )
 
 

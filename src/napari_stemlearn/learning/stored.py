@@ -223,12 +223,31 @@ def read_labelled(path: str | Path) -> list[StoredFrame]:
     if not table_path.is_file():
         raise TrainingError(f"The image {path} has no sites: {table_path.name} is missing.")
     micrograph = read_micrograph(path)
-    sites = read_sites(table_path, pixel_size=micrograph.require_pixel_size())
+    return labelled_by(micrograph, read_sites(table_path, pixel_size=micrograph.require_pixel_size()), str(table_path))
+
+
+def labelled_by(micrograph: Micrograph, sites: pd.DataFrame, name: str) -> list[StoredFrame]:
+    """The frames of a micrograph, each with its part of a site table.
+
+    Parameters
+    ----------
+    micrograph
+        Image or stack.
+    sites
+        Site table of all frames.
+    name
+        Of the table, for messages.
+
+    Raises
+    ------
+    TrainingError
+        If it names frames that the micrograph does not have.
+    """
     last = int(sites["frame"].max()) if len(sites) else 0
     if last >= micrograph.n_frames:
         frames = "1 frame" if micrograph.n_frames == 1 else f"{micrograph.n_frames} frames"
         raise TrainingError(
-            f"{table_path} has sites of frame {last}, counted from 0, but {path.name} has {frames}: "
+            f"{name} has sites of frame {last}, counted from 0, but '{micrograph.name}' has {frames}: "
             "image and sites do not belong together."
         )
     return [StoredFrame(micrograph, index, sites[sites["frame"] == index]) for index in range(micrograph.n_frames)]

@@ -21,6 +21,7 @@ from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
 from napari_stemlearn.widgets.cyclegan_curves import CycleGANCurves
 from napari_stemlearn.widgets.dock import Dock, separator
+from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.experiment_chooser import ExperimentChooser
 from napari_stemlearn.widgets.experiment_look import ExperimentLook, write_once
 from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
@@ -32,14 +33,24 @@ from napari_stemlearn.widgets.layers import about, our_layers
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.simulate_dock import simulation_of, structure_of
+from napari_stemlearn.widgets.simulated_look import Wanted, write_stack_once
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
+from napari_stemlearn.widgets.stack_chooser import StackChooser
 from napari_stemlearn.widgets.translation_previews import TranslationPreviews
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_stemlearn.micrograph import Micrograph
+
 KEPT = ("name", "experiment", "pixel_size", "simulated", "structures", "imaging")
 """Settings that say what is learnt; a preset only says how."""
+
+OF_CRYSTAL, STACK = 0, 1
+"""Places in the list of what simulations there are."""
+
+NOT_OF_STACK = ("structures", "imaging")
+"""Settings of simulations that a simulated stack has behind it."""
 
 WAITS = "Learning waits: "
 
@@ -67,7 +78,11 @@ class CycleGANDock(Dock):
             parent,
         )
         self.experiment = ExperimentChooser(napari_viewer)
+        self.source = CalmComboBox()
+        self.source.addItems(["of a crystal", "from a stack"])
+        self.source.setToolTip("Simulations are made by settings, or taken from a stack that is simulated already")
         self.specimen = SpecimenChooser()
+        self.stack = StackChooser(napari_viewer)
         self.form = SettingsForm(
             CycleGANSettings,
             preset="quick",
@@ -119,12 +134,14 @@ class CycleGANDock(Dock):
         for widget in (self.zoom_button, self.keep_button, self.data_button):
             widget.hide()
         self._name = str(self.form.value().name)
+        self._structures = self.form.body.raw()["structures"]
         self._starting: CycleGANSettings | None = None
         self._writer = Background(self)
         self._writer.done.connect(self._written)
         self._writer.failed.connect(self._not_written)
         self._connect()
         self._form_changed()
+        self._source_changed()
         self.panel.attach_to_active()
 
     def _make_setup(self) -> QWidget:
@@ -132,21 +149,20 @@ class CycleGANDock(Dock):
         layout = QVBoxLayout(setup)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        take = QHBoxLayout()
-        take.setSpacing(6)
-        label = QLabel("Or take it")
-        label.setMinimumWidth(LABEL_WIDTH)
-        take.addWidget(label)
-        take.addWidget(self.take_button, 1)
+        self.take = _row("Or take it", self.take_button)
         layout.addWidget(self.experiment)
+        layout.addWidget(_row("Simulations", self.source))
         layout.addWidget(self.specimen)
-        layout.addLayout(take)
+        layout.addWidget(self.take)
+        layout.addWidget(self.stack)
         layout.addWidget(self.form)
         layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignRight)
         return setup
 
     def _connect(self) -> None:
         self.experiment.changed.connect(self._experiment_changed)
+        self.source.activated.connect(lambda _place: self._source_changed())
+        self.stack.changed.connect(self._check)
         self.specimen.changed.connect(self._specimen_changed)
         self.specimen.checked.connect(self._check)
         self.form.changed.connect(self._form_changed)
@@ -162,7 +178,7 @@ class CycleGANDock(Dock):
     # -- settings
 
     def settings(self) -> CycleGANSettings:
-        """The settings of the form, with the chosen experiment; without its file where a layer is in none yet.
+        """The settings of the form, with the chosen images; without their files where layers are in none yet.
 
         Raises
         ------
@@ -170,23 +186,45 @@ class CycleGANDock(Dock):
             If a value is not allowed.
         """
         look = self.experiment.look
-        if look is None:
-            return self.form.value()
-        return self.form.value().changed(experiment=look.files, pixel_size=look.pixel_size)
+        settings: CycleGANSettings = self.form.value()
+        if look is not None:
+            settings = settings.changed(experiment=look.files, pixel_size=look.pixel_size)
+        if self.takes_stack and self.stack.look is not None:
+            settings = settings.changed(simulated=self.stack.look.files)
+        return settings
+
+    @property
+    def takes_stack(self) -> bool:
+        """Whether a simulated stack is taken in place of settings."""
+        return self.source.currentIndex() == STACK
+
+    def take_stack(self, taken: bool = True) -> None:
+        """Take a simulated stack in place of settings, or settings again."""
+        self.source.setCurrentIndex(STACK if taken else OF_CRYSTAL)
+        self._source_changed()
 
     def lines(self) -> str:
-        """The same in Python; a layer that is in no file is written first."""
+        """The same in Python; layers that are in no file are written first."""
         settings = self.settings()
-        layer = self.experiment.layer()
-        first = ""
+        layer, stack = self.experiment.layer(), self.stack.layer() if self.takes_stack else None
+        imported, written = ["from napari_stemlearn.widgets.layers import micrograph_from_layer"], []
         if not settings.experiment and layer is not None:
             path = f"{slug(layer.name)}.tif"
             settings = settings.changed(experiment=(path,))
-            first = (
-                "from napari_stemlearn.formats import write_tiff\n"
-                "from napari_stemlearn.widgets.layers import micrograph_from_layer\n\n"
-                f"write_tiff({path!r}, micrograph_from_layer(viewer.layers[{layer.name!r}]))\n\n"
-            )
+            written.append(f"write_tiff({path!r}, micrograph_from_layer(viewer.layers[{layer.name!r}]))")
+        if not settings.simulated and stack is not None:
+            name = slug(stack.name)
+            settings = settings.changed(simulated=(f"{name}.tif",))
+            imported.append("from napari_stemlearn.widgets.simulated_look import sites_of")
+            written += [
+                f"stack = viewer.layers[{stack.name!r}]",
+                f"write_tiff({f'{name}.tif'!r}, micrograph_from_layer(stack))",
+                f"write_sites({f'{name}_sites.csv'!r}, sites_of(viewer, stack))",
+            ]
+        first = ""
+        if written:
+            formats = "write_sites, write_tiff" if len(imported) > 1 else "write_tiff"
+            first = "\n".join([f"from napari_stemlearn.formats import {formats}", *imported, "", *written, "", ""])
         return first + job_lines("cyclegan", settings, self.panel.project.runs, settings.name)
 
     def take_structure(self) -> None:
@@ -216,9 +254,34 @@ class CycleGANDock(Dock):
             self.form.set_value({**values, "experiment": (), "pixel_size": None})
             self.experiment.choose_files(files, size)
             return
+        if values.get("simulated"):
+            # or a simulated stack; the crystal stays as it was before for when settings are taken again
+            stack = tuple(str(path) for path in values["simulated"])
+            structures = values.get("structures") or self._structures
+            self.form.set_value({**values, "simulated": (), "structures": structures})
+            self.stack.choose_files(stack)
+            self.take_stack()
+            return
+        self._structures = values.get("structures") or self._structures
         with contextlib.suppress(AttributeError, TypeError):
             self.specimen.show_value(list(values.get("structures") or ()))
+        self._fit_stack()
         self._check()
+
+    def _source_changed(self) -> None:
+        taken = self.takes_stack
+        for widget in (self.specimen, self.take, *(self.form.body.sections[name] for name in NOT_OF_STACK)):
+            widget.setVisible(not taken)
+        self._fit_stack()
+        self.stack.use(taken)
+        self._check()
+
+    def _fit_stack(self) -> None:
+        """Tell the chooser of a stack what it must fit; it looks again where that changed."""
+        if self.takes_stack and self.form.problem is None:
+            settings, look = self.form.value(), self.experiment.look
+            size = look.pixel_size if look is not None else None
+            self.stack.fit_to(Wanted(size, settings.crop, settings.simulations))
 
     def _specimen_changed(self) -> None:
         self.form.set_value({**self.form.body.raw(), "structures": self.specimen.raw()})
@@ -230,6 +293,7 @@ class CycleGANDock(Dock):
             # the generator is called after its images until somebody gives it a name
             self._name = slug(look.name)
             self.form.set_value({**values, "name": self._name})
+        self._fit_stack()
         self._check()
 
     def problem(self) -> str | None:
@@ -237,8 +301,9 @@ class CycleGANDock(Dock):
         problem = self.experiment.problem()
         if problem:
             return problem
-        if self.specimen.problem():
-            return self.specimen.problem()
+        chosen: StackChooser | SpecimenChooser = self.stack if self.takes_stack else self.specimen
+        if chosen.problem():
+            return chosen.problem()
         if self.form.problem:
             return self.form.problem
         look, crop = self.experiment.look, self.form.value().crop
@@ -258,7 +323,8 @@ class CycleGANDock(Dock):
         problem = self.problem()
         if problem is None and self._starting is not None:
             problem = "the images are being written to the project folder."
-        self.copy_button.setEnabled(self.form.problem is None and self.experiment.look is not None)
+        chosen = self.experiment.look is not None and (self.stack.look is not None or not self.takes_stack)
+        self.copy_button.setEnabled(self.form.problem is None and chosen)
         self.panel.set_start_problem(f"{WAITS}{problem[:1].lower()}{problem[1:]}" if problem else None)
 
     # -- training
@@ -268,25 +334,30 @@ class CycleGANDock(Dock):
         if self.problem() or self._starting is not None:
             self._check()
             return
-        settings, look = self.settings(), self.experiment.look
+        settings, look, project = self.settings(), self.experiment.look, self.panel.project
         assert look is not None
-        if look.files:
-            self.panel.start("cyclegan", settings, label=settings.name)
-            return
+        writes: list[Write] = []
         try:
-            micrograph = self.experiment.micrograph()
+            if not look.files:
+                writes.append(("experiment", write_images, look, self.experiment.micrograph(), project.experiments))
+            if self.takes_stack and not settings.simulated:
+                found = self.stack.micrograph(), self.stack.sites()
+                writes.append(("simulated", write_stack_once, *found, project.simulations))
         except StemlearnError as error:
             self.panel.say(str(error), bad=True)
             return
+        if not writes:
+            self.panel.start("cyclegan", settings, label=settings.name)
+            return
         self._starting = settings
-        self._writer.start(write_once, look, micrograph, self.panel.project.experiments)
+        self._writer.start(_write_all, writes)
         self._check()
 
-    def _written(self, look: ExperimentLook) -> None:
+    def _written(self, files: dict[str, tuple[str, ...]]) -> None:
         settings, self._starting = self._starting, None
         self._check()
         if settings is not None:
-            self.panel.start("cyclegan", settings.changed(experiment=look.files), label=settings.name)
+            self.panel.start("cyclegan", settings.changed(**files), label=settings.name)
 
     def _not_written(self, sentence: str, detail: str) -> None:
         self._starting = None
@@ -384,6 +455,33 @@ class CycleGANDock(Dock):
                 f"Kept as {kept}.",
                 "Training data uses it now." if opened else "Choose it in the Training data dock.",
             )
+
+
+Write = tuple[Any, ...]
+"""Name of the setting, and the function that writes its files with its arguments."""
+
+
+def write_images(look: ExperimentLook, micrograph: Micrograph, folder: Path) -> tuple[str, ...]:
+    """Write the experimental images of a layer; returns their files."""
+    return write_once(look, micrograph, folder).files
+
+
+def _write_all(writes: list[Write]) -> dict[str, tuple[str, ...]]:
+    """Files that were written, by the setting that takes them."""
+    return {name: write(*arguments) for name, write, *arguments in writes}
+
+
+def _row(text: str, widget: QWidget) -> QWidget:
+    """A label and what it belongs to, in one line."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
+    label = QLabel(text)
+    label.setMinimumWidth(LABEL_WIDTH)
+    layout.addWidget(label)
+    layout.addWidget(widget, 1)
+    return row
 
 
 def mixture_of(structure: StructureSettings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from napari_stemlearn.learning.generator_cards import (
     GENERATOR_CARD,
     GENERATOR_WEIGHTS,
     generators_in,
+    learnt_stack,
     read_generator_card,
     words_on,
 )
@@ -181,6 +182,9 @@ def card_words(card: dict[str, Any]) -> list[str]:
     learnt = f"Learnt from {images[0] if len(images) == 1 else f'{len(images)} files'}" if images else "Learnt"
     crystals = crystals_of(card)
     simulated = f" and simulations of {', '.join(crystals)}" if crystals else ""
+    stack = learnt_stack(card)
+    if stack:
+        simulated = f" and the simulated stack {stack[0] if len(stack) == 1 else f'of {len(stack)} files'}"
     size = card.get("pixel_size")
     at = f", at {size:.4g} Å/\u2060px" if isinstance(size, int | float) else ""
     return [f"{learnt}{simulated}{at}.", *words_on(card)]

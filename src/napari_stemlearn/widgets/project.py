@@ -64,6 +64,11 @@ class Project(QObject):
         return self.folder / "experiments"
 
     @property
+    def simulations(self) -> Path:
+        """Simulated stacks that were in no file when a training took them."""
+        return self.folder / "simulations"
+
+    @property
     def labels(self) -> Path:
         """Hand labels."""
         return self.folder / "labels"

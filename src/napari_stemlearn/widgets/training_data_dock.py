@@ -15,6 +15,7 @@ from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.events import Event, Progress
 from napari_stemlearn.generation.settings import GenerateSettings, usual_structures
 from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.learning.generator_cards import knows_no_simulation, learnt_stack
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import ReasonedButton, Sentences
@@ -40,6 +41,9 @@ WAITS = "Making waits: "
 
 FROM_GENERATOR, OWN = 0, 1
 """Places in the list of specimens."""
+
+CHOOSE_BOTH = "choose specimens here, and tick “use” under “Imaging” for the microscope of that stack"
+"""What to do with a generator that learnt from a simulated stack."""
 
 LARGE_ENOUGH = 200
 """Pixels a side into which the visible mark fits for sure."""
@@ -248,7 +252,8 @@ class TrainingDataDock(Dock):
         own = structures is not None
         crystals = crystals_of({"settings": {"structures": self._usual()}})
         name = ", ".join(crystals) or "its own"
-        self.specimens.setItemText(FROM_GENERATOR, f"as learnt: {name}" if self.generator.folder else f"usual: {name}")
+        learnt = f"as learnt: {'not known' if learnt_stack(self.generator.card) else name}"
+        self.specimens.setItemText(FROM_GENERATOR, learnt if self.generator.folder else f"usual: {name}")
         self.specimens.setCurrentIndex(OWN if own else FROM_GENERATOR)
         self.specimen.setVisible(own)
         self.take_button.setVisible(own)
@@ -275,6 +280,11 @@ class TrainingDataDock(Dock):
         """Why no set can be made, or None."""
         if self.generator.problem():
             return self.generator.problem()
+        values = self.form.body.raw()
+        if values.get("structures") is None or values.get("imaging") is None:
+            unknown = knows_no_simulation(self.generator.card, CHOOSE_BOTH)
+            if unknown:
+                return unknown
         if self.form.body.raw().get("structures") is not None and self.specimen.problem():
             return self.specimen.problem()
         return self.form.problem or mark_problem(self.settings())
