@@ -1,0 +1,102 @@
+"""Simulated lattices lie as the experiment's: rotation, scale, step of the lines and shear are found again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_stemlearn.distributions import Distribution
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.simulate import simulate
+from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.lattice_alignment import align_lattice, aligned_settings, alignments
+from napari_stemlearn.learning.likeness import Spots, bragg_spots
+from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.structures.build import build
+from napari_stemlearn.structures.settings import StructureSettings
+
+PIXEL_SIZE = 0.22
+
+
+def frame(crystal="WSe2", *, rotation=0.0, scale=1.0, scale_y=1.0, shear=0.0, seed=0):
+    structure = StructureSettings.checked(
+        {
+            "crystal": crystal,
+            "field_of_view": (56, 56),
+            "margin": 10,
+            "rotation": rotation,
+            "lattice_scale": scale,
+            "thickness": 20,
+        }
+    )
+    imaging = ImagingSettings.checked(
+        {
+            "shape": (256, 256),
+            "pixel_size": PIXEL_SIZE,
+            "scan": {"scale_y": scale_y, "shear": shear},
+            "detector": {"dose": 3e4},
+        }
+    )
+    return simulate(build(structure, seed), imaging, seed=seed).micrograph.data
+
+
+def experiment_of(*frames):
+    return Experiment([Micrograph(np.stack(frames), PIXEL_SIZE, "stack")], 64)
+
+
+@pytest.mark.parametrize(
+    ("crystal", "symmetry", "rotation", "scale", "scale_y", "shear"),
+    [
+        ("WSe2", 60, 7.0, 1.0, 1.0, 0.0),
+        ("WSe2", 60, 33.0, 0.97, 1.03, 0.02),
+        ("WSe2", 60, 50.0, 1.03, 0.94, -0.04),
+        ("SrTiO3", 90, 20.0, 1.02, 1.02, 0.05),
+    ],
+)
+def test_what_specimen_and_scan_did_is_found_again(crystal, symmetry, rotation, scale, scale_y, shear):
+    image = frame(crystal, rotation=rotation, scale=scale, scale_y=scale_y, shear=shear)
+    mixture = MixtureSettings(structure=StructureSettings(crystal=crystal, thickness=20.0))
+    (found,) = alignments(experiment_of(image), mixture)
+    turned = (found.rotation - rotation + symmetry / 2) % symmetry - symmetry / 2
+    assert turned == pytest.approx(0, abs=0.3)
+    assert found.lattice_scale == pytest.approx(scale, abs=0.004)
+    assert found.scale_y == pytest.approx(scale_y, abs=0.005)
+    assert found.shear == pytest.approx(shear, abs=0.006)
+
+
+def test_settings_take_over_what_was_measured():
+    images = [frame(rotation=angle, scale=0.96, scale_y=1.02, seed=number) for number, angle in enumerate((10.0, 31.0))]
+    structure = StructureSettings(crystal="WSe2", lattice_scale=0.98, lattice_anisotropy="uniform(0, 0.1)")
+    parts, imaging, remark = aligned_settings(
+        [MixtureSettings(structure=structure)], ImagingSettings.preset("to_translate"), experiment_of(*images)
+    )
+    aligned = parts[0].structure
+    assert aligned.lattice_scale == pytest.approx(0.96, abs=0.004)
+    assert aligned.lattice_anisotropy == 0
+    assert isinstance(aligned.rotation, Distribution)
+    assert aligned.rotation.kind == "choice"
+    assert sorted(round(value % 60) for value in aligned.rotation.values) == [10, 10, 31, 31]
+    assert imaging.scan.scale_y.values[0] == pytest.approx(1.02, abs=0.005)
+    assert imaging.scan.line_jitter_x == ImagingSettings.preset("to_translate").scan.line_jitter_x
+    assert "as in the experiment" in remark
+
+
+def test_a_mixture_or_frames_without_spots_stay_as_they_are():
+    wse2 = MixtureSettings(structure=StructureSettings(crystal="WSe2"))
+    imaging = ImagingSettings.preset("to_translate")
+    noise = np.random.default_rng(0).normal(size=(256, 256))
+    parts, same, remark = aligned_settings([wse2], imaging, experiment_of(noise))
+    assert (parts, same) == ((wse2,), imaging)
+    assert "do not tell" in remark
+    both = [wse2, MixtureSettings(structure=StructureSettings(crystal="graphene"))]
+    parts, same, remark = aligned_settings(both, imaging, experiment_of(frame()))
+    assert (list(parts), same) == (both, imaging)
+    assert "more than one crystal" in remark
+
+
+def test_spots_of_another_crystal_are_no_match():
+    crystal = bragg_spots(frame(), PIXEL_SIZE)
+    rng = np.random.default_rng(1)
+    other = Spots(rng.uniform(0.13, 0.2, 5), rng.uniform(0, np.pi, 5), np.ones(5))
+    assert align_lattice(other, crystal) is None
