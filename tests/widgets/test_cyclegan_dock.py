@@ -127,14 +127,14 @@ def test_a_pixel_size_is_asked_once_for_a_layer(qtbot, dock, viewer):
     assert "give the pixel size" in reason(dock)
     assert nothing_started(dock)
     row = dock.experiment.size_row
-    assert not row.isHidden()
+    assert row.asks
     row.line.setText("-1")
     row.button.click()
     assert "0.001" in row.error.text()
     row.line.setText("0.15")
     row.button.click()
     settled(qtbot, dock)
-    assert row.isHidden()
+    assert not row.asks
     assert dock.settings().pixel_size == pytest.approx(0.15)
     assert dock.panel.start_button.isEnabled()
 

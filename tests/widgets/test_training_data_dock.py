@@ -400,10 +400,12 @@ def test_train_takes_the_generator_itself(qtbot, dock, viewer, generator):
     assert train.settings().pixel_size == 0.25
     assert train.source.box.currentText() == TRANSLATED + "day_x"
     assert train.panel.start_button.isEnabled()
-    # a preset without a generator puts it away, a part of plain images does not
+    # neither a part of plain images nor a preset puts it away
     train.form.set_value(train.settings().changed(**{"data.translated": 0.5}))
     assert train.settings().data.generator == str(generator)
     train.form.set_preset("quick")
+    assert train.settings().data.generator == str(generator)
+    train.source.choose("")
     assert train.source.box.currentText() == SIMULATED
 
 
