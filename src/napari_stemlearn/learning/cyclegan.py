@@ -49,7 +49,7 @@ from napari_stemlearn.learning.features import load_features
 from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
 from napari_stemlearn.learning.lattice_alignment import aligned_settings
 from napari_stemlearn.learning.likeness import likeness_to_crystals, likeness_to_images
-from napari_stemlearn.learning.mean_shift import local_shifts, mean_shift
+from napari_stemlearn.learning.mean_shift import mean_shift
 from napari_stemlearn.learning.realism_report import compare_looks
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
 from napari_stemlearn.learning.settings import AugmentationSettings
@@ -60,7 +60,6 @@ from napari_stemlearn.learning.translators import Translator, save_translator
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 from napari_stemlearn.networks.critics import PatchCritic
 from napari_stemlearn.networks.generators import build_generator
-from napari_stemlearn.networks.noise_shaping import NoiseShapingGenerator
 from napari_stemlearn.networks.spectrum import LogSpectrum
 from napari_stemlearn.scoring.realism import realism
 
@@ -84,9 +83,6 @@ LOOKS = 8
 
 POSITION_SMOOTHING = 0.5
 """Standard deviation in angstrom of the Gaussian before shifts are measured."""
-
-POSITION_WINDOW = 1.0
-"""Standard deviation in angstrom of the window in which a shift is measured."""
 
 
 class Networks(nn.Module):
@@ -195,9 +191,8 @@ class Trainer:
         simulated, measured = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             self.networks.critics.requires_grad_(False)
-            translation, still = _translation(generators["to_experiment"], simulated)
             translated = {
-                "experiment": translation,
+                "experiment": generators["to_experiment"](simulated),
                 "simulation": generators["to_simulation"](measured),
             }
             cycled = (
@@ -214,7 +209,8 @@ class Trainer:
                     generators["to_experiment"](measured), measured, weights.identity_norm
                 ) + self._apart(generators["to_simulation"](simulated), simulated, weights.identity_norm)
             if weights.position:
-                parts["position"] = size * _moved(simulated, translation, still, size)
+                shift = mean_shift(simulated, translated["experiment"].float(), POSITION_SMOOTHING / size)
+                parts["position"] = (shift * size).norm(dim=-1).mean()
         total = sum((getattr(weights, name) * part for name, part in parts.items()), simulated.new_zeros(()))
         self.optimisers["generators"].zero_grad(set_to_none=True)
         total.backward()
@@ -306,23 +302,6 @@ class Trainer:
         self.step = int(values["step"])
         self.best = math.inf if values["best"] is None else float(values["best"])
         self.steadiness.restore(values["steadiness"])
-
-
-def _translation(generator: nn.Module, simulated: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Translated images and, where the generator tells it apart, what they are without noise."""
-    if not isinstance(generator, NoiseShapingGenerator):
-        return generator(simulated), None
-    still, noise = generator.parts(simulated)
-    return (still if noise is None else still + noise), still
-
-
-def _moved(simulated: Tensor, translation: Tensor, still: Tensor | None, pixel_size: float) -> Tensor:
-    """How far the atoms have moved, in pixels: each of them, or all together where noise hides what single ones do."""
-    sigma = POSITION_SMOOTHING / pixel_size
-    if still is None:
-        return mean_shift(simulated, translation.float(), sigma).norm(dim=-1).mean()
-    shift, weight = local_shifts(simulated, still.float(), sigma, POSITION_WINDOW / pixel_size)
-    return (weight * (shift.square().sum(dim=1, keepdim=True) + 1e-6).sqrt()).sum() / weight.sum()
 
 
 def _turned(images: Tensor, settings: AugmentationSettings, rng: np.random.Generator) -> Tensor:

@@ -63,7 +63,7 @@ class LossWeights(Settings):
     cycle: float = quantity(10.0, "1", "There and back again: absolute difference.", minimum=0)
     identity: float = quantity(2.0, "1", "An image that has the look already stays as it is.", minimum=0)
     position: float = quantity(
-        10.0, "1", "Shift of the atoms of translated crops against the simulated ones, in angstrom.", minimum=0
+        10.0, "1", "Mean shift of the translated crops against the simulated ones, in angstrom.", minimum=0
     )
     identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
     smoothing: float = quantity(

@@ -76,11 +76,6 @@ class NoiseShapingGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Translate images (batch, 1, y, x)."""
-        translated, noise = self.parts(images)
-        return translated if noise is None else translated + noise
-
-    def parts(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """What the translation of images (batch, 1, y, x) is without noise, and the noise; None where there is none."""
         batch, _, height, width = images.shape
         given = images
         if self.noise_channels:
@@ -101,7 +96,7 @@ class NoiseShapingGenerator(nn.Module):
         features = functional.leaky_relu(self.merge(torch.cat([fine, back], dim=1)), 0.2)
         translated = images + self.change(features)
         if not self.noise_channels:
-            return translated, None
+            return translated
         amplitude = functional.softplus(
             AGILITY * self.amplitude(features) + self.start.to(features.dtype)[:, None, None]
         )
@@ -111,7 +106,7 @@ class NoiseShapingGenerator(nn.Module):
         kernels = AGILITY * self.kernels.to(images.dtype)
         shaped = functional.conv2d(white, kernels, groups=self.noise_channels)
         lines = torch.randn(batch, 1, height, 1, device=images.device, dtype=images.dtype).expand(-1, -1, -1, width)
-        return translated, (amplitude * torch.cat([shaped, lines], dim=1)).sum(dim=1, keepdim=True)
+        return translated + (amplitude * torch.cat([shaped, lines], dim=1)).sum(dim=1, keepdim=True)
 
     def record(self) -> dict[str, int | float | str | bool]:
         """Plain values from which `build_generator` makes the same architecture."""
