@@ -12,7 +12,7 @@ import pytest
 from napari_stemlearn.datasets import open_data_set
 from napari_stemlearn.learning.stored import read_set
 from napari_stemlearn.models.store import load_model
-from tiny_generator import PIXEL_SIZE, write_tiny_generator
+from untrained_generator import PIXEL_SIZE, untrained_generator
 
 SMALL = ["--preset", "tiny", "--structure", "wse2"]
 DOSE = ["--set", "imaging.detector.dose=log_uniform(1e4, 1e5)"]
@@ -44,7 +44,7 @@ def test_a_set_is_made_gone_on_with_and_not_written_over(stemlearn, refused, day
 
 
 def test_a_generator_and_a_mark_from_options(stemlearn, refused, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    write_tiny_generator(tmp_path / "look")
+    untrained_generator(tmp_path / "look")
     words = ["--generator", "look", "--name", "with look", "--visible-mark", "--workers", 0]
     result = stemlearn("generate", "--preset", "tiny", "-n", 1, *words)
     assert result.exit_code == 0, result.stderr

@@ -20,7 +20,7 @@ from napari_stemlearn.generation import GenerateSettings, write_generated_set
 from napari_stemlearn.generation.workers import number_of_workers
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.marking import find_watermark
-from tiny_generator import PIXEL_SIZE, write_tiny_generator
+from untrained_generator import PIXEL_SIZE, UNET, untrained_generator
 
 TINY = GenerateSettings.preset(
     "tiny",
@@ -33,7 +33,7 @@ TINY = GenerateSettings.preset(
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_generator(tmp_path_factory.mktemp("generator"))
+    return untrained_generator(tmp_path_factory.mktemp("generator"))
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_images_and_their_labels_fit_together(tmp_path: Path) -> None:
 
 def test_a_generator_decides_look_and_pixel_size(translated: DataSet, generator: Path) -> None:
     assert translated.pixel_size == PIXEL_SIZE
-    assert translated.card["generator"]["name"] == "tiny generator"
-    assert translated.image(0).provenance["generator"] == "tiny generator"
-    assert "'tiny generator'" in translated.card["statement"]
+    assert translated.card["generator"]["name"] == "day_x"
+    assert translated.image(0).provenance["generator"] == "day_x"
+    assert "'day_x'" in translated.card["statement"]
     table = translated.query()
-    assert set(table["translation.generator"]) == {"tiny generator"}
+    assert set(table["translation.generator"]) == {"day_x"}
     assert table["translation_seed"].nunique() == 4
     # grey levels of the experiment, not of the simulation
     assert 50 < translated.pixels(0).mean() < 300
@@ -151,11 +151,11 @@ def test_a_set_is_not_gone_on_with_otherwise(tmp_path: Path, generator: Path) ->
     list(write_generated_set(settings, path))
     with pytest.raises(SettingsError, match=r"other settings \('seed' differs\)"):
         list(write_generated_set(settings.changed(seed=4), path, resume=True))
-    other = write_tiny_generator(tmp_path / "other", seed=1)
+    other = untrained_generator(tmp_path / "other", seed=1)
     with pytest.raises(SettingsError, match="another generator"):
         list(write_generated_set(settings.changed(generator=str(other)), path, resume=True))
     # the same generator somewhere else is the same
-    same = write_tiny_generator(tmp_path / "same", seed=0)
+    same = untrained_generator(tmp_path / "same", seed=0)
     again = list(write_generated_set(settings.changed(generator=str(same), workers=3), path, resume=True))[-1]
     assert again.result["images"] == 1
 
@@ -205,14 +205,14 @@ def test_what_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Pat
 
 
 def test_a_shape_that_the_generator_cannot_take_is_one_sentence(tmp_path: Path) -> None:
-    unet = write_tiny_generator(tmp_path / "unet", kind="unet")
+    unet = untrained_generator(tmp_path / "unet", **UNET)
     settings = TINY.changed(generator=str(unet), number=1, shape=(20, 20))
-    with pytest.raises(SettingsError, match="20 by 20 pixels are too small for the generator 'tiny generator'"):
+    with pytest.raises(SettingsError, match="20 by 20 pixels are too small for the generator 'day_x'"):
         list(write_generated_set(settings, tmp_path / "set.stemset"))
 
 
 def test_simulations_that_the_generator_does_not_know_are_warned_of(tmp_path: Path) -> None:
-    narrow = write_tiny_generator(tmp_path / "narrow", brightest=5.0)
+    narrow = untrained_generator(tmp_path / "narrow", brightest=5.0)
     events = list(write_generated_set(TINY.changed(generator=str(narrow), number=2), tmp_path / "set.stemset"))
     warnings = [event for event in events if isinstance(event, Log) and event.level == "warning"]
     assert len(warnings) == 1

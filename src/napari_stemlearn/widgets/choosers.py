@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
+NARROW = 80
+"""Pixels that a list of layers needs at least."""
+
+
 class LayerChooser(CalmComboBox):
     """Choose one of some layers of a viewer; follows the layer list and its names.
 
@@ -56,6 +60,8 @@ class LayerChooser(CalmComboBox):
         self._layers: list[Layer | None] = []
         self._last: Layer | None = None
         self.setPlaceholderText(empty_text)
+        # its words must not make the dock wider
+        self.setMinimumWidth(NARROW)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):

@@ -40,7 +40,7 @@ class CrystalEditor(Editor):
 
     def __init__(self, with_sentence: bool = True) -> None:
         super().__init__()
-        self._with_sentence = with_sentence
+        self._with_sentence = self.tall = with_sentence
         self.box = CalmComboBox()
         self.box.setEditable(True)
         self.box.setInsertPolicy(CalmComboBox.InsertPolicy.NoInsert)

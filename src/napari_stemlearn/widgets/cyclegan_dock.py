@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Event, Log
@@ -24,13 +24,14 @@ from napari_stemlearn.widgets.dock import Dock, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.experiment_chooser import ExperimentChooser
 from napari_stemlearn.widgets.experiment_look import ExperimentLook, write_once
-from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
+from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import about, our_layers
 from napari_stemlearn.widgets.project import ProjectRow
+from napari_stemlearn.widgets.rows import labelled_row
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.simulate_dock import simulation_of, structure_of
 from napari_stemlearn.widgets.simulated_look import Wanted, write_stack_once
@@ -149,9 +150,9 @@ class CycleGANDock(Dock):
         layout = QVBoxLayout(setup)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        self.take = _row("Or take it", self.take_button)
+        self.take = labelled_row("Or take it", self.take_button)
         layout.addWidget(self.experiment)
-        layout.addWidget(_row("Simulations", self.source))
+        layout.addWidget(labelled_row("Simulations", self.source))
         layout.addWidget(self.specimen)
         layout.addWidget(self.take)
         layout.addWidget(self.stack)
@@ -469,19 +470,6 @@ def write_images(look: ExperimentLook, micrograph: Micrograph, folder: Path) -> 
 def _write_all(writes: list[Write]) -> dict[str, tuple[str, ...]]:
     """Files that were written, by the setting that takes them."""
     return {name: write(*arguments) for name, write, *arguments in writes}
-
-
-def _row(text: str, widget: QWidget) -> QWidget:
-    """A label and what it belongs to, in one line."""
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(6)
-    label = QLabel(text)
-    label.setMinimumWidth(LABEL_WIDTH)
-    layout.addWidget(label)
-    layout.addWidget(widget, 1)
-    return row
 
 
 def mixture_of(structure: StructureSettings) -> dict[str, Any]:

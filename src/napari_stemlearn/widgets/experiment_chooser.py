@@ -6,23 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, Sentences
 from napari_stemlearn.widgets.experiment_look import ExperimentLook, look_at_files, look_at_layer
-from napari_stemlearn.widgets.form import BUTTON_WIDTH, LABEL_WIDTH
+from napari_stemlearn.widgets.form import BUTTON_WIDTH
 from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.layers import image_layers, kind_of, micrograph_from_layer
+from napari_stemlearn.widgets.rows import lay_out_chooser
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_stemlearn.micrograph import Micrograph
-
-NARROW = 80
-"""Pixels that a list of layers needs at least: its words must not make the dock wider."""
 
 OURS = ("preview", "simulated", "generated", "map")
 """Kinds of layers that are no experiment."""
@@ -68,7 +66,6 @@ class ImagesChooser(QWidget):
         self._watched: Any = None
         self._problem: str | None = self.nothing
         self.layers = LayerChooser(viewer, self.offered, empty_text=self.empty)
-        self.layers.setMinimumWidth(NARROW)
         self.layers.setToolTip(self.tip)
         self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         self.button = QToolButton()
@@ -85,20 +82,8 @@ class ImagesChooser(QWidget):
         self.size_row = PixelSizeRow(viewer)
         self.facts = Sentences()
         self.error = ErrorLabel()
-        label = QLabel(self.word)
-        label.setMinimumWidth(LABEL_WIDTH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.layers, 0, 1)
-        grid.addWidget(self.chosen_files, 0, 1)
-        grid.addWidget(self.button, 0, 2)
-        grid.addWidget(self.size_row, 1, 0, 1, 3)
-        grid.addWidget(self.facts, 2, 0, 1, 3)
-        grid.addWidget(self.error, 3, 0, 1, 3)
+        beneath = [self.size_row, self.facts, self.error]
+        lay_out_chooser(self, self.word, [self.layers, self.chosen_files], buttons=[self.button], beneath=beneath)
         self._background = Background(self)
         self._background.done.connect(self._looked)
         self._background.failed.connect(self._refused)

@@ -36,6 +36,7 @@ from napari_stemlearn.widgets.editors import (
     leaf_editor,
 )
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
+from napari_stemlearn.widgets.rows import GAP, NARROWEST_LABEL, label_width, labelled_row
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.words import red_of, unit_symbol
 
@@ -44,8 +45,12 @@ Place = tuple[str | int, ...]
 BUTTON_WIDTH = 24
 """Pixels of a small button at the end of a row."""
 
-LABEL_WIDTH = 136
-"""Pixels for the labels of a form."""
+INDENT, DEEP_INDENT = 14, 6
+"""Pixels by which the content of a section stands to the right of its title; less where that stands far right."""
+
+
+def _indent(shift: int) -> int:
+    return INDENT if shift < 2 * INDENT else DEEP_INDENT
 
 
 def _is_settings(annotation: Any) -> bool:
@@ -80,14 +85,14 @@ def _head(place: Place, sentence: str) -> str:
 class FieldRows(QWidget):
     """Label, editor and unit of some fields of a model, one row each."""
 
-    def __init__(self, owner: ModelEditor, names: list[str], parent: QWidget | None = None):
+    def __init__(self, owner: ModelEditor, names: list[str], shift: int = 0, parent: QWidget | None = None):
         super().__init__(parent)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
+        grid.setHorizontalSpacing(GAP)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(1, 1)
-        grid.setColumnMinimumWidth(0, LABEL_WIDTH)
+        grid.setColumnMinimumWidth(0, label_width(shift))
         self.errors: dict[str, ErrorLabel] = {}
         for row, name in enumerate(names):
             field = owner.model.model_fields[name]
@@ -95,12 +100,14 @@ class FieldRows(QWidget):
             unit = unit_symbol(unit_of(field))
             label = QLabel(field_label(name, field) + (f" ({unit})" if unit else ""))
             label.setWordWrap(True)
-            label.setMinimumWidth(90)
+            label.setMinimumWidth(NARROWEST_LABEL)
             label.setMaximumWidth(170)
             tip = _tip(name, owner.model)
             for widget in (label, editor):
                 widget.setToolTip(tip)
-            grid.addWidget(label, 2 * row, 0)
+            if editor.tall:
+                label.setContentsMargins(0, 5, 0, 0)
+            grid.addWidget(label, 2 * row, 0, Qt.AlignmentFlag.AlignTop if editor.tall else Qt.AlignmentFlag(0))
             grid.addWidget(editor, 2 * row, 1)
             error = ErrorLabel()
             grid.addWidget(error, 2 * row + 1, 0, 1, 2)
@@ -132,6 +139,8 @@ class ModelEditor(Editor):
         Fields that are not shown; they keep the value they were given. Dots reach into nested models.
     with_presets
         Show a chooser of the model's presets where it has more than one.
+    shift
+        Pixels by which all this stands to the right.
     """
 
     def __init__(
@@ -140,10 +149,12 @@ class ModelEditor(Editor):
         *,
         hidden: tuple[str, ...] = (),
         with_presets: bool = True,
+        shift: int = 0,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.model = model
+        self.shift = shift
         self.editors: dict[str, Editor] = {}
         self.sections: dict[str, Section] = {}
         self._values: dict[str, Any] = {}
@@ -165,19 +176,19 @@ class ModelEditor(Editor):
         nested = [name for name in shown if name not in simple]
         late = [name for name in nested if is_advanced(model.model_fields[name])]
         if plain:
-            self._add_rows(self, plain)
+            self._add_rows(self, plain, shift)
         for name in nested:
             if name not in late:
                 self._layout.addWidget(self._section(name))
         if folded or late:
-            self.more = Section("More", lambda: self._make_more(folded, late))
+            self.more = Section("More", lambda: self._make_more(folded, late), indent=_indent(shift))
             self._layout.addWidget(self.more)
         self._unbuilt = set(folded) | set(late)
 
     # -- making
 
-    def _add_rows(self, where: QWidget, names: list[str]) -> FieldRows:
-        rows = FieldRows(self, names)
+    def _add_rows(self, where: QWidget, names: list[str], shift: int) -> FieldRows:
+        rows = FieldRows(self, names, shift)
         layout = where.layout()
         assert layout is not None
         layout.addWidget(rows)
@@ -190,7 +201,7 @@ class ModelEditor(Editor):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         if folded:
-            self._add_rows(content, folded)
+            self._add_rows(content, folded, self.shift + _indent(self.shift))
             for name in folded:
                 self.editors[name].set_raw(self._values.get(name))
         for name in late:
@@ -200,7 +211,7 @@ class ModelEditor(Editor):
 
     def _section(self, name: str) -> Section:
         field = self.model.model_fields[name]
-        section = Section(field_label(name, field), lambda: self._make_nested(name))
+        section = Section(field_label(name, field), lambda: self._make_nested(name), indent=_indent(self.shift))
         section.header.setToolTip(field.description or "")
         self.sections[name] = section
         return section
@@ -208,15 +219,16 @@ class ModelEditor(Editor):
     def _make_nested(self, name: str) -> QWidget:
         annotation, optional = bare(self.model.model_fields[name].annotation)
         hidden = tuple(entry.removeprefix(f"{name}.") for entry in self._hidden if entry.startswith(f"{name}."))
+        shift = self.shift + _indent(self.shift)
         editor: Editor
         members = _members(annotation)
         entry = _entry_model(annotation)
         if members is not None:
-            editor = UnionEditor(members, hidden=hidden)
+            editor = UnionEditor(members, hidden=hidden, shift=shift)
         elif entry is not None:
-            editor = ListEditor(entry)
+            editor = ListEditor(entry, shift)
         else:
-            editor = ModelEditor(annotation, hidden=hidden)
+            editor = ModelEditor(annotation, hidden=hidden, shift=shift)
         if optional:
             editor = OptionalEditor(editor)
         editor.set_raw(self._values.get(name))
@@ -228,12 +240,7 @@ class ModelEditor(Editor):
         self._preset = CalmComboBox()
         self._preset.addItems(list(self.model.presets))
         self._preset.setPlaceholderText("changed")
-        row = QHBoxLayout()
-        label = QLabel("Preset")
-        label.setMinimumWidth(LABEL_WIDTH)
-        row.addWidget(label)
-        row.addWidget(self._preset, 1)
-        self._layout.addLayout(row)
+        self._layout.addWidget(labelled_row("Preset", self._preset, shift=self.shift))
         self._preset.textActivated.connect(self._use_preset)
 
     def _use_preset(self, name: str) -> None:
@@ -305,7 +312,7 @@ class OptionalEditor(Editor):
         super().__init__()
         self.editor = editor
         self._filled = False
-        self.box = QCheckBox("use")
+        self.box = QCheckBox("set it here")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.box)
@@ -334,8 +341,9 @@ class OptionalEditor(Editor):
 class UnionEditor(Editor):
     """One of several models; a combo box chooses which."""
 
-    def __init__(self, members: list[type[Settings]], *, hidden: tuple[str, ...] = ()):
+    def __init__(self, members: list[type[Settings]], *, hidden: tuple[str, ...] = (), shift: int = 0):
         super().__init__()
+        self._shift = shift
         self.members = members
         self._hidden = hidden
         self._layout = QVBoxLayout(self)
@@ -353,7 +361,7 @@ class UnionEditor(Editor):
                 self._layout.removeWidget(self.current)
                 self.current.deleteLater()
             tags = tuple(name for name in member.model_fields if _tag_of(member, name) is not None)
-            self.current = ModelEditor(member, hidden=self._hidden + tags)
+            self.current = ModelEditor(member, hidden=self._hidden + tags, shift=self._shift)
             self.current.changed.connect(self.changed)
             self._layout.addWidget(self.current)
         return self.current
@@ -405,13 +413,16 @@ class EntryEditor(Editor):
     ----------
     model
         The settings model of the entry.
+    shift
+        Pixels by which all this stands to the right.
     """
 
     removed = Signal()
 
-    def __init__(self, model: type[Settings]):
+    def __init__(self, model: type[Settings], shift: int = 0):
         super().__init__()
         self.model = model
+        self._shift = shift
         self.leads: dict[str, Editor] = {}
         self._value: dict[str, Any] = {}
         layout = QVBoxLayout(self)
@@ -446,8 +457,9 @@ class EntryEditor(Editor):
     def details(self) -> ModelEditor:
         """The editor of the other fields, made if it was not yet."""
         if self.rest is None:
-            self.rest = ModelEditor(self.model, hidden=tuple(self.leads))
-            self.rest.setContentsMargins(14, 0, 0, 6)
+            indent = _indent(self._shift)
+            self.rest = ModelEditor(self.model, hidden=tuple(self.leads), shift=self._shift + indent)
+            self.rest.setContentsMargins(indent, 0, 0, 6)
             self.rest.set_raw(self._value)
             self.rest.changed.connect(self.changed)
             self.rest.setVisible(self.toggle.isChecked())
@@ -506,9 +518,10 @@ def _leads(model: type[Settings]) -> list[str]:
 class ListEditor(Editor):
     """Any number of entries of one model."""
 
-    def __init__(self, model: type[Settings]):
+    def __init__(self, model: type[Settings], shift: int = 0):
         super().__init__()
         self.model = model
+        self._shift = shift
         self.entries: list[EntryEditor] = []
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
@@ -530,7 +543,7 @@ class ListEditor(Editor):
         self.changed.emit()
 
     def _append(self, value: Any) -> None:
-        entry = EntryEditor(self.model)
+        entry = EntryEditor(self.model, self._shift)
         entry.set_raw(value)
         entry.changed.connect(self.changed)
         entry.removed.connect(lambda: self.remove(entry))
@@ -688,15 +701,9 @@ class SettingsForm(QWidget):
         menu.addAction("Reset", self.reset)
         self.menu_button.setMenu(menu)
         if with_presets:
-            row = QHBoxLayout()
-            label = QLabel("Preset")
-            label.setMinimumWidth(LABEL_WIDTH)
-            row.addWidget(label)
-            row.addWidget(self.preset_box, 1)
-            row.addWidget(self.menu_button)
-            layout.addLayout(row)
-        self.body = ModelEditor(model, hidden=hidden, with_presets=False, parent=self)
-        self.section = Section(folded, lambda: self.body) if folded else None
+            layout.addWidget(labelled_row("Preset", self.preset_box, self.menu_button))
+        self.body = ModelEditor(model, hidden=hidden, with_presets=False, shift=INDENT if folded else 0, parent=self)
+        self.section = Section(folded, lambda: self.body, indent=INDENT) if folded else None
         self.body.setVisible(self.section is None)
         layout.addWidget(self.section or self.body)
         self.message = DimLabel()

@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_stemlearn import jobs
 from napari_stemlearn.errors import ModelError
@@ -21,9 +21,9 @@ from napari_stemlearn.learning.generator_cards import (
 )
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.form import LABEL_WIDTH
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.project import Project, shared_project
+from napari_stemlearn.widgets.rows import lay_out_chooser
 
 PLAIN = "none: plain simulations"
 OTHER = "another folder…"
@@ -57,17 +57,7 @@ class GeneratorChooser(QWidget):
         self.box.setToolTip("Gives simulations the look of the experiment that it learnt from")
         self.words = Sentences()
         self.error = ErrorLabel()
-        label = QLabel("Generator")
-        label.setMinimumWidth(LABEL_WIDTH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.box, 0, 1)
-        grid.addWidget(self.words, 1, 0, 1, 2)
-        grid.addWidget(self.error, 2, 0, 1, 2)
+        lay_out_chooser(self, "Generator", [self.box], beneath=[self.words, self.error])
         self.box.activated.connect(self._chosen)
         self.project.changed.connect(self.refresh)
         self.refresh()

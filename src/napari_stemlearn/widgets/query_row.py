@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_stemlearn.widgets.background import Background
-from napari_stemlearn.widgets.form import LABEL_WIDTH
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
+from napari_stemlearn.widgets.rows import lay_out_chooser
 from napari_stemlearn.widgets.words import red_of
 
 PAUSE = 300
@@ -55,17 +55,7 @@ class QueryRow(QWidget):
         self.line.setMinimumWidth(48)
         self.note = DimLabel()
         self.error = ErrorLabel()
-        title = QLabel(label)
-        title.setMinimumWidth(LABEL_WIDTH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(title, 0, 0)
-        grid.addWidget(self.line, 0, 1)
-        grid.addWidget(self.note, 1, 0, 1, 2)
-        grid.addWidget(self.error, 2, 0, 1, 2)
+        lay_out_chooser(self, label, [self.line], beneath=[self.note, self.error])
         self._background = Background(self)
         self._background.done.connect(self._counted)
         self._background.failed.connect(self._refused)

@@ -51,10 +51,11 @@ class SimulateDock(Dock):
         self.form = SettingsForm(
             SimulateSettings, hidden=("structure.field_of_view", "structure.margin"), with_presets=False
         )
-        self.take_button = QPushButton("Take the specimen from the Structure dock")
+        self.take_button = QPushButton("Take the specimen of the Structure dock")
         self.column.addWidget(self.form)
         self.column.addWidget(self.take_button)
         row = QHBoxLayout()
+        row.setSpacing(6)
         row.addWidget(QLabel("Image"))
         self.index = NumberEditor(whole=True, bounds=(0, None))
         self.index.set_raw(0)

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.structures.presets import catalogue
@@ -14,8 +14,8 @@ from napari_stemlearn.structures.settings import StructureSettings, is_cif
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.crystal_editor import CrystalEditor, words_on
-from napari_stemlearn.widgets.form import LABEL_WIDTH
 from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.rows import lay_out_chooser
 
 PAUSE = 400
 """Milliseconds after a change before a specimen is built to see whether that can be done."""
@@ -46,17 +46,7 @@ class SpecimenChooser(QWidget):
         self.crystal = CrystalEditor(with_sentence=False)
         self.facts = Sentences()
         self.error = ErrorLabel()
-        label = QLabel("Crystal")
-        label.setMinimumWidth(LABEL_WIDTH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(6)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.crystal, 0, 1)
-        grid.addWidget(self.facts, 1, 0, 1, 2)
-        grid.addWidget(self.error, 2, 0, 1, 2)
+        lay_out_chooser(self, "Crystal", [self.crystal], beneath=[self.facts, self.error])
         self._background = Background(self)
         self._background.done.connect(lambda _specimens: self._heard(None))
         self._background.failed.connect(lambda sentence, _detail: self._heard(sentence))

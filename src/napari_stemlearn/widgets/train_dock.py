@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
@@ -27,13 +27,14 @@ from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
 from napari_stemlearn.widgets.dock import Dock, docks_of, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
+from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.generator_chooser import is_generator, known_generators
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.labels import DimLabel
 from napari_stemlearn.widgets.project import Project, ProjectRow, shared_project
 from napari_stemlearn.widgets.query_row import QueryRow
+from napari_stemlearn.widgets.rows import lay_out_chooser
 from napari_stemlearn.widgets.section import Section
 
 if TYPE_CHECKING:
@@ -78,17 +79,7 @@ class SourceChooser(QWidget):
         self.note = DimLabel()
         self.query = QueryRow("Only images where")
         self.query.hide()
-        label = QLabel("Learns from")
-        label.setMinimumWidth(LABEL_WIDTH)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(label, 0, 0)
-        grid.addWidget(self.box, 0, 1)
-        grid.addWidget(self.note, 1, 0, 1, 2)
-        grid.addWidget(self.query, 2, 0, 1, 2)
+        lay_out_chooser(self, "Learns from", [self.box], beneath=[self.note, self.query])
         self.box.activated.connect(self._chosen)
         self.query.changed.connect(self.changed)
         self.query.counted.connect(self.changed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.datasets.places import data_sets_in
 from napari_stemlearn.errors import SettingsError, StemlearnError
@@ -23,12 +23,13 @@ from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
 from napari_stemlearn.widgets.data_set_layers import ShownImages, read_images, show_images
 from napari_stemlearn.widgets.dock import Dock, heading, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.form import LABEL_WIDTH, SettingsForm
+from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.generator_chooser import GeneratorChooser, crystals_of
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.query_row import QueryRow
+from napari_stemlearn.widgets.rows import labelled_row
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.simulate_dock import structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
@@ -125,15 +126,8 @@ class TrainingDataDock(Dock):
         layout = QVBoxLayout(setup)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        row = QGridLayout()
-        row.setHorizontalSpacing(8)
-        row.setColumnStretch(1, 1)
-        label = QLabel("Specimens")
-        label.setMinimumWidth(LABEL_WIDTH)
-        row.addWidget(label, 0, 0)
-        row.addWidget(self.specimens, 0, 1)
         layout.addWidget(self.generator)
-        layout.addLayout(row)
+        layout.addWidget(labelled_row("Specimens", self.specimens))
         layout.addWidget(self.specimen)
         layout.addWidget(self.take_button)
         layout.addWidget(self.unlike)
