@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.structures.settings import StructureSettings
-from napari_stemlearn.widgets.layers import kind_of
+from napari_stemlearn.widgets.layers import kind_of, our_layers
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
 
@@ -74,6 +74,7 @@ def test_preview_and_set_hold_the_same_images(qtbot, dock, viewer):
     assert not dock.open_button.isHidden()
     dock.open_button.click()
     qtbot.waitUntil(lambda: not dock._opener.running, timeout=30_000)
+    assert not our_layers(viewer, "preview"), "the set takes the place of its newest image"
     stack = viewer.layers[dock.panel.run.name]
     assert stack.data.shape == (2, 40, 48)
     np.testing.assert_array_equal(stack.data[1], second)

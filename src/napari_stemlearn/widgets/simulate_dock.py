@@ -223,6 +223,8 @@ class SimulateDock(Dock):
 
     def _show_set(self, content: tuple[Micrograph, pd.DataFrame, pd.DataFrame, int]) -> None:
         self._opened()
+        # the set takes the place of its newest image
+        self.panel.close_previews()
         micrograph, columns, defects, total = content
         show_truth(self.viewer, micrograph, columns, defects, "set")
         if total > micrograph.n_frames:
