@@ -35,17 +35,18 @@ def train(
     """
     from napari_stemlearn import jobs
     from napari_stemlearn.cli.settings_options import chosen_settings
-    from napari_stemlearn.cli.training import check_delivery, product_of, run_to_resume
+    from napari_stemlearn.cli.training import Training
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.learning.recipes import load_recipe
     from napari_stemlearn.learning.settings import SegmentationSettings
     from napari_stemlearn.models.store import CARD, WEIGHTS
 
-    check_delivery(out, background, CARD, "model")
+    training = Training("train", "train", "a training", "training", "model", (WEIGHTS, CARD))
+    training.check_out(out, background)
     if resume is not None:
         if settings or recipe or assignments or name or device or preset != "default":
             raise SettingsError("A resumed run keeps its settings; give --resume without other settings.")
-        run = run_to_resume(resume, runs_folder, "train", "a training")
+        run = training.run_to_resume(resume, runs_folder)
     else:
         if recipe is not None and (settings is not None or preset != "default"):
             raise SettingsError("A recipe is complete; give --recipe without --settings and --preset.")
@@ -58,15 +59,6 @@ def train(
             base=load_recipe(recipe) if recipe is not None else None,
         )
         run = jobs.create("train", chosen, runs_folder=runs_folder, label=chosen.name)
-    model = product_of(
-        run,
-        "train",
-        "training",
-        (WEIGHTS, CARD),
-        "model",
-        resumed=resume is not None,
-        background=background,
-        out=out,
-    )
+    model = training.product(run, resumed=resume is not None, background=background, out=out)
     if model is not None:
         typer.echo(str(model))

@@ -56,7 +56,7 @@ def train_gan(
     from napari_stemlearn import jobs
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.cli.settings_options import chosen_settings
-    from napari_stemlearn.cli.training import check_delivery, product_of, run_to_resume
+    from napari_stemlearn.cli.training import Training
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.formats.folders import micrograph_files
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -67,7 +67,9 @@ def train_gan(
         words_on,
     )
 
-    check_delivery(out, background, GENERATOR_CARD, "generator")
+    files = (GENERATOR_WEIGHTS, GENERATOR_CARD)
+    training = Training("train-gan", "cyclegan", "the training of a generator", "learning the look", "generator", files)
+    training.check_out(out, background)
     if resume is not None:
         if (
             stack
@@ -81,18 +83,18 @@ def train_gan(
             or preset != "default"
         ):
             raise SettingsError("A resumed run keeps its images and settings; give --resume without others.")
-        run = run_to_resume(resume, runs_folder, "cyclegan", "the training of a generator")
+        run = training.run_to_resume(resume, runs_folder)
     else:
         if structure is not None and simulated:
             raise SettingsError("Give --structure or --simulated, not both: a simulated stack is simulated already.")
-        files = [str(path.absolute()) for path in micrograph_files(stack or [])]
+        images = [str(path.absolute()) for path in micrograph_files(stack or [])]
         chosen = chosen_settings(
             CycleGANSettings,
             preset=preset,
             file=settings,
             assignments=assignments,
             changes={
-                "experiment": files or None,
+                "experiment": images or None,
                 "pixel_size": pixel_size,
                 "structures": specimen_named(structure) if structure is not None else None,
                 "simulated": [str(path.expanduser().absolute()) for path in simulated or []] or None,
@@ -102,16 +104,7 @@ def train_gan(
         )
         check_experiment(chosen)
         run = jobs.create("cyclegan", chosen, runs_folder=runs_folder, label=chosen.name)
-    generator = product_of(
-        run,
-        "train-gan",
-        "learning the look",
-        (GENERATOR_WEIGHTS, GENERATOR_CARD),
-        "generator",
-        resumed=resume is not None,
-        background=background,
-        out=out,
-    )
+    generator = training.product(run, resumed=resume is not None, background=background, out=out)
     if generator is None:
         return
     for line in words_on(read_generator_card(generator)):

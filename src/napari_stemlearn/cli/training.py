@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,112 +19,127 @@ BackgroundOption = Annotated[
 ]
 
 
-def check_delivery(out: Path | None, background: bool, card: str, what: str) -> None:
-    """Refuse, before anything starts, a folder that cannot take the product.
+@dataclass(frozen=True)
+class Training:
+    """A command that trains.
 
     Parameters
     ----------
-    out
-        Folder that was asked for, or None.
-    background
-        Whether nobody will wait for the product.
-    card
-        Name of the file that tells such a product.
-    what
-        Its name in sentences.
-
-    Raises
-    ------
-    SettingsError
-        Says why.
-    """
-    from napari_stemlearn.cli.delivery import check_out
-    from napari_stemlearn.errors import SettingsError
-
-    if out is not None and background:
-        raise SettingsError(f"With --background the {what} stays in the run folder; leave --out away.")
-    if out is not None:
-        check_out(out, card, what)
-
-
-def run_to_resume(name: str, runs_folder: Path, kind: str, what: str) -> Run:
-    """The run of a training that is to go on.
-
-    Parameters
-    ----------
-    name
-        Its name or folder, or ``last``.
-    runs_folder
-        Where runs lie.
-    kind
-        Of job.
-    what
-        Such a training in words, with its article.
-
-    Raises
-    ------
-    JobError
-        If there is none, or it is another kind of job.
-    """
-    from napari_stemlearn.cli.runs import run_named
-    from napari_stemlearn.errors import JobError
-
-    run = run_named(name, runs_folder)
-    if run.job.kind != kind:
-        raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not {what}.")
-    return run
-
-
-def product_of(
-    run: Run,
-    command: str,
-    doing: str,
-    files: Sequence[str],
-    what: str,
-    *,
-    resumed: bool,
-    background: bool,
-    out: Path | None,
-) -> Path | None:
-    """Run a training here and give the folder of its product; in the background, print the run's folder, give None.
-
-    Parameters
-    ----------
-    run
-        Of the training.
     command
-        That goes on with it.
+        Its name.
+    kind
+        Of its jobs.
+    words
+        What such a job is, with its article.
     doing
         Words beside the bar.
-    files
-        The product's files; the last one is its card.
     what
-        Its name in sentences.
-    resumed
-        Whether the run goes on from its last checkpoint.
-    background
-        Start a process of its own.
-    out
-        Folder for a copy of the product.
-
-    Raises
-    ------
-    typer.Exit
-        After Ctrl-C.
+        Its product, in sentences.
+    files
+        Those of the product; the last one is its card.
     """
-    from napari_stemlearn.cli.delivery import delivered
-    from napari_stemlearn.cli.printing import note
-    from napari_stemlearn.cli.refusals import INTERRUPTED
-    from napari_stemlearn.cli.watching import stop_on_interrupt, watch
 
-    if background:
-        run.resume() if resumed else run.start()
-        typer.echo(str(run.folder))
-        return None
-    note(f"Run folder: {run.folder}")
-    with stop_on_interrupt(run.stop):
-        done = watch(run.execute(resume=resumed), doing)
-    if done.stopped:
-        note(f"Stopped with a checkpoint; go on with: stemlearn {command} --resume {run.folder}")
-        raise typer.Exit(INTERRUPTED)
-    return delivered(run.result_folder, out, files, what)
+    command: str
+    kind: str
+    words: str
+    doing: str
+    what: str
+    files: tuple[str, ...]
+
+    def check_out(self, out: Path | None, background: bool) -> None:
+        """Refuse, before hours of training, a folder that cannot take the product.
+
+        Parameters
+        ----------
+        out
+            Folder that was asked for, or None.
+        background
+            Whether nobody will wait for the product.
+
+        Raises
+        ------
+        SettingsError
+            If nobody brings the product there, or the folder holds something else.
+        """
+        from napari_stemlearn.errors import SettingsError
+
+        if out is None:
+            return
+        if background:
+            raise SettingsError(f"With --background the {self.what} stays in the run folder; leave --out away.")
+        if out.exists() and not out.is_dir():
+            raise SettingsError(f"{out} is a file; --out takes a folder.")
+        if out.is_dir() and any(out.iterdir()) and not (out / self.files[-1]).exists():
+            raise SettingsError(f"{out} holds other files than a {self.what}; choose a new or empty folder.")
+
+    def run_to_resume(self, name: str, runs_folder: Path) -> Run:
+        """The run that is to go on, by its name or folder, or ``last``.
+
+        Raises
+        ------
+        JobError
+            If there is none, or it is another kind of job.
+        """
+        from napari_stemlearn.cli.runs import run_named
+        from napari_stemlearn.errors import JobError
+
+        run = run_named(name, runs_folder)
+        if run.job.kind != self.kind:
+            raise JobError(f"The run {run.name} is a '{run.job.kind}' job, not {self.words}.")
+        return run
+
+    def product(self, run: Run, *, resumed: bool, background: bool, out: Path | None) -> Path | None:
+        """Run a training here and give the folder of its product; in the background, print the run's folder, give None.
+
+        Parameters
+        ----------
+        run
+            Of the training.
+        resumed
+            Whether the run goes on from its last checkpoint.
+        background
+            Start a process of its own.
+        out
+            Folder for a copy of the product.
+
+        Raises
+        ------
+        typer.Exit
+            After Ctrl-C.
+        JobError
+            If the run left no product.
+        """
+        from napari_stemlearn.cli.printing import note
+        from napari_stemlearn.cli.refusals import INTERRUPTED
+        from napari_stemlearn.cli.watching import stop_on_interrupt, watch
+
+        if background:
+            run.resume() if resumed else run.start()
+            typer.echo(str(run.folder))
+            return None
+        note(f"Run folder: {run.folder}")
+        with stop_on_interrupt(run.stop):
+            done = watch(run.execute(resume=resumed), self.doing)
+        if done.stopped:
+            note(f"Stopped with a checkpoint; go on with: stemlearn {self.command} --resume {run.folder}")
+            raise typer.Exit(INTERRUPTED)
+        return self._delivered(run.result_folder, out)
+
+    def _delivered(self, result: Path, out: Path | None) -> Path:
+        """Where the product of a run lies; copied to `out` where that was asked for."""
+        import shutil
+
+        from napari_stemlearn.errors import JobError
+
+        cards = sorted(result.rglob(self.files[-1]))
+        if not cards:
+            raise JobError(f"The training left no {self.what} in {result}.")
+        folder = cards[0].parent
+        if out is None:
+            return folder
+        out.mkdir(parents=True, exist_ok=True)
+        for file in self.files:
+            part = out / f".{file}"
+            shutil.copyfile(folder / file, part)
+            part.replace(out / file)
+        return out

@@ -34,6 +34,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise FormatError(f"{path} cannot be written: {reason(error)}.") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    FormatError
+        If the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {folder} cannot be made: {reason(error)}.") from error
+
+
 def reason(error: Exception) -> str:
     """The cause of an error as a short clause without a full stop."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__

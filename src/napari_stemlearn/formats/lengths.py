@@ -89,6 +89,20 @@ def to_angstrom(value: float, unit: object) -> float:
     return float(value) * ANGSTROM_PER[plain_unit(unit)]
 
 
+def typed_length(text: str) -> float:
+    """A length that somebody typed, in angstrom: a number alone or with a unit, for example ``0.2`` or ``20 pm``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    found = re.fullmatch(r"\s*([-+.,\de]*[.,\d])\s*(\S*)\s*", text, flags=re.IGNORECASE)
+    if found is None or (found[2] and kind_of_unit(found[2]) != "length"):
+        raise ValueError(f"'{text}' is no length")
+    return to_angstrom(float(found[1].replace(",", ".")), found[2] or "angstrom")
+
+
 def square_pixel_size(sizes: Sequence[float], name: str) -> float:
     """Side of a pixel from its height and width in angstrom.
 

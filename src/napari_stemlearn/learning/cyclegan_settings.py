@@ -229,12 +229,6 @@ class CycleGANSettings(Settings):
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
     seed: int = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
 
-    @field_validator("turns", mode="before")
-    @classmethod
-    def _turns_as_yes_or_no(cls, value: Any) -> Any:
-        # cards of older generators say so
-        return {True: "all", False: "none"}.get(value, value) if isinstance(value, bool) else value
-
     @field_validator("name")
     @classmethod
     def _name_of_a_folder(cls, value: str) -> str:

@@ -221,33 +221,34 @@ def _scores(experiment: Spots, simulation: Spots) -> tuple[FloatArray, FloatArra
     scales = np.exp(np.arange(-reach, reach + 1) * _STEP)
     if not len(simulation.frequency):
         return scales, np.zeros(len(scales))
-    patterns = np.stack([_pattern(simulation, *one) for one in _DIRECTIONS])
+    picture, patterns = _pattern(experiment), _stretched_patterns(simulation)
+    best = [_products(picture, one, reach).max(axis=2) for one in (patterns, patterns[:, :, ::-1])]
+    return scales, np.maximum(*best).max(axis=0)
+
+
+def _stretched_patterns(spots: Spots) -> FloatArray:
+    """The pattern of spots in each of `_DIRECTIONS`."""
+    return np.stack([_pattern(spots, *one) for one in _DIRECTIONS])
+
+
+def _products(picture: FloatArray, patterns: FloatArray, reach: int) -> FloatArray:
+    """Products of a picture with patterns that are scaled by -`reach` to `reach` steps and turned.
+
+    Shape (pattern, scale, angle).
+    """
     rows = fft.next_fast_len(patterns.shape[1] + 2 * reach, real=True)
-
-    def compare(patterns: FloatArray) -> FloatArray:
-        """Best product over angles at each scale, shape (pattern, scale)."""
-        spectra = [fft.rfft2(one, (rows, _ANGLES)) for one in (_pattern(experiment).astype(np.float32), patterns)]
-        over_angles = fft.irfft2(spectra[0] * np.conj(spectra[1]), (rows, _ANGLES)).max(axis=2)
-        return np.concatenate([over_angles[:, -reach:], over_angles[:, : reach + 1]], axis=1)
-
-    patterns = patterns.astype(np.float32)
-    return scales, np.maximum(compare(patterns), compare(patterns[:, :, ::-1])).max(axis=0)
+    spectra = [fft.rfft2(one.astype(np.float32), (rows, _ANGLES)) for one in (picture, patterns)]
+    products = fft.irfft2(spectra[0] * np.conj(spectra[1]), (rows, _ANGLES))
+    return np.concatenate([products[:, -reach:], products[:, : reach + 1]], axis=1)
 
 
 def best_alignment(experiment: Spots, simulation: Spots) -> FloatArray:
     """Matrix (x, y) that turns, scales and stretches the spots of a simulation until they look most like others."""
-    pattern = np.fft.rfft(_pattern(experiment), axis=1)
-    best, matrix = -1.0, np.eye(2)
-    for stretch, direction in _DIRECTIONS:
-        other = np.fft.rfft(_pattern(simulation, stretch, direction), axis=1)
-        for step in range(-_REACH, _REACH + 1):
-            product = np.fft.irfft((pattern * np.conj(np.roll(other, step, axis=0))).sum(axis=0), _ANGLES)
-            if product.max() > best:
-                best = float(product.max())
-                angle, scale = float(np.radians(product.argmax())), float(np.exp(step * _STEP))
-                along = _turn(direction) @ np.diag([1 + stretch / 2, 1 - stretch / 2]) @ _turn(-direction)
-                matrix = scale * _turn(angle) @ along
-    return matrix
+    products = _products(_pattern(experiment), _stretched_patterns(simulation), _REACH)
+    best, step, angle = np.unravel_index(products.argmax(), products.shape)
+    stretch, direction = _DIRECTIONS[best]
+    along = _turn(direction) @ np.diag([1 + stretch / 2, 1 - stretch / 2]) @ _turn(-direction)
+    return np.exp((step - _REACH) * _STEP) * _turn(np.radians(angle)) @ along
 
 
 def _turn(angle: float) -> FloatArray:

@@ -213,9 +213,16 @@ def _same(one: float, other: float) -> bool:
     return max(one / other, other / one) <= SAME
 
 
+def with_kind(table: pd.DataFrame) -> pd.DataFrame:
+    """A site table with a column ``kind``, ``column`` or ``defect``; told by the class where there is none."""
+    if "kind" in table:
+        return table
+    return table.assign(kind=np.where(table["class"].isin(DEFECT_KINDS), "defect", "column"))
+
+
 def _split(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Columns and defects of a site table; ``kind`` tells them apart, else the class."""
-    defect = table["kind"] == "defect" if "kind" in table else table["class"].isin(DEFECT_KINDS)
+    """Columns and defects of a site table."""
+    defect = with_kind(table)["kind"] == "defect"
     return table[~defect].reset_index(drop=True), table[defect].reset_index(drop=True)
 
 

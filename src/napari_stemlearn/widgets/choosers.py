@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.formats.lengths import typed_length
 from napari_stemlearn.micrograph import check_pixel_size
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
@@ -237,7 +238,7 @@ class PixelSizeRow(QWidget):
         if take is None:
             return
         try:
-            value = check_pixel_size(in_angstrom(self.line.text()), self._name)
+            value = check_pixel_size(typed_length(self.line.text()), self._name)
         except MicrographError as error:
             self.error.say(str(error))
         except ValueError:
@@ -252,21 +253,6 @@ class PixelSizeRow(QWidget):
                 self.ask_for(self._layer)
             self._show()
             self.given.emit()
-
-
-def in_angstrom(text: str) -> float:
-    """A length that was typed, in angstrom: a number alone, or with nm, pm or Å.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    text = text.strip().replace(",", ".")
-    for unit, size in (("nm", 10.0), ("pm", 0.01), ("Å", 1.0)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * size
-    return float(text)
 
 
 class ReasonedButton(QWidget):

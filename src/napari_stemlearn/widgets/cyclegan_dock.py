@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from napari_stemlearn.widgets.cyclegan_curves import CycleGANCurves
 from napari_stemlearn.widgets.dock import Dock, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.experiment_chooser import ExperimentChooser
-from napari_stemlearn.widgets.experiment_look import ExperimentLook, write_once
+from napari_stemlearn.widgets.experiment_look import write_once
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
@@ -41,8 +42,6 @@ from napari_stemlearn.widgets.translation_previews import TranslationPreviews
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-
-    from napari_stemlearn.micrograph import Micrograph
 
 KEPT = ("name", "experiment", "pixel_size", "simulated", "structures", "imaging")
 """Settings that say what is learnt; a preset only says how."""
@@ -337,13 +336,14 @@ class CycleGANDock(Dock):
             return
         settings, look, project = self.settings(), self.experiment.look, self.panel.project
         assert look is not None
-        writes: list[Write] = []
+        writes: Writes = {}
         try:
             if not look.files:
-                writes.append(("experiment", write_images, look, self.experiment.micrograph(), project.experiments))
+                measured = self.experiment.micrograph()
+                writes["experiment"] = lambda: write_once(look, measured, project.experiments).files
             if self.takes_stack and not settings.simulated:
-                found = self.stack.micrograph(), self.stack.sites()
-                writes.append(("simulated", write_stack_once, *found, project.simulations))
+                simulated, sites = self.stack.micrograph(), self.stack.sites()
+                writes["simulated"] = lambda: write_stack_once(simulated, sites, project.simulations)
         except StemlearnError as error:
             self.panel.say(str(error), bad=True)
             return
@@ -458,18 +458,13 @@ class CycleGANDock(Dock):
             )
 
 
-Write = tuple[Any, ...]
-"""Name of the setting, and the function that writes its files with its arguments."""
+Writes = dict[str, Callable[[], tuple[str, ...]]]
+"""By the name of a setting, what writes its files and returns them."""
 
 
-def write_images(look: ExperimentLook, micrograph: Micrograph, folder: Path) -> tuple[str, ...]:
-    """Write the experimental images of a layer; returns their files."""
-    return write_once(look, micrograph, folder).files
-
-
-def _write_all(writes: list[Write]) -> dict[str, tuple[str, ...]]:
+def _write_all(writes: Writes) -> dict[str, tuple[str, ...]]:
     """Files that were written, by the setting that takes them."""
-    return {name: write(*arguments) for name, write, *arguments in writes}
+    return {name: write() for name, write in writes.items()}
 
 
 def mixture_of(structure: StructureSettings) -> dict[str, Any]:

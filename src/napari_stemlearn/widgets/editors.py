@@ -63,7 +63,10 @@ def is_drawn(annotation: Any) -> bool:
 
 
 class Editor(QWidget):
-    """Base of all editors: a plain value goes in and out, `changed` tells that the user changed it."""
+    """Base of all editors: a plain value goes in and out, `changed` tells that the user changed it.
+
+    A class of Qt cannot be an abstract one; what an editor must define raises until it does.
+    """
 
     changed = Signal()
     tall = False

@@ -146,16 +146,18 @@ def write_once(look: ExperimentLook, micrograph: Micrograph, folder: Path) -> Ex
     """
     # loads pandas, for which the opening of a dock must not wait
     from napari_stemlearn.formats import hash_micrograph, write_tiff
+    from napari_stemlearn.formats.atomic import make_folder
 
-    mark = hash_micrograph(micrograph)[:10]
-    path = folder / f"{slug(micrograph.name)}-{micrograph.pixel_size:.5g}A-{mark}.tif"
+    path = folder / marked_name(micrograph, hash_micrograph(micrograph))
     if not path.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FormatError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+        make_folder(folder)
         write_tiff(path, micrograph)
     return replace(look, files=(str(path),))
+
+
+def marked_name(micrograph: Micrograph, mark: str) -> str:
+    """Name of a file that holds a micrograph with this mark of its content and no other."""
+    return f"{slug(micrograph.name)}-{micrograph.pixel_size:.5g}A-{mark[:10]}.tif"
 
 
 def _check_frames(micrograph: Micrograph) -> None:

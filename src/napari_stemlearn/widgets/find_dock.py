@@ -679,13 +679,10 @@ def duration(seconds: float) -> str:
 
 
 def _write(path: Path, sites: Any, candidates: Candidates, record: dict[str, Any]) -> Path:
-    from napari_stemlearn.errors import FormatError
     from napari_stemlearn.formats import write_sites
+    from napari_stemlearn.formats.atomic import make_folder
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"The folder {path.parent} cannot be made: {error.strerror or error}.") from error
+    make_folder(path.parent)
     return write_sites(path, sites, pixel_size=candidates.pixel_size, classes=candidates.classes, provenance=record)
 
 

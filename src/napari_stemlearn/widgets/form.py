@@ -36,14 +36,11 @@ from napari_stemlearn.widgets.editors import (
     leaf_editor,
 )
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
-from napari_stemlearn.widgets.rows import GAP, NARROWEST_LABEL, label_width, labelled_row
+from napari_stemlearn.widgets.rows import BUTTON_WIDTH, GAP, NARROWEST_LABEL, label_width, labelled_row
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.words import red_of, unit_symbol
 
 Place = tuple[str | int, ...]
-
-BUTTON_WIDTH = 24
-"""Pixels of a small button at the end of a row."""
 
 INDENT, DEEP_INDENT = 14, 6
 """Pixels by which the content of a section stands to the right of its title; less where that stands far right."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_stemlearn.errors import FormatError, SitesError
+from napari_stemlearn.errors import SitesError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets.labelling import LabelState
 
@@ -94,12 +94,9 @@ def save_set(
         If the folder cannot be made or written.
     """
     from napari_stemlearn.formats import write_sites
-    from napari_stemlearn.formats.atomic import reason, replacing
+    from napari_stemlearn.formats.atomic import make_folder, replacing
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"The folder {path.parent} cannot be made: {reason(error)}.") from error
+    make_folder(path.parent)
     columns = ["frame", "y", "x", "class", "score"]
     rejected = state.rejected[columns].astype({"frame": int}).to_dict("records")
     for row in rejected:

@@ -12,6 +12,9 @@ LABEL_WIDTH = 120
 NARROWEST_LABEL = 88
 """Pixels for them where they stand far to the right."""
 
+BUTTON_WIDTH = 24
+"""Pixels of a small button at the end of a row."""
+
 GAP = 8
 """Pixels between a label and what stands beside it."""
 

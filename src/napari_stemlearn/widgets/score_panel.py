@@ -477,12 +477,10 @@ def write_products(folder: Path, name: str, scores: Any, question: Question, tit
         If something cannot be written.
     """
     from napari_stemlearn.errors import FormatError
+    from napari_stemlearn.formats.atomic import make_folder
     from napari_stemlearn.scoring import scores_figure, sweep, write_scores
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+    make_folder(folder)
     curve = None
     if len(question.found) and question.found["score"].notna().all():
         curve = sweep(question.found, question.truth, **question.arguments)

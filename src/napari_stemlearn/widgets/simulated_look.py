@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from napari_stemlearn.errors import FormatError, SitesError
+from napari_stemlearn.errors import SitesError
 from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.widgets.label_store import slug
+from napari_stemlearn.widgets.experiment_look import marked_name
 from napari_stemlearn.widgets.layers import about, our_layers, sites_from_layer, source_of
 
 if TYPE_CHECKING:
@@ -98,13 +96,10 @@ def sites_of(viewer: ViewerModel, image: Any) -> pd.DataFrame:
 
 def _with_kind(sites: pd.DataFrame, kind: str | None) -> pd.DataFrame:
     """What a training needs of a site table; ``kind`` as its layer tells, else by the class."""
-    from napari_stemlearn.learning.settings import DEFECT_KINDS
+    from napari_stemlearn.learning.simulated_stack import with_kind
     from napari_stemlearn.sites import COLUMNS
 
-    if kind is not None:
-        sites = sites.assign(kind=kind)
-    elif "kind" not in sites:
-        sites = sites.assign(kind=np.where(sites["class"].isin(DEFECT_KINDS), "defect", "column"))
+    sites = with_kind(sites) if kind is None else sites.assign(kind=kind)
     return sites[[name for name in (*COLUMNS, "kind", "sublattice") if name in sites]]
 
 
@@ -173,16 +168,14 @@ def write_stack_once(micrograph: Micrograph, sites: pd.DataFrame, folder: Path) 
     import pandas as pd
 
     from napari_stemlearn.formats import hash_micrograph, write_sites, write_tiff
+    from napari_stemlearn.formats.atomic import make_folder
     from napari_stemlearn.formats.site_files import sidecar_path
 
     content = pd.util.hash_pandas_object(sites.astype(str), index=False).to_numpy().tobytes()
-    mark = hashlib.sha256(hash_micrograph(micrograph).encode() + content).hexdigest()[:10]
-    path = folder / f"{slug(micrograph.name)}-{micrograph.pixel_size:.5g}A-{mark}.tif"
+    mark = hashlib.sha256(hash_micrograph(micrograph).encode() + content).hexdigest()
+    path = folder / marked_name(micrograph, mark)
     if not path.exists():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FormatError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+        make_folder(folder)
         # an image that is there has its sites
         table = write_sites(path.with_name(f"{path.stem}_sites.csv"), sites, micrograph=micrograph)
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
-from napari_stemlearn.widgets.experiment_chooser import ImagesChooser
+from napari_stemlearn.widgets.images_chooser import ImagesChooser
 from napari_stemlearn.widgets.layers import about, image_layers, kind_of
 from napari_stemlearn.widgets.simulated_look import (
     StackLook,

@@ -43,7 +43,7 @@ WAITS = "Making waits: "
 FROM_GENERATOR, OWN = 0, 1
 """Places in the list of specimens."""
 
-CHOOSE_BOTH = "choose specimens here, and tick “use” under “Imaging” for the microscope of that stack"
+CHOOSE_BOTH = "choose specimens here, and tick “set it here” under “Imaging” for the microscope of that stack"
 """What to do with a generator that learnt from a simulated stack."""
 
 LARGE_ENOUGH = 200

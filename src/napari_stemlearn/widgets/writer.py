@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats import write_sites, write_tiff
-from napari_stemlearn.formats.atomic import reason, replacing
+from napari_stemlearn.formats.atomic import make_folder, replacing
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.widgets.layer_data import layer_from_data
 from napari_stemlearn.widgets.layers import (
@@ -70,10 +70,7 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
         raise FormatError(f"{folder} already exists and was not made by this command; choose another name.")
     layers = [layer_from_data(entry) for entry in layer_data]
     images = {layer.name: layer for layer in layers if layer.as_layer_data_tuple()[2] == "image"}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"The folder {folder} cannot be made: {reason(error)}.") from error
+    make_folder(folder)
     written: list[str] = []
     listed: list[dict[str, Any]] = []
     taken: set[str] = set()
