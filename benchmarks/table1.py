@@ -67,7 +67,7 @@ TRANSLATED = {"number": 120, "shape": (384, 384)}
 OURS = "drawn, Fourier"
 """The kind of generator of the last two rows."""
 
-AS_PUBLISHED = {"imaging": CLEAN, "turns": "all", "align_lattice": False}
+AS_PUBLISHED = {"imaging": CLEAN, "turns": "all", "align_lattice": False, "fit_cell": False}
 """Clean simulations at any rotation, and crops of both sides turned by quarters."""
 
 GENERATORS: dict[str, dict[str, Any]] = {

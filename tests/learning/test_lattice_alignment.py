@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_stemlearn.distributions import Distribution
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.experiment import Experiment
-from napari_stemlearn.learning.lattice_alignment import align_lattice, aligned_settings, alignments
+from napari_stemlearn.learning.lattice_alignment import Alignment, align_lattice, alignments
 from napari_stemlearn.learning.likeness import Spots, bragg_spots
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.micrograph import Micrograph
@@ -57,7 +56,8 @@ def experiment_of(*frames):
 def test_what_specimen_and_scan_did_is_found_again(crystal, symmetry, rotation, scale, scale_y, shear):
     image = frame(crystal, rotation=rotation, scale=scale, scale_y=scale_y, shear=shear)
     mixture = MixtureSettings(structure=StructureSettings(crystal=crystal, thickness=20.0))
-    (found,) = alignments(experiment_of(image), mixture)
+    ((seen, found),) = alignments(experiment_of(image), mixture)
+    assert np.array_equal(seen, image)
     turned = (found.rotation - rotation + symmetry / 2) % symmetry - symmetry / 2
     assert turned == pytest.approx(0, abs=0.3)
     assert found.lattice_scale == pytest.approx(scale, abs=0.004)
@@ -65,34 +65,17 @@ def test_what_specimen_and_scan_did_is_found_again(crystal, symmetry, rotation, 
     assert found.shear == pytest.approx(shear, abs=0.006)
 
 
-def test_settings_take_over_what_was_measured():
-    images = [frame(rotation=angle, scale=0.96, scale_y=1.02, seed=number) for number, angle in enumerate((10.0, 31.0))]
-    structure = StructureSettings(crystal="WSe2", lattice_scale=0.98, lattice_anisotropy="uniform(0, 0.1)")
-    parts, imaging, remark = aligned_settings(
-        [MixtureSettings(structure=structure)], ImagingSettings.preset("to_translate"), experiment_of(*images)
-    )
-    aligned = parts[0].structure
-    assert aligned.lattice_scale == pytest.approx(0.96, abs=0.004)
-    assert aligned.lattice_anisotropy == 0
-    assert isinstance(aligned.rotation, Distribution)
-    assert aligned.rotation.kind == "choice"
-    assert sorted(round(value % 60) for value in aligned.rotation.values) == [10, 10, 31, 31]
-    assert imaging.scan.scale_y.values[0] == pytest.approx(1.02, abs=0.005)
-    assert imaging.scan.line_jitter_x == ImagingSettings.preset("to_translate").scan.line_jitter_x
-    assert "as in the experiment" in remark
-
-
-def test_a_mixture_or_frames_without_spots_stay_as_they_are():
-    wse2 = MixtureSettings(structure=StructureSettings(crystal="WSe2"))
-    imaging = ImagingSettings.preset("to_translate")
-    noise = np.random.default_rng(0).normal(size=(256, 256))
-    parts, same, remark = aligned_settings([wse2], imaging, experiment_of(noise))
-    assert (parts, same) == ((wse2,), imaging)
-    assert "do not tell" in remark
-    both = [wse2, MixtureSettings(structure=StructureSettings(crystal="graphene"))]
-    parts, same, remark = aligned_settings(both, imaging, experiment_of(frame()))
-    assert (list(parts), same) == (both, imaging)
-    assert "more than one crystal" in remark
+@pytest.mark.parametrize(("tilt", "axis"), [(6.0, 0.0), (12.0, 70.0), (9.0, -40.0)])
+def test_a_tilted_lattice_lies_the_same_in_the_image(tilt, axis):
+    lies = Alignment(rotation=33.0, lattice_scale=0.98, scale_y=1.03, shear=0.02, spots=9)
+    other = lies.tilted(tilt, axis)
+    assert other != lies
+    direction = np.array([np.cos(np.radians(axis)), np.sin(np.radians(axis))])
+    along = np.outer(direction, direction)
+    contraction = along + np.cos(np.radians(tilt)) * (np.eye(2) - along)
+    scan = np.array([[1, other.shear], [0, other.scale_y]])
+    again = scan.T @ np.linalg.inv(contraction) @ other.turn() / other.lattice_scale
+    np.testing.assert_allclose(again, lies.matrix(), atol=1e-12)
 
 
 def test_spots_of_another_crystal_are_no_match():

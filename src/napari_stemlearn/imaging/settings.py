@@ -275,6 +275,8 @@ class ImagingSettings(Settings):
                 "coverage": "uniform(0.2, 1)",
                 "correlation_length": "log_uniform(10, 100)",
             },
+            # low angles flatten it
+            "adf": {"z_contrast_change": "normal(-0.2, 0.4)"},
             # noise, after-glow and flicker are what a generator learns from the day's images
             "detector": {"counting_noise": False},
         },

@@ -47,8 +47,8 @@ from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.features import load_features
 from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
-from napari_stemlearn.learning.lattice_alignment import aligned_settings
 from napari_stemlearn.learning.likeness import likeness_to_crystals, likeness_to_images
+from napari_stemlearn.learning.matched_settings import matched_settings
 from napari_stemlearn.learning.mean_shift import mean_shift
 from napari_stemlearn.learning.realism_report import compare_looks
 from napari_stemlearn.learning.replay_buffer import ReplayBuffer
@@ -373,9 +373,10 @@ def train_cyclegan(
     if settings.check_likeness:
         yield _compared(experiment, settings, stack)
     if settings.align_lattice and stack is None:
-        structures, imaging, remark = aligned_settings(settings.structures, settings.imaging, experiment)
-        settings = settings.model_copy(update={"structures": structures, "imaging": imaging})
-        yield Log(message=remark)
+        matched = matched_settings(settings.structures, settings.imaging, experiment, cells=settings.fit_cell)
+        settings = settings.model_copy(update={"structures": matched.structures, "imaging": matched.imaging})
+        for remark in matched.remarks:
+            yield Log(message=remark)
     with explained_writing(folder):
         make_checkpoint_folder(folder)
     side = max(2 * settings.crop, 192)

@@ -117,6 +117,7 @@ PAPER: dict[str, Any] = {
     "beta1": 0.9,
     "turns": "all",
     "align_lattice": False,
+    "fit_cell": False,
     "replay": 0,
     "simulation_noise": 0.1,
     "every": 600,
@@ -219,6 +220,11 @@ class CycleGANSettings(Settings):
         True,
         description="Turn and stretch simulated lattices as the spots of the experiment show, so that only the look is "
         "left to learn.",
+    )
+    fit_cell: bool = Field(
+        True,
+        description="Fit contrast, probe and tilt to the mean unit cell of the experiment as well; settings that are "
+        "numbers stay, those that are drawn are fitted.",
     )
     check_likeness: bool = Field(
         True,

@@ -6,14 +6,11 @@ has (rotation and scale) and what a scan does to it (step of the lines, shear).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemlearn.distributions import Distribution
-from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.likeness import (
     FEWEST,
@@ -21,7 +18,6 @@ from napari_stemlearn.learning.likeness import (
     Spots,
     best_alignment,
     bragg_spots,
-    middle_scale,
     reference_images,
 )
 from napari_stemlearn.learning.settings import MixtureSettings
@@ -39,9 +35,6 @@ LARGEST_SHEAR = 0.15
 
 CHANGE_OF_STEP = 0.15
 """The like for the step of the lines."""
-
-SPREAD = 0.002
-"""Standard deviation of step and shear around the measured ones, at least: what the spots do not tell."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,29 @@ class Alignment:
     scale_y: float
     shear: float
     spots: int
+
+    def matrix(self) -> FloatArray:
+        """Map (x, y) of reciprocal vectors of the crystal to those in the image."""
+        scan = np.array([[1.0, self.shear], [0.0, self.scale_y]])
+        return scan.T @ self.turn() / self.lattice_scale
+
+    def turn(self) -> FloatArray:
+        """Rotation (x, y) of the crystal."""
+        return _rotation(np.radians(self.rotation))
+
+    def tilted(self, tilt: float, axis: float) -> Alignment:
+        """The same lattice in the image where the crystal is tilted, which makes it narrower across the axis.
+
+        Parameters
+        ----------
+        tilt, axis
+            In degree; the axis from x towards y.
+        """
+        direction = np.array([np.cos(np.radians(axis)), np.sin(np.radians(axis))])
+        narrower = 1 - np.cos(np.radians(tilt))
+        found = _split(self.matrix(), self.spots, np.eye(2) - narrower * (np.eye(2) - np.outer(direction, direction)))
+        assert found is not None
+        return found
 
 
 def align_lattice(experiment: Spots, crystal: Spots) -> Alignment | None:
@@ -104,84 +120,37 @@ def _direction(angle: FloatArray) -> FloatArray:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _split(matrix: FloatArray, spots: int) -> Alignment | None:
+def _split(matrix: FloatArray, spots: int, contraction: FloatArray | None = None) -> Alignment | None:
     """Rotation, scale, step and shear of a map (x, y) of reciprocal vectors.
 
-    The scan maps a place in the image to one on the specimen by S = [[1, shear], [0, scale_y]]; with the specimen
-    scaled by s and turned by R, reciprocal vectors are mapped by S^T R / s.
+    The scan maps a place in the image to one on the specimen by S = [[1, shear], [0, scale_y]]; with the crystal scaled
+    by s, turned by R and contracted by C as it tilts, reciprocal vectors are mapped by S^T C^-1 R / s.
     """
-    turned, upper = np.linalg.qr(matrix.T)
-    signs = np.sign(np.diag(upper))
-    lower, rotation = (upper * signs[:, None]).T, (turned * signs).T
-    if np.linalg.det(rotation) < 0 or not lower[0, 0] > 0:
+    contraction = np.eye(2) if contraction is None else contraction
+    if np.linalg.det(matrix) <= 0:
         return None
+    # the rotation that leaves nothing above the diagonal of S^T
+    across, along = contraction[:, 1], matrix[0]
+    angle = np.arctan2(across[1], across[0]) - np.arctan2(along[1], along[0]) - np.pi / 2
+    lower = matrix @ _rotation(-angle) @ contraction
+    if lower[0, 0] < 0:
+        angle += np.pi
+        lower = -lower
     scale = 1 / lower[0, 0]
-    angle = float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])))
-    return Alignment(angle % 360, float(scale), float(lower[1, 1] * scale), float(lower[1, 0] * scale), spots)
+    return Alignment(
+        float(np.degrees(angle) % 360), float(scale), float(lower[1, 1] * scale), float(lower[1, 0] * scale), spots
+    )
 
 
-def alignments(experiment: Experiment, structure: MixtureSettings) -> list[Alignment]:
-    """How the lattice lies in frames of an experiment; frames that do not tell are left out."""
+def _rotation(angle: float) -> FloatArray:
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def alignments(experiment: Experiment, structure: MixtureSettings) -> list[tuple[FloatArray, Alignment]]:
+    """Frames of an experiment and how the lattice lies in them; frames that do not tell are left out."""
     size = experiment.pixel_size
     (_, image), *_ = reference_images([structure], size)
     crystal = bragg_spots(image, size)
-    frames = (bragg_spots(frame, size) for frame in experiment.middles(MOST_FRAMES, SIDE))
-    return [found for spots in frames if (found := align_lattice(spots, crystal)) is not None]
-
-
-def aligned_settings(
-    structures: Sequence[MixtureSettings], imaging: ImagingSettings, experiment: Experiment
-) -> tuple[tuple[MixtureSettings, ...], ImagingSettings, str]:
-    """Turn and stretch the lattices of simulations as in the experiment.
-
-    Parameters
-    ----------
-    structures
-        Only a single crystal can be aligned; a mixture of several is left as it is.
-    imaging
-        Its step of the lines and its shear become the measured ones.
-    experiment
-        The frames.
-
-    Returns
-    -------
-    structures, imaging, remark
-        What was measured, or why nothing was changed, in one sentence.
-    """
-    given = tuple(structures)
-    crystals = {crystal for part in given for crystal in part.crystals or (part.structure.crystal,)}
-    if len(crystals) > 1:
-        return given, imaging, "Simulated lattices keep their own rotations: there is more than one crystal."
-    found = alignments(experiment, given[0])
-    if not found:
-        return given, imaging, "Simulated lattices keep their own rotations: the frames do not tell theirs."
-    # spots look the same from behind, atoms do not
-    rotations = [round((entry.rotation + half) % 360, 3) for entry in found for half in (0.0, 180.0)]
-    # the reference has the middle of the scales that the settings draw
-    scale = middle_scale(given[0].structure) * float(np.median([entry.lattice_scale for entry in found]))
-    parts = tuple(
-        part.model_copy(
-            update={
-                "structure": part.structure.changed(
-                    rotation=Distribution(kind="choice", values=tuple(rotations)),
-                    lattice_scale=round(float(np.clip(scale, 0.5, 2)), 5),
-                    lattice_anisotropy=0.0,
-                )
-            }
-        )
-        for part in given
-    )
-    scan = imaging.scan.changed(
-        scale_y=_around([entry.scale_y for entry in found]), shear=_around([entry.shear for entry in found])
-    )
-    turned = ", ".join(f"{angle:.0f}" for angle in sorted({round(entry.rotation % 180) for entry in found})[:6])
-    remark = (
-        f"Simulated lattices are turned by {turned} degrees, scaled by {scale:.3f}, and scanned with lines "
-        f"{np.median([entry.scale_y for entry in found]):.3f} pixels apart, as in the experiment."
-    )
-    return parts, imaging.model_copy(update={"scan": scan}), remark
-
-
-def _around(values: Sequence[float]) -> Distribution:
-    spread = max(float(np.std(values)), SPREAD)
-    return Distribution(kind="normal", values=(round(float(np.mean(values)), 5), round(spread, 5)))
+    frames = experiment.middles(MOST_FRAMES, SIDE)
+    found = [(frame, align_lattice(bragg_spots(frame, size), crystal)) for frame in frames]
+    return [(np.asarray(frame, dtype=float), alignment) for frame, alignment in found if alignment is not None]

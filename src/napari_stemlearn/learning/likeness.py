@@ -321,7 +321,7 @@ def reference_images(
             name = f"{crystal} [{' '.join(str(index) for index in axis)}]" if axis else crystal
             if name not in known:
                 known.add(name)
-                perfect = _perfect(part.structure, crystal, side * pixel_size)
+                perfect = perfect_crystal(part.structure, crystal, side * pixel_size)
                 yield name, np.asarray(simulate(build(perfect, 0), imaging).micrograph.data, dtype=np.float32)
 
 
@@ -331,7 +331,7 @@ def middle_scale(structure: StructureSettings) -> float:
     return float(scale) if isinstance(scale, (int, float)) else float(np.clip(np.mean(scale.extent()), 0.5, 2))
 
 
-def _perfect(structure: StructureSettings, crystal: str, extent: float) -> StructureSettings:
+def perfect_crystal(structure: StructureSettings, crystal: str, extent: float) -> StructureSettings:
     """The crystal without defects and distortions, at the middle of the calibrations that are drawn."""
     return structure.changed(
         crystal=crystal,

@@ -61,7 +61,9 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
     plane = _rotation(value("rotation", geometry)) @ _stretch(
         value("lattice_scale", geometry), value("lattice_anisotropy", geometry), geometry
     )
-    tilt = _tilt(value("tilt", geometry), geometry)
+    tilt = _tilt(
+        value("tilt", geometry), None if settings.tilt_axis is None else value("tilt_axis", geometry), geometry
+    )
     thickness = _thickness(settings, crystal, value, geometry)
     thin = crystal.is_layer or (settings.thickness is None and crystal.n_slots <= MOST_ATOMS_IN_ORDER)
 
@@ -145,11 +147,11 @@ def _stretch(scale: float, anisotropy: float, rng: np.random.Generator) -> NDArr
     return scale * turn @ np.diag([1 + anisotropy / 2, 1 - anisotropy / 2]) @ turn.T
 
 
-def _tilt(degrees: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Matrix on (x, y, z) that tilts about a random axis in the plane (Rodrigues)."""
+def _tilt(degrees: float, axis: float | None, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Matrix on (x, y, z) that tilts about an axis in the plane (Rodrigues), a random one where none is given."""
     if degrees == 0:
         return np.eye(3)
-    angle, direction = np.deg2rad(degrees), rng.uniform(0, 2 * np.pi)
+    angle, direction = np.deg2rad(degrees), rng.uniform(0, 2 * np.pi) if axis is None else np.deg2rad(axis)
     x, y = np.cos(direction), np.sin(direction)
     cross = np.array([[0, 0, y], [0, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -135,7 +135,15 @@ class StructureSettings(Settings):
         0.0, "1", "Relative stretch along a random direction over that across it.", minimum=0, maximum=0.5
     )
     tilt: Drawn = quantity(
-        0.0, "degree", "Tilt of the specimen about a random in-plane axis.", minimum=0, maximum=45, advanced=True
+        0.0, "degree", "Tilt of the specimen about an in-plane axis.", minimum=0, maximum=45, advanced=True
+    )
+    tilt_axis: Drawn | None = quantity(
+        None,
+        "degree",
+        "Direction of the axis of the tilt, from x towards y; empty draws any.",
+        minimum=-360,
+        maximum=360,
+        advanced=True,
     )
     vacuum: Literal["none", "edge", "hole", "either"] = Field(
         "none", description="Leave part of the field empty: behind a straight edge, or in a round hole."

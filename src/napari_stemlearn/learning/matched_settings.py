@@ -1,0 +1,190 @@
+"""Settings of simulations that match an experiment: how its lattice lies, and how its unit cell looks.
+
+What both sides have in common, no critic sees; what is left for the generator to learn is the noise and the look of
+what no setting describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_stemlearn.distributions import Distribution, Drawn
+from napari_stemlearn.imaging.scattering import band_limit
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.learning.cell_fit import CellFit, CellModel, contents_of, fit_cell
+from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.lattice_alignment import Alignment, alignments
+from napari_stemlearn.learning.likeness import middle_scale, perfect_crystal
+from napari_stemlearn.learning.mean_cell import mean_cell, reflections
+from napari_stemlearn.learning.settings import MixtureSettings
+from napari_stemlearn.structures.build import build
+
+SPREAD = 0.002
+"""Standard deviation of step and shear around the measured ones, at least: what the spots do not tell."""
+
+EXTENT = 60.0
+"""Side in angstrom of the perfect crystal of which the cell is computed."""
+
+HIGHEST = 1.0
+"""Highest frequency of the reflections in 1/angstrom; beyond, noise is stronger than most."""
+
+LARGEST_MISFIT = 0.15
+"""A cell that is explained worse than this is not believed."""
+
+
+@dataclass(frozen=True)
+class MatchedSettings:
+    """What was found.
+
+    Parameters
+    ----------
+    structures, imaging
+        With what was measured, or as they were.
+    remarks
+        Sentences on what was measured, or why nothing was changed.
+    """
+
+    structures: tuple[MixtureSettings, ...]
+    imaging: ImagingSettings
+    remarks: tuple[str, ...]
+
+
+def matched_settings(
+    structures: Sequence[MixtureSettings], imaging: ImagingSettings, experiment: Experiment, *, cells: bool = True
+) -> MatchedSettings:
+    """Give simulations the lattices and the mean cells of an experiment.
+
+    Parameters
+    ----------
+    structures
+        Only a single crystal can be matched; a mixture of several is left as it is.
+    imaging
+        The step of its lines and its shear become the measured ones; settings of probe, contrast and jitter that are
+        drawn become the fitted ones, those that are numbers stay.
+    experiment
+        The frames.
+    cells
+        Whether mean cells are looked at, or lattices alone.
+    """
+    given = tuple(structures)
+    crystals = {crystal for part in given for crystal in part.crystals or (part.structure.crystal,)}
+    if len(crystals) > 1:
+        return MatchedSettings(
+            given, imaging, ("Simulated lattices keep their own rotations: there is more than one crystal.",)
+        )
+    found = alignments(experiment, given[0])
+    if not found:
+        return MatchedSettings(
+            given, imaging, ("Simulated lattices keep their own rotations: the frames do not tell theirs.",)
+        )
+    aligned = [alignment for _, alignment in found]
+    remarks = [_words_on_lattices(aligned, middle_scale(given[0].structure))]
+    changes: dict[str, Drawn] = {}
+    # spots look the same from behind, atoms do not
+    half_turns: list[tuple[float, ...]] = [(0.0, 180.0)] * len(aligned)
+    if cells:
+        fits = _fits(found, given[0], imaging, experiment.pixel_size)
+        good = [index for index, fit in enumerate(fits) if fit is not None and fit.misfit <= LARGEST_MISFIT]
+        remarks.append(_words_on_cells([fit for fit in fits if fit is not None], len(good)))
+        if good:
+            kept = [fit for index in good if (fit := fits[index]) is not None]
+            aligned = [aligned[index].tilted(fit.tilt, fit.tilt_axis) for index, fit in zip(good, kept, strict=True)]
+            half_turns = [(180.0,) if fit.half_turn else (0.0,) for fit in kept]
+            if any(fit.tilt for fit in kept):
+                changes = {
+                    "tilt": _choice([fit.tilt for fit in kept]),
+                    "tilt_axis": _choice([fit.tilt_axis for fit in kept]),
+                }
+            imaging = _with_fits(imaging, kept)
+    rotations = [
+        (entry.rotation + half) % 360 for entry, halves in zip(aligned, half_turns, strict=True) for half in halves
+    ]
+    # the reference has the middle of the scales that the settings draw
+    scale = middle_scale(given[0].structure) * float(np.median([entry.lattice_scale for entry in aligned]))
+    changes |= {
+        "rotation": _choice(rotations),
+        "lattice_scale": round(float(np.clip(scale, 0.5, 2)), 5),
+        "lattice_anisotropy": 0.0,
+    }
+    parts = tuple(part.model_copy(update={"structure": part.structure.changed(**changes)}) for part in given)
+    scan = imaging.scan.changed(
+        scale_y=_around([entry.scale_y for entry in aligned]), shear=_around([entry.shear for entry in aligned])
+    )
+    return MatchedSettings(parts, imaging.model_copy(update={"scan": scan}), tuple(remarks))
+
+
+def _fits(
+    found: Sequence[tuple[NDArray[np.float64], Alignment]],
+    part: MixtureSettings,
+    imaging: ImagingSettings,
+    pixel_size: float,
+) -> list[CellFit | None]:
+    """What the mean cell of each frame tells; None where it cannot be measured."""
+    crystal = part.crystals[0] if part.crystals else part.structure.crystal
+    specimen = build(perfect_crystal(part.structure, crystal, EXTENT), 0)
+    basis: NDArray[np.float64] = np.linalg.inv(specimen.lattice_vectors[:, ::-1]).T.astype(np.float64)
+    energy, semiangle = (_middle(getattr(imaging.probe, name)) for name in ("beam_energy", "convergence_semiangle"))
+    highest = min(HIGHEST, 0.45 / pixel_size, 0.9 * band_limit(energy, semiangle))
+    fits: list[CellFit | None] = []
+    for frame, alignment in found:
+        in_image = basis @ alignment.matrix().T
+        indices = reflections(in_image, highest)
+        cell = mean_cell(frame, pixel_size, in_image, indices) if len(indices) else None
+        if cell is None:
+            fits.append(None)
+            continue
+        frequencies = indices @ basis @ (alignment.turn() / alignment.lattice_scale).T
+        fits.append(fit_cell(cell, CellModel(imaging, contents_of(specimen, basis, indices), frequencies)))
+    return fits
+
+
+def _with_fits(imaging: ImagingSettings, fits: Sequence[CellFit]) -> ImagingSettings:
+    sections = {}
+    for name in ("probe", "adf", "scan"):
+        values = [getattr(fit, name) for fit in fits]
+        sections[name] = getattr(imaging, name).changed(
+            **{setting: _choice([entry[setting] for entry in values]) for setting in values[0]}
+        )
+    return imaging.model_copy(update=sections)
+
+
+def _words_on_lattices(found: Sequence[Alignment], middle: float) -> str:
+    turned = ", ".join(f"{angle:.0f}" for angle in sorted({round(entry.rotation % 180) for entry in found})[:6])
+    return (
+        f"Simulated lattices are turned by {turned} degrees, scaled by "
+        f"{middle * np.median([entry.lattice_scale for entry in found]):.3f}, and scanned with lines "
+        f"{np.median([entry.scale_y for entry in found]):.3f} pixels apart, as in the experiment."
+    )
+
+
+def _words_on_cells(fits: Sequence[CellFit], believed: int) -> str:
+    if not fits:
+        return "Contrast and probe of the simulations are as given: the frames show too few reflections."
+    misfit = float(np.median([fit.misfit for fit in fits]))
+    if not believed:
+        return (
+            "Contrast and probe of the simulations are as given: no setting explains the mean unit cell, "
+            f"the best leave {misfit:.0%} of it."
+        )
+    tilt = float(np.median([fit.tilt for fit in fits]))
+    tilted = f" and the tilt, {tilt:.1f} degrees," if tilt else ""
+    return f"Contrast, probe{tilted} are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
+
+
+def _middle(value: Drawn) -> float:
+    return float(np.mean(value.extent())) if isinstance(value, Distribution) else float(value)
+
+
+def _choice(values: Sequence[float]) -> Drawn:
+    """A number, or a choice of several."""
+    rounded = tuple(float(f"{value:.5g}") for value in values)
+    return rounded[0] if len(rounded) == 1 else Distribution(kind="choice", values=rounded)
+
+
+def _around(values: Sequence[float]) -> Distribution:
+    spread = max(float(np.std(values)), SPREAD)
+    return Distribution(kind="normal", values=(round(float(np.mean(values)), 5), round(spread, 5)))
