@@ -149,7 +149,8 @@ def prepare_image(
     carbon = np.zeros(0, dtype=np.int64)
     if drawn["contamination"]["thickness"] > 0:
         carbon = carbon_atoms(streams["contamination"], grid.size, spacing, drawn["contamination"])
-    carbon_strength = float(partial_cross_sections([CARBON], *angles)[0]) * (CARBON / 40.0) ** contrast
+    # the power law is one of the crystal's elements: carried on to carbon it would make much of it
+    carbon_strength = float(partial_cross_sections([CARBON], *angles)[0])
     return PreparedImage(
         seed=seed,
         pixel_size=pixel_size,

@@ -102,8 +102,8 @@ class AdfSettings(Settings):
     z_contrast_change: Drawn = quantity(
         0.0,
         "1",
-        "Cross sections are multiplied by (Z/40) to this power: inelastic and coherent scattering flatten the contrast "
-        "of low angles, which is a negative value.",
+        "Cross sections of the specimen are multiplied by (Z/40) to this power: inelastic and coherent scattering "
+        "flatten the contrast of low angles, which is a negative value.",
         minimum=-3,
         maximum=3,
         advanced=True,

@@ -65,6 +65,13 @@ class LossWeights(Settings):
     position: float = quantity(
         10.0, "1", "Mean shift of the translated crops against the simulated ones, in angstrom.", minimum=0
     )
+    keep: float = quantity(
+        0.0,
+        "1",
+        "A translated image stays near the simulation: absolute difference of both, smoothed. Where the unit cell is "
+        "fitted already, little but the noise is left to learn.",
+        minimum=0,
+    )
     identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
     smoothing: float = quantity(
         0.5,

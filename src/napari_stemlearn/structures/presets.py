@@ -19,6 +19,7 @@ Sources of the numbers (angstrom, room temperature where measured):
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Literal
 
@@ -270,7 +271,7 @@ def preset_named(name: str) -> CrystalPreset:
     Raises
     ------
     SettingsError
-        Lists the presets.
+        Names the nearest presets.
     """
     known = catalogue()
     if name in known:
@@ -278,8 +279,11 @@ def preset_named(name: str) -> CrystalPreset:
     alike = [entry for key, entry in known.items() if key.lower() == name.strip().lower()]
     if len(alike) == 1:
         return alike[0]
+    near = get_close_matches(name.strip().lower(), [key.lower() for key in known], n=4, cutoff=0.5)
+    nearest = [key for wanted in near for key in known if key.lower() == wanted] or list(known)[:4]
     raise SettingsError(
-        f"There is no crystal preset '{name}'; choose one of {', '.join(known)}, or give the path of a CIF file."
+        f"There is no crystal preset '{name}'; choose one of the {len(known)}, such as {', '.join(nearest)} "
+        "('stemlearn crystals' lists all), or give the path of a CIF file."
     )
 
 
