@@ -155,8 +155,12 @@ def card_words(entry: ModelEntry) -> list[str]:
         low, high = card.pixel_size_range
         trained += f" on images of {low:.2g} to {high:.2g}\u00a0Å/\u2060px"
     lines = [f"Finds {', '.join(card.classes)}.", f"{trained}."]
-    best = [score for score in card.scores if score.f1 is not None][:2]
-    lines.extend(f"F1 {score.f1:.2f} for {score.site_class} on {score.measured_on}." for score in best)
-    if not best:
+    by_images: dict[str, list[str]] = {}
+    for score in card.scores:
+        if score.f1 is not None:
+            by_images.setdefault(score.measured_on, []).append(f"{score.f1:.2f} for {score.site_class}")
+    for images, scores in list(by_images.items())[:1]:
+        lines.append(f"F1 {', '.join(scores)} on {images}.")
+    if not by_images:
         lines.append("Not scored yet.")
     return lines
