@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from napari_stemlearn.distributions import Distribution
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning import matched_settings as module
 from napari_stemlearn.learning.cell_fit import CellModel, contents_of, fit_cell
+from napari_stemlearn.learning.cyclegan import train_cyclegan
+from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.matched_settings import matched_settings
 from napari_stemlearn.learning.mean_cell import mean_cell, reflections
@@ -158,3 +165,24 @@ def test_a_mixture_or_frames_without_spots_stay_as_they_are():
     matched = matched_settings(both, TO_TRANSLATE, experiment_of(frame()[1]))
     assert (list(matched.structures), matched.imaging) == (both, TO_TRANSLATE)
     assert "more than one crystal" in matched.remarks[0]
+
+
+def test_a_resumed_training_takes_what_was_matched_when_it_began(tmp_path):
+    day = write_tiff(tmp_path / "day.tif", Micrograph(frame(structure={"rotation": 20.0})[1], PIXEL_SIZE, "day"))
+    settings = CycleGANSettings.preset("tiny", experiment=[str(day)]).changed(
+        **{"survival.recall": 0.0, "survival.displacement": 10.0}
+    )
+    asked = iter([False] * 3)
+    list(train_cyclegan(settings, tmp_path / "run", should_stop=lambda: next(asked, True)))
+    kept = tmp_path / "run" / "checkpoints" / "matched.json"
+    record = json.loads(kept.read_text())
+    rotations = [record[which]["structures"][0]["structure"]["rotation"] for which in ("given", "matched")]
+    assert rotations[0] != rotations[1]
+    *_, done = train_cyclegan(settings, tmp_path / "run", resume=True)
+    card = json.loads((Path(done.result["generator"]) / "generator.json").read_text())
+    assert {name: card["settings"][name] for name in record["matched"]} == record["matched"]
+    # the file, not another fit, tells it
+    record["matched"]["structures"][0]["structure"]["rotation"] = 12.5
+    kept.write_text(json.dumps(record))
+    with pytest.raises(StemlearnError, match=r"was .* and is .*12\.5"):
+        list(train_cyclegan(settings, tmp_path / "run", resume=True))

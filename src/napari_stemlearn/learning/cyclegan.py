@@ -6,6 +6,7 @@ Zhu et al., ICCV 2017; with critics on Fourier amplitudes, Khan et al., npj Comp
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.formats import read_micrograph
@@ -71,6 +73,9 @@ COMPARED = 32
 
 FREE_TO_CHANGE = ("name", "experiment", "simulated", "device", "precision", "check_likeness")
 """Settings that a resumed training may have otherwise than when it began; files may have moved."""
+
+MATCHED = "matched.json"
+"""File beside the checkpoints: settings of the simulations as given and as matched to the experiment."""
 
 STACK_SIDE = 512
 """Pixels a side of a simulated stack of which the spectrum is compared with that of the experiment."""
@@ -374,13 +379,12 @@ def train_cyclegan(
             yield Log(message=stack.remark)
     if settings.check_likeness:
         yield _compared(experiment, settings, stack)
-    if settings.align_lattice and stack is None:
-        matched = matched_settings(settings.structures, settings.imaging, experiment, cells=settings.fit_cell)
-        settings = settings.model_copy(update={"structures": matched.structures, "imaging": matched.imaging})
-        for remark in matched.remarks:
-            yield Log(message=remark)
     with explained_writing(folder):
         make_checkpoint_folder(folder)
+    if settings.align_lattice and stack is None:
+        settings, remarks = _matched(settings, experiment, folder, resume)
+        for remark in remarks:
+            yield Log(message=remark)
     side = max(2 * settings.crop, 192)
     if stack is not None:
         side = min(side, stack.smallest)
@@ -452,6 +456,25 @@ def train_cyclegan(
         learnt = None if stack is None else stack.record()
         saved = save_translator(folder / "result" / settings.name, translator, settings, measured, learnt)
     yield Done(result={"generator": str(saved), "best_step": trainer.step, **survival.record(), **after.record()})
+
+
+def _matched(
+    settings: CycleGANSettings, experiment: Experiment, folder: Path, resume: bool
+) -> tuple[CycleGANSettings, tuple[str, ...]]:
+    """Settings matched to the experiment; a resumed run takes those that it began with, to the last digit."""
+    path = checkpoint_path(folder, "last").with_name(MATCHED)
+    given = {name: settings.record()[name] for name in ("structures", "imaging")}
+    if resume and path.exists():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["given"] == json.loads(json.dumps(given)):
+            return settings.changed(**kept["matched"]), ()
+    found = matched_settings(settings.structures, settings.imaging, experiment, cells=settings.fit_cell)
+    settings = settings.model_copy(update={"structures": found.structures, "imaging": found.imaging})
+    matched = {name: settings.record()[name] for name in given}
+    with explained_writing(folder):
+        write_bytes(path, json.dumps({"given": given, "matched": matched}).encode("utf-8"))
+    # drawn settings are written with six digits: all of the run takes those that a resumed one will read
+    return settings.changed(**matched), found.remarks
 
 
 def _simulations(
