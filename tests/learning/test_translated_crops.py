@@ -12,7 +12,7 @@ from napari_stemlearn.learning.crops import HELD_OUT, TRAINING, random_numbers
 from napari_stemlearn.learning.segmentation import train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.simulated import SimulatedCrops
-from napari_stemlearn.learning.starting_weights import take_weights
+from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
 from napari_stemlearn.models.store import load_model
 from napari_stemlearn.networks.residual_unet import ResidualUNet
 from untrained_generator import untrained_generator
@@ -83,6 +83,47 @@ def test_training_starts_from_the_weights_of_a_model():
         assert torch.equal(network.state_dict()[name].float(), value.float()), name
     with pytest.raises(StemlearnError, match="another network"):
         take_weights(ResidualUNet(1, len(classes), width=4, levels=2, stem=2), settings)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
+def test_a_finished_model_keeps_part_of_the_weights_it_started_from(kept):
+    start = load_model("tmd-defects", "cpu")
+    classes = {name: [name] for name in start.card.classes}
+    settings = SegmentationSettings.preset("tiny").model_copy(
+        update={
+            "start_from": "tmd-defects",
+            "kept_of_start": kept,
+            "targets": SegmentationSettings().targets.model_copy(update={"classes": classes}),
+        }
+    )
+    size = {key: start.card.network[key] for key in ("width", "levels", "stem")}
+    network = ResidualUNet(1, len(classes), **size)
+    learnt = {name: value.clone() for name, value in network.state_dict().items()}
+    mix_weights(network, settings)
+    for name, value in start.network.state_dict().items():
+        if value.is_floating_point():
+            wanted = kept * value.float() + (1 - kept) * learnt[name].float()
+            torch.testing.assert_close(network.state_dict()[name].float(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_mixes_at_its_end(tmp_path):
+    first = list(train_segmentation(SegmentationSettings.preset("tiny"), tmp_path / "first"))[-1].result["model"]
+    weights = {}
+    for kept in (0.0, 1.0):
+        settings = SegmentationSettings.preset("tiny").changed(start_from=first, kept_of_start=kept, seed=1)
+        model = list(train_segmentation(settings, tmp_path / f"kept-{kept}"))[-1].result["model"]
+        weights[kept] = load_model(model, "cpu").network.state_dict()
+    of_start = load_model(first, "cpu").network.state_dict()
+    # batch normalisation counts batches, which are no weights
+    same = {
+        kept: all(
+            torch.allclose(value, of_start[name], rtol=1e-3, atol=1e-5)
+            for name, value in found.items()
+            if value.is_floating_point()
+        )
+        for kept, found in weights.items()
+    }
+    assert same == {0.0: False, 1.0: True}
 
 
 def test_other_classes_are_refused(tmp_path):

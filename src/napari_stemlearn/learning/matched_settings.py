@@ -32,7 +32,7 @@ EXTENT = 60.0
 HIGHEST = 1.0
 """Highest frequency of the reflections in 1/angstrom; beyond, noise is stronger than most."""
 
-LARGEST_MISFIT = 0.15
+LARGEST_MISFIT = 0.1
 """A cell that is explained worse than this is not believed."""
 
 

@@ -49,7 +49,7 @@ from napari_stemlearn.learning.device import (
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_workers, open_source
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.learning.starting_weights import take_weights
+from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
 from napari_stemlearn.learning.targets import Targets, draw_targets
 from napari_stemlearn.learning.validation import (
     Validation,
@@ -423,6 +423,8 @@ def _finish(training: _Training, folder: Path, same_style: list[Crop]) -> dict[s
     settings = training.settings
     tensors, _ = read_checkpoint(checkpoint_path(folder, "best"))
     restore_network("averaged", training.averaged.network, tensors)
+    if settings.start_from and settings.kept_of_start:
+        mix_weights(training.averaged.network, settings)
     crops = validation_crops(open_source(settings), settings, THRESHOLDS, settings.validation.threshold_images)
     held_out = evaluate(training.averaged.network, crops, settings, training.device)
     same = evaluate(training.averaged.network, same_style, settings, training.device)

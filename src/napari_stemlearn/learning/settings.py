@@ -291,6 +291,14 @@ class SegmentationSettings(Settings):
     start_from: str = Field(
         "", description="Model whose weights it starts from, by name or folder; it needs the same network and classes."
     )
+    kept_of_start: float = quantity(
+        0.5,
+        "1",
+        "Part of the weights of start_from in the finished model; the rest is what was learnt. It keeps what is known "
+        "of other images.",
+        minimum=0,
+        maximum=1,
+    )
     targets: TargetSettings = Field(default_factory=TargetSettings, description="What is marked.")
     normalisation: NormalisationSettings = Field(
         default_factory=NormalisationSettings, description="Grey levels before the network."

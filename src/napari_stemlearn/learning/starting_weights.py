@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from napari_stemlearn.learning.failures import TrainingError
@@ -33,3 +34,18 @@ def take_weights(network: nn.Module, settings: SegmentationSettings) -> None:
         raise TrainingError(
             f"The model '{settings.start_from}' is another network than the settings describe; it has {has}."
         ) from None
+
+
+@torch.no_grad()
+def mix_weights(network: nn.Module, settings: SegmentationSettings) -> None:
+    """Average the weights of a trained network with those that it started from (Wortsman et al., CVPR 2022).
+
+    Raises
+    ------
+    ModelError
+        If there is no such model any more.
+    """
+    start = load_model(settings.start_from, "cpu").network.state_dict()
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(start[name].to(value), settings.kept_of_start)
