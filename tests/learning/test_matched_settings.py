@@ -100,7 +100,8 @@ def test_the_model_of_the_cell_is_the_simulator():
 def test_contrast_blur_aberrations_and_tilt_are_found_again(rotation, contrast, tilt, axis):
     structure = {"rotation": rotation, "tilt": tilt, "tilt_axis": axis}
     _, image = frame(structure=structure, contrast=contrast, scan={"scale_y": 1.03})
-    matched = matched_settings([wse2()], TO_TRANSLATE, experiment_of(image))
+    believed = TO_TRANSLATE.changed(adf={"z_contrast_change": f"normal({contrast + 0.1}, 0.15)"})
+    matched = matched_settings([wse2()], believed, experiment_of(image))
     aligned, probe = matched.structures[0].structure, matched.imaging.probe
     # atoms tell what spots do not: it is the same again after 120 degrees, not after 60
     assert (aligned.rotation - rotation + 60) % 120 - 60 == pytest.approx(0, abs=1)
@@ -112,6 +113,20 @@ def test_contrast_blur_aberrations_and_tilt_are_found_again(rotation, contrast, 
     assert pytest.approx(25, abs=8) == probe.C12
     assert (probe.phi12 - 50 + 90) % 180 - 90 == pytest.approx(0, abs=12)
     assert "fitted to the mean unit cell" in matched.remarks[1]
+
+
+def test_where_light_and_heavy_may_change_places_both_orientations_are_simulated():
+    """With contrasts from 0.6 to 1.8 times that of tungsten, selenium may be either."""
+    image = frame(structure={"rotation": 20.0}, contrast=-0.2)[1]
+    open_ = TO_TRANSLATE.changed(adf={"z_contrast_change": "uniform(-1.2, 0.4)"})
+    matched = matched_settings([wse2()], open_, experiment_of(image))
+    rotation = matched.structures[0].structure.rotation
+    assert isinstance(rotation, Distribution)
+    assert sorted(round(value) % 120 for value in rotation.values) == [20, 80]
+    assert matched.imaging.adf == open_.adf
+    assert matched.structures[0].structure.tilt == 0
+    assert matched.imaging.probe.source_fwhm == pytest.approx(0.9, abs=0.2)
+    assert "does not tell which columns are the heavy ones" in matched.remarks[1]
 
 
 def test_numbers_stay_and_frames_give_choices():

@@ -276,7 +276,7 @@ class ImagingSettings(Settings):
                 "correlation_length": "log_uniform(10, 100)",
             },
             # low angles flatten it
-            "adf": {"z_contrast_change": "normal(-0.2, 0.4)"},
+            "adf": {"z_contrast_change": "normal(-0.1, 0.2)"},
             # noise, after-glow and flicker are what a generator learns from the day's images
             "detector": {"counting_noise": False},
         },

@@ -41,6 +41,9 @@ STARTS = ((0.0, 0.0), (-1.0, 60.0), (0.0, 120.0), (-1.0, 0.0))
 """Contrast in standard deviations, for light and heavy may change places, and direction of the tilt in degree, where
 the fit begins; without any tilt, atoms on both sides of the middle show no slope."""
 
+CLEARLY = 2.0
+"""The other orientation is ruled out where its cost is larger by this factor."""
+
 _FIELD, _SPACING, _DRAWS, _STEP = 36.0, 0.25, 512, 1e-3
 _GROUP_HEIGHT = 0.05
 _MOST_GROUPS = 12
@@ -105,6 +108,8 @@ class CellFit:
         Whether the crystal lies turned by 180 degree from how its spots were matched.
     misfit
         What is not explained, as a part of the root of the sum of squares.
+    decided
+        Whether the crystal turned by 180 degree, with light and heavy atoms exchanged, explains the cell clearly worse.
     """
 
     probe: dict[str, float]
@@ -114,6 +119,7 @@ class CellFit:
     tilt_axis: float
     half_turn: bool
     misfit: float
+    decided: bool
 
 
 class CellModel:
@@ -257,7 +263,7 @@ def fit_cell(cell: MeanCell, model: CellModel) -> CellFit:
         return (values[: len(place)] - values[len(place) :]).T / (2 * _STEP)
 
     reach = np.array([FARTHEST if name == "contrast" else np.inf for name in model.names])
-    best: Any = None
+    best: dict[bool, Any] = {}
     for half_turn in (False, True):
         for start in STARTS:
             found = least_squares(
@@ -269,9 +275,10 @@ def fit_cell(cell: MeanCell, model: CellModel) -> CellFit:
                 xtol=1e-4,
                 ftol=1e-5,
             )
-            if best is None or found.cost < best[0]:
-                best = found.cost, half_turn, found.x
-    _, half_turn, place = best
+            if half_turn not in best or found.cost < best[half_turn].cost:
+                best[half_turn] = found
+    half_turn = best[True].cost < best[False].cost
+    place = best[half_turn].x
     off = differences(place[None], half_turn)[0]
     misfit = float(np.sqrt((np.abs(off) ** 2).sum() / (np.abs(cell.coefficients) ** 2).sum()))
     values = {name: float(of[0]) for name, of in model.values(place[None]).items()}
@@ -287,6 +294,7 @@ def fit_cell(cell: MeanCell, model: CellModel) -> CellFit:
         tilt_axis=float(np.rad2deg(np.arctan2(x, -y))),
         half_turn=half_turn,
         misfit=misfit,
+        decided=best[not half_turn].cost > CLEARLY * best[half_turn].cost,
     )
 
 

@@ -89,17 +89,22 @@ def matched_settings(
     if cells:
         fits = _fits(found, given[0], imaging, experiment.pixel_size)
         good = [index for index, fit in enumerate(fits) if fit is not None and fit.misfit <= LARGEST_MISFIT]
-        remarks.append(_words_on_cells([fit for fit in fits if fit is not None], len(good)))
+        remarks.append(_words_on_cells([fit for fit in fits if fit is not None], bool(good)))
         if good:
             kept = [fit for index in good if (fit := fits[index]) is not None]
-            aligned = [aligned[index].tilted(fit.tilt, fit.tilt_axis) for index, fit in zip(good, kept, strict=True)]
-            half_turns = [(180.0,) if fit.half_turn else (0.0,) for fit in kept]
-            if any(fit.tilt for fit in kept):
+            decided = all(fit.decided for fit in kept)
+            aligned = [aligned[index] for index in good]
+            if decided:
+                aligned = [lies.tilted(fit.tilt, fit.tilt_axis) for lies, fit in zip(aligned, kept, strict=True)]
+                half_turns = [(180.0,) if fit.half_turn else (0.0,) for fit in kept]
+            else:
+                half_turns = half_turns[: len(kept)]
+            if decided and any(fit.tilt for fit in kept):
                 changes = {
                     "tilt": _choice([fit.tilt for fit in kept]),
                     "tilt_axis": _choice([fit.tilt_axis for fit in kept]),
                 }
-            imaging = _with_fits(imaging, kept)
+            imaging = _with_fits(imaging, kept, ("probe", "adf", "scan") if decided else ("probe", "scan"))
     rotations = [
         (entry.rotation + half) % 360 for entry, halves in zip(aligned, half_turns, strict=True) for half in halves
     ]
@@ -142,9 +147,9 @@ def _fits(
     return fits
 
 
-def _with_fits(imaging: ImagingSettings, fits: Sequence[CellFit]) -> ImagingSettings:
+def _with_fits(imaging: ImagingSettings, fits: Sequence[CellFit], names: Sequence[str]) -> ImagingSettings:
     sections = {}
-    for name in ("probe", "adf", "scan"):
+    for name in names:
         values = [getattr(fit, name) for fit in fits]
         sections[name] = getattr(imaging, name).changed(
             **{setting: _choice([entry[setting] for entry in values]) for setting in values[0]}
@@ -161,7 +166,7 @@ def _words_on_lattices(found: Sequence[Alignment], middle: float) -> str:
     )
 
 
-def _words_on_cells(fits: Sequence[CellFit], believed: int) -> str:
+def _words_on_cells(fits: Sequence[CellFit], believed: bool) -> str:
     if not fits:
         return "Contrast and probe of the simulations are as given: the frames show too few reflections."
     misfit = float(np.median([fit.misfit for fit in fits]))
@@ -169,6 +174,11 @@ def _words_on_cells(fits: Sequence[CellFit], believed: int) -> str:
         return (
             "Contrast and probe of the simulations are as given: no setting explains the mean unit cell, "
             f"the best leave {misfit:.0%} of it."
+        )
+    if not all(fit.decided for fit in fits if fit.misfit <= LARGEST_MISFIT):
+        return (
+            f"The probe is fitted to the mean unit cell, of which {misfit:.1%} is left unexplained. It does not tell "
+            "which columns are the heavy ones: contrast and tilt are as given, and both orientations are simulated."
         )
     tilt = float(np.median([fit.tilt for fit in fits]))
     tilted = f" and the tilt, {tilt:.1f} degrees," if tilt else ""
