@@ -112,7 +112,7 @@ def rows() -> tuple[Row, ...]:
         Row("hand-set noise", settings={"imaging": ImagingSettings.presets["varied"]}),
         Row("CycleGAN without Fourier critics", "clean"),
         Row("CycleGAN with Fourier critics", "clean, Fourier"),
-        Row("the same, lattices aligned, aberrations and scan drawn", OURS),
+        Row("the same, lattices and unit cells matched", OURS),
         Row("the same, starting from the shipped model", OURS, fine_tuned=True),
     )
 
