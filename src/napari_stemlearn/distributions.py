@@ -105,6 +105,11 @@ Drawn = Annotated[float | Distribution, BeforeValidator(parse_distribution)]
 """Type of a setting that is a number or a distribution."""
 
 
+def middle(value: float | Distribution) -> float:
+    """A number itself, or the middle of what is drawn."""
+    return float(np.mean(value.extent())) if isinstance(value, Distribution) else float(value)
+
+
 def draw(
     value: float | Distribution,
     rng: np.random.Generator,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from napari_stemlearn.distributions import middle
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.experiment import Experiment
@@ -327,8 +328,7 @@ def reference_images(
 
 def middle_scale(structure: StructureSettings) -> float:
     """Middle of the lattice scales that are drawn."""
-    scale = structure.lattice_scale
-    return float(scale) if isinstance(scale, (int, float)) else float(np.clip(np.mean(scale.extent()), 0.5, 2))
+    return float(np.clip(middle(structure.lattice_scale), 0.5, 2))
 
 
 def perfect_crystal(structure: StructureSettings, crystal: str, extent: float) -> StructureSettings:

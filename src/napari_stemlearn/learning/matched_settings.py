@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemlearn.distributions import Distribution, Drawn
+from napari_stemlearn.distributions import Distribution, Drawn, middle
 from napari_stemlearn.imaging.scattering import band_limit
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.cell_fit import CellFit, CellModel, contents_of, fit_cell
@@ -132,7 +132,7 @@ def _fits(
     crystal = part.crystals[0] if part.crystals else part.structure.crystal
     specimen = build(perfect_crystal(part.structure, crystal, EXTENT), 0)
     basis: NDArray[np.float64] = np.linalg.inv(specimen.lattice_vectors[:, ::-1]).T.astype(np.float64)
-    energy, semiangle = (_middle(getattr(imaging.probe, name)) for name in ("beam_energy", "convergence_semiangle"))
+    energy, semiangle = (middle(getattr(imaging.probe, name)) for name in ("beam_energy", "convergence_semiangle"))
     highest = min(HIGHEST, 0.45 / pixel_size, 0.9 * band_limit(energy, semiangle))
     fits: list[CellFit | None] = []
     for frame, alignment in found:
@@ -157,11 +157,11 @@ def _with_fits(imaging: ImagingSettings, fits: Sequence[CellFit], names: Sequenc
     return imaging.model_copy(update=sections)
 
 
-def _words_on_lattices(found: Sequence[Alignment], middle: float) -> str:
+def _words_on_lattices(found: Sequence[Alignment], scale: float) -> str:
     turned = ", ".join(f"{angle:.0f}" for angle in sorted({round(entry.rotation % 180) for entry in found})[:6])
     return (
         f"Simulated lattices are turned by {turned} degrees, scaled by "
-        f"{middle * np.median([entry.lattice_scale for entry in found]):.3f}, and scanned with lines "
+        f"{scale * np.median([entry.lattice_scale for entry in found]):.3f}, and scanned with lines "
         f"{np.median([entry.scale_y for entry in found]):.3f} pixels apart, as in the experiment."
     )
 
@@ -183,10 +183,6 @@ def _words_on_cells(fits: Sequence[CellFit], believed: bool) -> str:
     tilt = float(np.median([fit.tilt for fit in fits]))
     tilted = f" and the tilt, {tilt:.1f} degrees," if tilt else ""
     return f"Contrast, probe{tilted} are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
-
-
-def _middle(value: Drawn) -> float:
-    return float(np.mean(value.extent())) if isinstance(value, Distribution) else float(value)
 
 
 def _choice(values: Sequence[float]) -> Drawn:
