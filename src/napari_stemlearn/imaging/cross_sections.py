@@ -71,6 +71,11 @@ def partial_cross_sections(
     return table[numbers]
 
 
+def contrast_factor(numbers: ArrayLike, change: ArrayLike) -> NDArray[np.float64]:
+    """Factor on the cross sections of elements for a change of the contrast: (Z/40) to the power of `change`."""
+    return (np.asarray(numbers) / 40.0) ** np.asarray(change)
+
+
 @lru_cache(maxsize=1024)
 def _beyond(number: int, beam_energy: float) -> CubicHermiteSpline:
     """Logarithm of the cross section (square angstrom) beyond an angle, over the logarithm of the angle (radian).

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.imaging.contamination import CARBON, background, carbon_atoms
-from napari_stemlearn.imaging.cross_sections import partial_cross_sections
+from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.dose import line_currents
 from napari_stemlearn.imaging.grid import Grid, plan_grid
 from napari_stemlearn.imaging.plain_specimen import SpecimenLike
@@ -143,7 +143,7 @@ def prepare_image(
     contrast = adf["z_contrast_change"]
     strengths = partial_cross_sections(numbers, *angles)
     if contrast:
-        strengths = strengths * (numbers / 40.0) ** contrast
+        strengths = strengths * contrast_factor(numbers, contrast)
     layers, displacements = _displacement_layers(numbers, settings.probe.rms_displacement_by_element)
     may_carbon = plan.may_be("contamination", "thickness")
     carbon = np.zeros(0, dtype=np.int64)

@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
 from napari_stemlearn.distributions import Distribution, draw
-from napari_stemlearn.imaging.cross_sections import partial_cross_sections
+from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.probe import transfer_functions
 from napari_stemlearn.imaging.scattering import band_limit
 from napari_stemlearn.imaging.settings import ABERRATIONS, ImagingSettings
@@ -204,7 +204,7 @@ class CellModel:
         values = self.values(places)
         zeros = np.zeros(len(places))
         contrast = values.get("contrast", zeros + self.known["adf"]["z_contrast_change"])
-        strengths = self.strengths * (self.contents.numbers / 40.0) ** contrast[:, None]
+        strengths = self.strengths * contrast_factor(self.contents.numbers, contrast[:, None])
         waves = self.contents.coefficients.conj() if half_turn else self.contents.coefficients
         tilt = np.stack([values.get("tilt x", zeros), values.get("tilt y", zeros)], axis=1)
         shifts = np.exp(-2j * np.pi * self.contents.heights[:, None] * (tilt @ self.frequencies.T)[:, None, :])
