@@ -6,36 +6,22 @@ Settings that are numbers stay. The model of the cell is that of the simulations
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 from scipy.optimize import least_squares
 
-from napari_stemlearn.distributions import Distribution, draw
-from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
-from napari_stemlearn.imaging.probe import transfer_functions
-from napari_stemlearn.imaging.scattering import band_limit
-from napari_stemlearn.imaging.settings import ABERRATIONS, ImagingSettings
+from napari_stemlearn.learning.cell_model import CellModel
 from napari_stemlearn.learning.mean_cell import MeanCell
-from napari_stemlearn.settings import bounds_of
-from napari_stemlearn.structures.specimen import Specimen
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-TILT = 4.0
-"""Standard deviation in degree of what is believed of the tilt of a layer along x and along y before it is measured."""
-
-FARTHEST = 2.0
-"""Standard deviations that the contrast may lie from what was known: beyond, light and heavy change places."""
-
-MODEL_ERROR = 0.01
-"""What the model is trusted to, as a part of the strongest reflection."""
+MODEL_ERROR = 0.02
+"""What the model is trusted to, as a part of the strongest reflection: trusted more, it takes carbon and bent scans for
+aberrations."""
 
 STARTS = ((0.0, 0.0), (-1.0, 60.0), (0.0, 120.0), (-1.0, 0.0))
 """Contrast in standard deviations, for light and heavy may change places, and direction of the tilt in degree, where
@@ -44,52 +30,8 @@ the fit begins; without any tilt, atoms on both sides of the middle show no slop
 CLEARLY = 2.0
 """The other orientation is ruled out where its cost is larger by this factor."""
 
-_FIELD, _SPACING, _DRAWS, _STEP = 36.0, 0.25, 512, 1e-3
-_GROUP_HEIGHT = 0.05
-_MOST_GROUPS = 12
-
-
-@dataclass(frozen=True)
-class Contents:
-    """Fourier coefficients of the atoms of a perfect crystal, not turned.
-
-    Parameters
-    ----------
-    numbers
-        Atomic number of each group of atoms of one element at one height, shape (groups,).
-    heights
-        Of the groups along the beam in angstrom, from the middle; zeros where tilt cannot be told.
-    coefficients
-        Shape (groups, n).
-    """
-
-    numbers: NDArray[np.int64]
-    heights: FloatArray
-    coefficients: ComplexArray
-
-    @property
-    def tells_tilt(self) -> bool:
-        """Whether there are atoms at several heights."""
-        return bool(np.ptp(self.heights) > 0)
-
-
-def contents_of(specimen: Specimen, reciprocal: FloatArray, indices: NDArray[np.int64]) -> Contents:
-    """Sum up the atoms of a specimen of a perfect crystal for the reflections of its lattice."""
-    x, y, z = specimen.positions.T.astype(float)
-    height, width = specimen.field_of_view
-    window = np.where(
-        (x > 0) & (x < width) & (y > 0) & (y < height), np.sin(np.pi * x / width) * np.sin(np.pi * y / height), 0.0
-    )
-    middle = 0.5 * (z.min() + z.max())
-    levels = np.rint((z - middle) / _GROUP_HEIGHT) * _GROUP_HEIGHT
-    if len(np.unique(levels)) > _MOST_GROUPS:
-        levels = np.zeros(len(z))
-    kinds, group = np.unique(np.stack([specimen.numbers, levels], axis=1), axis=0, return_inverse=True)
-    group = group.ravel()
-    waves = np.exp(-2j * np.pi * (np.stack([x, y], axis=1) @ (indices @ reciprocal).T)) * (window**2)[:, None]
-    sums = np.zeros((len(kinds), len(indices)), dtype=complex)
-    np.add.at(sums, group, waves)
-    return Contents(kinds[:, 0].astype(np.int64), kinds[:, 1], sums / (window**2).sum())
+_STEP = 1e-3
+_ALIKE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -108,8 +50,10 @@ class CellFit:
         Whether the crystal lies turned by 180 degree from how its spots were matched.
     misfit
         What is not explained, as a part of the root of the sum of squares.
+    error
+        The like for the standard errors of the cell.
     decided
-        Whether the crystal turned by 180 degree, with light and heavy atoms exchanged, explains the cell clearly worse.
+        Whether the orientation was known (see `orientation`).
     """
 
     probe: dict[str, float]
@@ -119,168 +63,55 @@ class CellFit:
     tilt_axis: float
     half_turn: bool
     misfit: float
+    error: float
     decided: bool
 
 
-class CellModel:
-    """Mean cells over the settings that are drawn.
+def orientation(cell: MeanCell, model: CellModel) -> bool | None:
+    """Tell whether a crystal lies turned by 180 degree from how its spots were matched.
+
+    Aberrations and tilts of many orders explain either orientation nearly as well; what is looked at here is what an
+    eye sees, which columns are the bright ones. So the cell is taken from the lowest reflections and the model with a
+    plain probe (see `CellModel`).
 
     Parameters
     ----------
-    imaging
-        The microscope.
-    contents
-        Of the crystal.
-    frequencies
-        Of the reflections on the specimen as it lies under the beam, (x, y) in 1/angstrom, shape (n, 2).
+    cell
+        Of the lowest reflections.
+    model
+        Of the same reflections.
+
+    Returns
+    -------
+    bool or None
+        None where both explain the cell, within a factor of `CLEARLY`; False for a crystal that is the same again
+        after half a turn.
     """
-
-    def __init__(self, imaging: ImagingSettings, contents: Contents, frequencies: FloatArray) -> None:
-        self.contents, self.frequencies = contents, frequencies
-        rng = np.random.default_rng(0)
-        self._draws = {name: _draws(getattr(imaging, name), rng) for name in ("probe", "adf", "scan")}
-        known = {
-            section: {name: float(values.mean()) for name, values in drawn.items()}
-            for section, drawn in self._draws.items()
-        }
-        probe = {name: value for name, value in known["probe"].items() if not name.startswith("phi")}
-        self.energy, self.semiangle = probe["beam_energy"], probe["convergence_semiangle"]
-        self.probe, self.known = probe, known
-        self.names: list[str] = []
-        mean, spread = [], []
-
-        def add(name: str, values: FloatArray) -> None:
-            if values.std() > 0:
-                self.names.append(name)
-                mean.append(float(values.mean()))
-                spread.append(float(values.std()))
-
-        add("contrast", self._draws["adf"]["z_contrast_change"])
-        add("source_fwhm", self._draws["probe"]["source_fwhm"])
-        add("line_jitter_x", self._draws["scan"]["line_jitter_x"])
-        for name, (_, m) in ABERRATIONS.items():
-            size = self._draws["probe"][name]
-            if m == 0:
-                add(name, size)
-                continue
-            turned = np.deg2rad(self._draws["probe"][f"phi{name[1:]}"]) * m
-            add(f"{name} cos", size * np.cos(turned))
-            add(f"{name} sin", size * np.sin(turned))
-        if contents.tells_tilt:
-            self.names += ["tilt x", "tilt y"]
-            mean += [0.0, 0.0]
-            spread += [float(np.deg2rad(TILT))] * 2
-        self.mean, self.spread = np.array(mean), np.array(spread)
-        adf = known["adf"]
-        sections = partial_cross_sections(contents.numbers, self.energy, adf["inner_angle"], adf["outer_angle"])
-        self.strengths = sections / sections.max()
-
-    def drawn(self, section: str) -> list[str]:
-        """Names of the settings of a section that are drawn."""
-        return [name for name, values in self._draws[section].items() if values.std() > 0]
-
-    @cached_property
-    def _grid(self) -> tuple[int, int]:
-        """Points of the grid, and frequency steps of the aperture on it."""
-        points = round(_FIELD / _SPACING)
-        radius = 0.5 * band_limit(self.energy, self.semiangle) * _SPACING * points
-        return points, min(4 * int(np.ceil((radius + 1) / 4)), (points - 1) // 4)
-
-    def begin(self, contrast: float, direction: float) -> FloatArray:
-        """A place where a fit can begin; see `STARTS`."""
-        known = {
-            "contrast": contrast,
-            "tilt x": float(np.cos(np.deg2rad(direction))),
-            "tilt y": float(np.sin(np.deg2rad(direction))),
-        }
-        return np.array([known.get(name, 0.0) for name in self.names])
-
-    def values(self, places: FloatArray) -> dict[str, FloatArray]:
-        """Settings at places in standard deviations from the middle, shape (batch, settings)."""
-        return dict(zip(self.names, (self.mean + self.spread * places).T, strict=True))
-
-    def cells(self, places: FloatArray, half_turn: bool) -> ComplexArray:
-        """Coefficients of cells, shape (batch, n)."""
-        values = self.values(places)
-        zeros = np.zeros(len(places))
-        contrast = values.get("contrast", zeros + self.known["adf"]["z_contrast_change"])
-        strengths = self.strengths * contrast_factor(self.contents.numbers, contrast[:, None])
-        waves = self.contents.coefficients.conj() if half_turn else self.contents.coefficients
-        tilt = np.stack([values.get("tilt x", zeros), values.get("tilt y", zeros)], axis=1)
-        shifts = np.exp(-2j * np.pi * self.contents.heights[:, None] * (tilt @ self.frequencies.T)[:, None, :])
-        atoms = (strengths[:, :, None] * waves * shifts).sum(axis=1)
-        jitter = values.get("line_jitter_x", zeros + self.known["scan"]["line_jitter_x"])
-        smear = np.exp(-2 * np.pi**2 * jitter[:, None] ** 2 * self.frequencies[:, 0] ** 2)
-        return atoms * smear * self._transfer(values, len(places))
-
-    def _transfer(self, values: Mapping[str, FloatArray], count: int) -> ComplexArray:
-        points, half = self._grid
-        probes = [self.probe_at({name: float(of[index]) for name, of in values.items()}) for index in range(count)]
-        found = transfer_functions(
-            probes, spacings=[_SPACING] * count, grid=(points, points), half=(half, half), field=_FIELD
-        ).numpy()
-        # frequency zero in the middle; what is to the left of it is the conjugate of what is to the right
-        right = np.fft.fftshift(found, axes=1)
-        whole = np.concatenate([np.conj(right[:, ::-1, :0:-1]), right], axis=2)
-        at = (self.frequencies[:, ::-1] * _SPACING * points + 2 * half).T
-        vibration = np.exp(-2 * np.pi**2 * self.probe.get("rms_displacement", 0.0) ** 2 * (self.frequencies**2).sum(1))
-        return vibration * np.array([map_coordinates(one, at, order=3, mode="nearest") for one in whole])
-
-    def probe_at(self, values: Mapping[str, float]) -> dict[str, float]:
-        """A probe as the simulator takes it."""
-        probe = dict(self.probe)
-        for name in ("source_fwhm", *ABERRATIONS):
-            m = ABERRATIONS.get(name, (0, 0))[1]
-            if name in values:
-                probe[name] = max(values[name], 0.0) if name == "source_fwhm" else values[name]
-            elif f"{name} cos" in values:
-                cosine, sine = values[f"{name} cos"], values[f"{name} sin"]
-                probe[name] = float(np.hypot(cosine, sine))
-                probe[f"phi{name[1:]}"] = float(np.rad2deg(np.arctan2(sine, cosine)) / m)
-            elif m and probe.get(name):
-                probe[f"phi{name[1:]}"] = self.known["probe"][f"phi{name[1:]}"]
-        return probe
+    fitting = _Fitting(cell, model)
+    if fitting.same_after_half_turn():
+        return False
+    costs = [float(fitting.best(half_turn).cost) for half_turn in (False, True)]
+    half_turn = costs[1] < costs[0]
+    return half_turn if max(costs) > CLEARLY * min(costs) else None
 
 
-def fit_cell(cell: MeanCell, model: CellModel) -> CellFit:
-    """Fit the settings of a microscope to a measured mean cell."""
-    error = np.hypot(cell.errors, MODEL_ERROR * np.abs(cell.coefficients).max())
+def fit_cell(cell: MeanCell, model: CellModel, half_turn: bool | None) -> CellFit:
+    """Fit the settings of a microscope to a measured mean cell.
 
-    def differences(places: FloatArray, half_turn: bool) -> ComplexArray:
-        made = cell.placed(model.cells(places, half_turn))
-        # grey levels have any unit
-        product = (made.conj() * cell.coefficients / error**2).sum(axis=1).real
-        scale = product / (np.abs(made) ** 2 / error**2).sum(axis=1)
-        return scale[:, None] * made - cell.coefficients
-
-    def residuals(places: FloatArray, half_turn: bool) -> FloatArray:
-        off = differences(places, half_turn) / error
-        return np.concatenate([off.real, off.imag, places], axis=1)
-
-    def slopes(place: FloatArray, half_turn: bool) -> FloatArray:
-        around = place + np.concatenate([_STEP * np.eye(len(place)), -_STEP * np.eye(len(place))])
-        values = residuals(around, half_turn)
-        return (values[: len(place)] - values[len(place) :]).T / (2 * _STEP)
-
-    reach = np.array([FARTHEST if name == "contrast" else np.inf for name in model.names])
-    best: dict[bool, Any] = {}
-    for half_turn in (False, True):
-        for start in STARTS:
-            found = least_squares(
-                lambda place, turn=half_turn: residuals(place[None], turn)[0],
-                model.begin(*start),
-                jac=lambda place, turn=half_turn: slopes(place, turn),
-                bounds=(-reach, reach),
-                max_nfev=40,
-                xtol=1e-4,
-                ftol=1e-5,
-            )
-            if half_turn not in best or found.cost < best[half_turn].cost:
-                best[half_turn] = found
-    half_turn = best[True].cost < best[False].cost
-    place = best[half_turn].x
-    off = differences(place[None], half_turn)[0]
-    misfit = float(np.sqrt((np.abs(off) ** 2).sum() / (np.abs(cell.coefficients) ** 2).sum()))
+    Parameters
+    ----------
+    cell
+        The measured one.
+    model
+        What it is fitted with.
+    half_turn
+        The orientation (see `orientation`); where it is None, both are tried and the better one is taken.
+    """
+    fitting = _Fitting(cell, model)
+    tried = {turn: fitting.best(turn) for turn in ((False, True) if half_turn is None else (half_turn,))}
+    turn = min(tried, key=lambda one: tried[one].cost)
+    place = tried[turn].x
+    off = fitting.differences(place[None], turn)[0]
     values = {name: float(of[0]) for name, of in model.values(place[None]).items()}
     x, y = values.get("tilt x", 0.0), values.get("tilt y", 0.0)
     probe, adf = model.probe_at(values), dict(model.known["adf"])
@@ -292,19 +123,59 @@ def fit_cell(cell: MeanCell, model: CellModel) -> CellFit:
         scan={"line_jitter_x": abs(values["line_jitter_x"])} if "line_jitter_x" in values else {},
         tilt=float(np.rad2deg(np.arcsin(min(np.hypot(x, y), 1.0)))),
         tilt_axis=float(np.rad2deg(np.arctan2(x, -y))),
-        half_turn=half_turn,
-        misfit=misfit,
-        decided=best[not half_turn].cost > CLEARLY * best[half_turn].cost,
+        half_turn=turn,
+        misfit=_part(off, cell.coefficients),
+        error=_part(cell.errors, cell.coefficients),
+        decided=half_turn is not None,
     )
 
 
-def _draws(section: Any, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Values of each setting of a section: many where it is drawn, one where it is a number."""
-    drawn = {}
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, Distribution):
-            drawn[name] = np.array([draw(value, rng, *bounds_of(field)) for _ in range(_DRAWS)])
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            drawn[name] = np.array([float(value)])
-    return drawn
+def _part(what: NDArray[Any], whole: ComplexArray) -> float:
+    return float(np.sqrt((np.abs(what) ** 2).sum() / (np.abs(whole) ** 2).sum()))
+
+
+class _Fitting:
+    """Least squares between a measured cell and those of a model."""
+
+    def __init__(self, cell: MeanCell, model: CellModel) -> None:
+        self.cell, self.model = cell, model
+        self.error = np.hypot(cell.errors, MODEL_ERROR * np.abs(cell.coefficients).max())
+
+    def differences(self, places: FloatArray, half_turn: bool) -> ComplexArray:
+        """What the model does not explain at places, shape (batch, n)."""
+        made = self.cell.placed(self.model.cells(places, half_turn))
+        # grey levels have any unit
+        product = (made.conj() * self.cell.coefficients / self.error**2).sum(axis=1).real
+        scale = product / (np.abs(made) ** 2 / self.error**2).sum(axis=1)
+        return scale[:, None] * made - self.cell.coefficients
+
+    def same_after_half_turn(self) -> bool:
+        """Whether the cells of both orientations are one."""
+        middle = np.zeros((1, len(self.model.free)))
+        one, other = (self.cell.placed(self.model.cells(middle, half_turn)) for half_turn in (False, True))
+        return bool(np.abs(one - other).max() < _ALIKE * np.abs(one).max())
+
+    def best(self, half_turn: bool) -> Any:
+        """The fit of an orientation: result of `scipy.optimize.least_squares`."""
+        starts = {tuple(self.model.begin(*start)) for start in STARTS}
+        return min((self._from(np.array(start), half_turn) for start in sorted(starts)), key=lambda fit: fit.cost)
+
+    def _from(self, start: FloatArray, half_turn: bool) -> Any:
+        return least_squares(
+            lambda place: self._residuals(place[None], half_turn)[0],
+            np.clip(start, *self.model.bounds),
+            jac=lambda place: self._slopes(place, half_turn),
+            bounds=self.model.bounds,
+            max_nfev=40,
+            xtol=1e-4,
+            ftol=1e-5,
+        )
+
+    def _residuals(self, places: FloatArray, half_turn: bool) -> FloatArray:
+        off = self.differences(places, half_turn) / self.error
+        return np.concatenate([off.real, off.imag, places], axis=1)
+
+    def _slopes(self, place: FloatArray, half_turn: bool) -> FloatArray:
+        around = place + np.concatenate([_STEP * np.eye(len(place)), -_STEP * np.eye(len(place))])
+        values = self._residuals(around, half_turn)
+        return (values[: len(place)] - values[len(place) :]).T / (2 * _STEP)

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from napari_stemlearn.distributions import Distribution, Drawn, middle
 from napari_stemlearn.imaging.scattering import band_limit
 from napari_stemlearn.imaging.settings import ImagingSettings
-from napari_stemlearn.learning.cell_fit import CellFit, CellModel, contents_of, fit_cell
+from napari_stemlearn.learning.cell_fit import CellFit, fit_cell, orientation
+from napari_stemlearn.learning.cell_model import CellModel, contents_of
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.lattice_alignment import Alignment, alignments
 from napari_stemlearn.learning.likeness import middle_scale, perfect_crystal
-from napari_stemlearn.learning.mean_cell import mean_cell, reflections
+from napari_stemlearn.learning.mean_cell import MeanCell, mean_cell, reflections
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.build import build
+from napari_stemlearn.structures.specimen import Specimen
 
 SPREAD = 0.002
 """Standard deviation of step and shear around the measured ones, at least: what the spots do not tell."""
@@ -32,8 +34,11 @@ EXTENT = 60.0
 HIGHEST = 1.0
 """Highest frequency of the reflections in 1/angstrom; beyond, noise is stronger than most."""
 
-LARGEST_MISFIT = 0.1
-"""A cell that is explained worse than this is not believed."""
+LOWEST = 0.6
+"""The like for those that tell how the crystal lies: beyond, aberrations count for more than the kinds of atoms."""
+
+LARGEST_MISFIT = 0.15
+"""A cell that is explained worse than this, and not to its standard errors, is not believed."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +93,22 @@ def matched_settings(
     half_turns: list[tuple[float, ...]] = [(0.0, 180.0)] * len(aligned)
     if cells:
         fits = _fits(found, given[0], imaging, experiment.pixel_size)
-        good = [index for index, fit in enumerate(fits) if fit is not None and fit.misfit <= LARGEST_MISFIT]
-        remarks.append(_words_on_cells([fit for fit in fits if fit is not None], bool(good)))
-        if good:
-            kept = [fit for index in good if (fit := fits[index]) is not None]
-            decided = all(fit.decided for fit in kept)
-            aligned = [aligned[index] for index in good]
-            if decided:
-                aligned = [lies.tilted(fit.tilt, fit.tilt_axis) for lies, fit in zip(aligned, kept, strict=True)]
-                half_turns = [(180.0,) if fit.half_turn else (0.0,) for fit in kept]
-            else:
-                half_turns = half_turns[: len(kept)]
-            if decided and any(fit.tilt for fit in kept):
+        half_turns = [_half_turns(fit) for fit in fits]
+        kept = [(index, fit) for index, fit in enumerate(fits) if fit is not None and _believed(fit)]
+        remarks.append(_words_on_cells([fit for fit in fits if fit is not None]))
+        if kept:
+            half_turns = [half_turns[index] for index, _ in kept]
+            aligned = [
+                aligned[index].tilted(fit.tilt, fit.tilt_axis) if fit.decided else aligned[index] for index, fit in kept
+            ]
+            imaging = _with_fits(imaging, [fit for _, fit in kept], ("probe", "scan"))
+        if decided := [fit for _, fit in kept if fit.decided]:
+            imaging = _with_fits(imaging, decided, ("adf",))
+            if any(fit.tilt for fit in decided):
                 changes = {
-                    "tilt": _choice([fit.tilt for fit in kept]),
-                    "tilt_axis": _choice([fit.tilt_axis for fit in kept]),
+                    "tilt": _choice([fit.tilt for fit in decided]),
+                    "tilt_axis": _choice([fit.tilt_axis for fit in decided]),
                 }
-            imaging = _with_fits(imaging, kept, ("probe", "adf", "scan") if decided else ("probe", "scan"))
     rotations = [
         (entry.rotation + half) % 360 for entry, halves in zip(aligned, half_turns, strict=True) for half in halves
     ]
@@ -131,20 +135,46 @@ def _fits(
     """What the mean cell of each frame tells; None where it cannot be measured."""
     crystal = part.crystals[0] if part.crystals else part.structure.crystal
     specimen = build(perfect_crystal(part.structure, crystal, EXTENT), 0)
-    basis: NDArray[np.float64] = np.linalg.inv(specimen.lattice_vectors[:, ::-1]).T.astype(np.float64)
     energy, semiangle = (middle(getattr(imaging.probe, name)) for name in ("beam_energy", "convergence_semiangle"))
     highest = min(HIGHEST, 0.45 / pixel_size, 0.9 * band_limit(energy, semiangle))
     fits: list[CellFit | None] = []
     for frame, alignment in found:
-        in_image = basis @ alignment.matrix().T
-        indices = reflections(in_image, highest)
-        cell = mean_cell(frame, pixel_size, in_image, indices) if len(indices) else None
-        if cell is None:
-            fits.append(None)
-            continue
-        frequencies = indices @ basis @ (alignment.turn() / alignment.lattice_scale).T
-        fits.append(fit_cell(cell, CellModel(imaging, contents_of(specimen, basis, indices), frequencies)))
+        low = measured_cell(frame, alignment, specimen, imaging, pixel_size, min(LOWEST, highest), plain=True)
+        whole = measured_cell(frame, alignment, specimen, imaging, pixel_size, highest)
+        fits.append(fit_cell(*whole, orientation(*low) if low else None) if whole else None)
     return fits
+
+
+def measured_cell(
+    frame: NDArray[np.float64],
+    alignment: Alignment,
+    specimen: Specimen,
+    imaging: ImagingSettings,
+    pixel_size: float,
+    highest: float,
+    *,
+    plain: bool = False,
+) -> tuple[MeanCell, CellModel] | None:
+    """Mean cell of a frame up to a frequency in 1/angstrom, and its model; None where there are too few reflections."""
+    basis: NDArray[np.float64] = np.linalg.inv(specimen.lattice_vectors[:, ::-1]).T.astype(np.float64)
+    in_image = basis @ alignment.matrix().T
+    indices = reflections(in_image, highest)
+    cell = mean_cell(frame, pixel_size, in_image, indices) if len(indices) else None
+    if cell is None:
+        return None
+    frequencies = indices @ basis @ (alignment.turn() / alignment.lattice_scale).T
+    return cell, CellModel(imaging, contents_of(specimen, basis, indices), frequencies, plain=plain)
+
+
+def _believed(fit: CellFit) -> bool:
+    return fit.misfit <= max(LARGEST_MISFIT, fit.error)
+
+
+def _half_turns(fit: CellFit | None) -> tuple[float, ...]:
+    """Turns in degree that the crystal may have beyond what its spots tell."""
+    if fit is None or not fit.decided:
+        return 0.0, 180.0
+    return (180.0,) if fit.half_turn else (0.0,)
 
 
 def _with_fits(imaging: ImagingSettings, fits: Sequence[CellFit], names: Sequence[str]) -> ImagingSettings:
@@ -166,23 +196,25 @@ def _words_on_lattices(found: Sequence[Alignment], scale: float) -> str:
     )
 
 
-def _words_on_cells(fits: Sequence[CellFit], believed: bool) -> str:
+def _words_on_cells(fits: Sequence[CellFit]) -> str:
     if not fits:
         return "Contrast and probe of the simulations are as given: the frames show too few reflections."
-    misfit = float(np.median([fit.misfit for fit in fits]))
+    believed = [fit for fit in fits if _believed(fit)]
+    misfit = float(np.median([fit.misfit for fit in believed or fits]))
     if not believed:
         return (
             "Contrast and probe of the simulations are as given: no setting explains the mean unit cell, "
             f"the best leave {misfit:.0%} of it."
         )
-    if not all(fit.decided for fit in fits if fit.misfit <= LARGEST_MISFIT):
+    decided = [fit for fit in believed if fit.decided]
+    if not decided:
         return (
             f"The probe is fitted to the mean unit cell, of which {misfit:.1%} is left unexplained. It does not tell "
             "which columns are the heavy ones: contrast and tilt are as given, and both orientations are simulated."
         )
-    tilt = float(np.median([fit.tilt for fit in fits]))
-    tilted = f" and the tilt, {tilt:.1f} degrees," if tilt else ""
-    return f"Contrast, probe{tilted} are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
+    tilt = float(np.median([fit.tilt for fit in decided]))
+    what = f"Contrast, probe and the tilt, {tilt:.1f} degrees," if tilt else "Contrast and probe"
+    return f"{what} are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
 
 
 def _choice(values: Sequence[float]) -> Drawn:
