@@ -8,7 +8,7 @@ import pytest
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.experiment import Experiment
-from napari_stemlearn.learning.lattice_alignment import Alignment, align_lattice, alignments
+from napari_stemlearn.learning.lattice_alignment import align_lattice, alignments
 from napari_stemlearn.learning.likeness import Spots, bragg_spots
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.micrograph import Micrograph
@@ -63,19 +63,6 @@ def test_what_specimen_and_scan_did_is_found_again(crystal, symmetry, rotation, 
     assert found.lattice_scale == pytest.approx(scale, abs=0.004)
     assert found.scale_y == pytest.approx(scale_y, abs=0.005)
     assert found.shear == pytest.approx(shear, abs=0.006)
-
-
-@pytest.mark.parametrize(("tilt", "axis"), [(6.0, 0.0), (12.0, 70.0), (9.0, -40.0)])
-def test_a_tilted_lattice_lies_the_same_in_the_image(tilt, axis):
-    lies = Alignment(rotation=33.0, lattice_scale=0.98, scale_y=1.03, shear=0.02, spots=9)
-    other = lies.tilted(tilt, axis)
-    assert other != lies
-    direction = np.array([np.cos(np.radians(axis)), np.sin(np.radians(axis))])
-    along = np.outer(direction, direction)
-    contraction = along + np.cos(np.radians(tilt)) * (np.eye(2) - along)
-    scan = np.array([[1, other.shear], [0, other.scale_y]])
-    again = scan.T @ np.linalg.inv(contraction) @ other.turn() / other.lattice_scale
-    np.testing.assert_allclose(again, lies.matrix(), atol=1e-12)
 
 
 def test_spots_of_another_crystal_are_no_match():

@@ -8,6 +8,7 @@ import torch
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.events import Done
+from napari_stemlearn.learning import starting_weights
 from napari_stemlearn.learning.crops import HELD_OUT, TRAINING, random_numbers
 from napari_stemlearn.learning.segmentation import train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
@@ -85,34 +86,49 @@ def test_training_starts_from_the_weights_of_a_model():
         take_weights(ResidualUNet(1, len(classes), width=4, levels=2, stem=2), settings)
 
 
-@pytest.mark.parametrize("kept", [0.0, 0.25, 1.0])
-def test_a_finished_model_keeps_part_of_the_weights_it_started_from(kept):
+@pytest.mark.parametrize(
+    ("largest", "f1", "kept"),
+    [
+        (0.0, lambda share: share, 0.0),
+        (1.0, lambda share: share, 1.0),
+        (0.5, lambda share: 0.9, 0.5),
+        (0.5, lambda share: 0.9 - 0.018 * share, 0.5),
+        (0.5, lambda share: 0.9 - 0.03 * share, 0.25),
+        (0.5, lambda share: 1 - share, 0.0),
+    ],
+)
+def test_a_finished_model_keeps_as_much_of_its_start_as_costs_nothing(largest, f1, kept):
     start = load_model("tmd-defects", "cpu")
-    classes = {name: [name] for name in start.card.classes}
+    of_start = {name: value.float() for name, value in start.network.state_dict().items()}
     settings = SegmentationSettings.preset("tiny").model_copy(
-        update={
-            "start_from": "tmd-defects",
-            "kept_of_start": kept,
-            "targets": SegmentationSettings().targets.model_copy(update={"classes": classes}),
-        }
+        update={"start_from": "tmd-defects", "kept_of_start": largest}
     )
     size = {key: start.card.network[key] for key in ("width", "levels", "stem")}
-    network = ResidualUNet(1, len(classes), **size)
+    network = ResidualUNet(1, len(start.card.classes), **size)
     learnt = {name: value.clone() for name, value in network.state_dict().items()}
-    mix_weights(network, settings)
-    for name, value in start.network.state_dict().items():
+    looked_at = next(name for name, value in learnt.items() if value.is_floating_point() and value.dim() > 1)
+
+    def reached(mixed):
+        way = (mixed.state_dict()[looked_at] - learnt[looked_at]).norm()
+        return f1(float(way / (of_start[looked_at] - learnt[looked_at]).norm()))
+
+    assert mix_weights(network, settings, reached) == pytest.approx(kept)
+    for name, value in network.state_dict().items():
         if value.is_floating_point():
-            wanted = kept * value.float() + (1 - kept) * learnt[name].float()
-            torch.testing.assert_close(network.state_dict()[name].float(), wanted, rtol=1e-4, atol=1e-5)
+            wanted = kept * of_start[name] + (1 - kept) * learnt[name].float()
+            torch.testing.assert_close(value.float(), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_training_mixes_at_its_end(tmp_path):
+def test_a_training_mixes_at_its_end(tmp_path, monkeypatch):
     first = list(train_segmentation(SegmentationSettings.preset("tiny"), tmp_path / "first"))[-1].result["model"]
+    monkeypatch.setattr(starting_weights, "COST", 1.0)
     weights = {}
     for kept in (0.0, 1.0):
         settings = SegmentationSettings.preset("tiny").changed(start_from=first, kept_of_start=kept, seed=1)
         model = list(train_segmentation(settings, tmp_path / f"kept-{kept}"))[-1].result["model"]
-        weights[kept] = load_model(model, "cpu").network.state_dict()
+        found = load_model(model, "cpu")
+        weights[kept] = found.network.state_dict()
+        assert f"A part of {kept:g} of the weights" in found.card.note
     of_start = load_model(first, "cpu").network.state_dict()
     # batch normalisation counts batches, which are no weights
     same = {

@@ -1,4 +1,4 @@
-"""What the mean cell of a frame tells of the microscope: contrast of the elements, blur, aberrations, tilt.
+"""What the mean cell of a frame tells of the microscope: contrast of the elements, blur, aberrations.
 
 A maximum of the posterior: settings that are drawn are fitted, and how they are drawn is what was known before.
 Settings that are numbers stay. The model of the cell is that of the simulations.
@@ -23,9 +23,8 @@ MODEL_ERROR = 0.02
 """What the model is trusted to, as a part of the strongest reflection: trusted more, it takes carbon and bent scans for
 aberrations."""
 
-STARTS = ((0.0, 0.0), (-1.0, 60.0), (0.0, 120.0), (-1.0, 0.0))
-"""Contrast in standard deviations, for light and heavy may change places, and direction of the tilt in degree, where
-the fit begins; without any tilt, atoms on both sides of the middle show no slope."""
+STARTS = (0.0, -1.0)
+"""Contrast in standard deviations where fits begin, for light and heavy may change places."""
 
 CLEARLY = 2.0
 """The other orientation is ruled out where its cost is larger by this factor."""
@@ -44,8 +43,6 @@ class CellFit:
         A value for each setting that is drawn: the fitted one, else the mean.
     scan
         The fitted jitter of the lines, if it is drawn.
-    tilt, tilt_axis
-        In degree.
     half_turn
         Whether the crystal lies turned by 180 degree from how its spots were matched.
     misfit
@@ -59,8 +56,6 @@ class CellFit:
     probe: dict[str, float]
     adf: dict[str, float]
     scan: dict[str, float]
-    tilt: float
-    tilt_axis: float
     half_turn: bool
     misfit: float
     error: float
@@ -70,8 +65,8 @@ class CellFit:
 def orientation(cell: MeanCell, model: CellModel) -> bool | None:
     """Tell whether a crystal lies turned by 180 degree from how its spots were matched.
 
-    Aberrations and tilts of many orders explain either orientation nearly as well; what is looked at here is what an
-    eye sees, which columns are the bright ones. So the cell is taken from the lowest reflections and the model with a
+    Aberrations of many orders explain either orientation nearly as well; what is looked at here is what an eye sees,
+    which columns are the bright ones. So the cell is taken from the lowest reflections and the model with a
     plain probe (see `CellModel`).
 
     Parameters
@@ -113,7 +108,6 @@ def fit_cell(cell: MeanCell, model: CellModel, half_turn: bool | None) -> CellFi
     place = tried[turn].x
     off = fitting.differences(place[None], turn)[0]
     values = {name: float(of[0]) for name, of in model.values(place[None]).items()}
-    x, y = values.get("tilt x", 0.0), values.get("tilt y", 0.0)
     probe, adf = model.probe_at(values), dict(model.known["adf"])
     if "contrast" in values:
         adf["z_contrast_change"] = values["contrast"]
@@ -121,8 +115,6 @@ def fit_cell(cell: MeanCell, model: CellModel, half_turn: bool | None) -> CellFi
         probe={name: probe.get(name, model.known["probe"][name]) for name in model.drawn("probe")},
         adf={name: adf[name] for name in model.drawn("adf")},
         scan={"line_jitter_x": abs(values["line_jitter_x"])} if "line_jitter_x" in values else {},
-        tilt=float(np.rad2deg(np.arcsin(min(np.hypot(x, y), 1.0)))),
-        tilt_axis=float(np.rad2deg(np.arctan2(x, -y))),
         half_turn=turn,
         misfit=_part(off, cell.coefficients),
         error=_part(cell.errors, cell.coefficients),
@@ -157,7 +149,7 @@ class _Fitting:
 
     def best(self, half_turn: bool) -> Any:
         """The fit of an orientation: result of `scipy.optimize.least_squares`."""
-        starts = {tuple(self.model.begin(*start)) for start in STARTS}
+        starts = {tuple(self.model.begin(contrast)) for contrast in STARTS}
         return min((self._from(np.array(start), half_turn) for start in sorted(starts)), key=lambda fit: fit.cost)
 
     def _from(self, start: FloatArray, half_turn: bool) -> Any:

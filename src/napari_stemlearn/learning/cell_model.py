@@ -1,4 +1,4 @@
-"""Mean unit cells as the simulator images them: over contrast of the elements, blur, aberrations and tilt."""
+"""Mean unit cells as the simulator images them: over contrast of the elements, blur and aberrations."""
 
 from __future__ import annotations
 
@@ -22,18 +22,13 @@ from napari_stemlearn.structures.specimen import Specimen
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-TILT = 4.0
-"""Standard deviation in degree of what is believed of the tilt of a layer along x and along y before it is measured."""
-
 FARTHEST = 2.0
 """Standard deviations that the contrast may lie from what was known: beyond, light and heavy change places."""
 
 PLAIN = ("contrast", "source_fwhm", "line_jitter_x", "C10", "C12 cos", "C12 sin")
-"""What a plain probe on a flat crystal leaves to be fitted."""
+"""What a plain probe leaves to be fitted."""
 
 _FIELD, _SPACING, _DRAWS = 36.0, 0.25, 512
-_GROUP_HEIGHT = 0.05
-_MOST_GROUPS = 12
 
 
 @dataclass(frozen=True)
@@ -43,40 +38,27 @@ class Contents:
     Parameters
     ----------
     numbers
-        Atomic number of each group of atoms of one element at one height, shape (groups,).
-    heights
-        Of the groups along the beam in angstrom, from the middle; zeros where tilt cannot be told.
+        Atomic number of each element, shape (elements,).
     coefficients
-        Shape (groups, n).
+        Shape (elements, n).
     """
 
     numbers: NDArray[np.int64]
-    heights: FloatArray
     coefficients: ComplexArray
-
-    @property
-    def tells_tilt(self) -> bool:
-        """Whether there are atoms at several heights."""
-        return bool(np.ptp(self.heights) > 0)
 
 
 def contents_of(specimen: Specimen, reciprocal: FloatArray, indices: NDArray[np.int64]) -> Contents:
     """Sum up the atoms of a specimen of a perfect crystal for the reflections of its lattice."""
-    x, y, z = specimen.positions.T.astype(float)
+    x, y = specimen.positions[:, :2].T.astype(float)
     height, width = specimen.field_of_view
     window = np.where(
         (x > 0) & (x < width) & (y > 0) & (y < height), np.sin(np.pi * x / width) * np.sin(np.pi * y / height), 0.0
     )
-    middle = 0.5 * (z.min() + z.max())
-    levels = np.rint((z - middle) / _GROUP_HEIGHT) * _GROUP_HEIGHT
-    if len(np.unique(levels)) > _MOST_GROUPS:
-        levels = np.zeros(len(z))
-    kinds, group = np.unique(np.stack([specimen.numbers, levels], axis=1), axis=0, return_inverse=True)
-    group = group.ravel()
+    numbers, element = np.unique(specimen.numbers, return_inverse=True)
     waves = np.exp(-2j * np.pi * (np.stack([x, y], axis=1) @ (indices @ reciprocal).T)) * (window**2)[:, None]
-    sums = np.zeros((len(kinds), len(indices)), dtype=complex)
-    np.add.at(sums, group, waves)
-    return Contents(kinds[:, 0].astype(np.int64), kinds[:, 1], sums / (window**2).sum())
+    sums = np.zeros((len(numbers), len(indices)), dtype=complex)
+    np.add.at(sums, element.ravel(), waves)
+    return Contents(numbers.astype(np.int64), sums / (window**2).sum())
 
 
 class CellModel:
@@ -91,7 +73,7 @@ class CellModel:
     frequencies
         Of the reflections on the specimen as it lies under the beam, (x, y) in 1/angstrom, shape (n, 2).
     plain
-        Leave aberrations but focus and astigmatism at their means, and the crystal flat.
+        Leave aberrations but focus and astigmatism at their means.
     """
 
     def __init__(
@@ -127,10 +109,6 @@ class CellModel:
             turned = np.deg2rad(self._draws["probe"][f"phi{name[1:]}"]) * m
             add(f"{name} cos", size * np.cos(turned))
             add(f"{name} sin", size * np.sin(turned))
-        if contents.tells_tilt:
-            self.names += ["tilt x", "tilt y"]
-            mean += [0.0, 0.0]
-            spread += [float(np.deg2rad(TILT))] * 2
         self.mean, self.spread = np.array(mean), np.array(spread)
         self.free = [index for index, name in enumerate(self.names) if not plain or name in PLAIN]
         adf = known["adf"]
@@ -148,14 +126,9 @@ class CellModel:
         radius = 0.5 * band_limit(self.energy, self.semiangle) * _SPACING * points
         return points, min(4 * int(np.ceil((radius + 1) / 4)), (points - 1) // 4)
 
-    def begin(self, contrast: float, direction: float) -> FloatArray:
-        """A place where a fit can begin: contrast in standard deviations, direction of the tilt in degree."""
-        known = {
-            "contrast": contrast,
-            "tilt x": float(np.cos(np.deg2rad(direction))),
-            "tilt y": float(np.sin(np.deg2rad(direction))),
-        }
-        return np.array([known.get(self.names[index], 0.0) for index in self.free])
+    def begin(self, contrast: float) -> FloatArray:
+        """A place where a fit can begin: the middle, but for the contrast in standard deviations."""
+        return np.array([contrast if self.names[index] == "contrast" else 0.0 for index in self.free])
 
     @cached_property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -180,9 +153,7 @@ class CellModel:
         contrast = values.get("contrast", zeros + self.known["adf"]["z_contrast_change"])
         strengths = self.strengths * contrast_factor(self.contents.numbers, contrast[:, None])
         waves = self.contents.coefficients.conj() if half_turn else self.contents.coefficients
-        tilt = np.stack([values.get("tilt x", zeros), values.get("tilt y", zeros)], axis=1)
-        shifts = np.exp(-2j * np.pi * self.contents.heights[:, None] * (tilt @ self.frequencies.T)[:, None, :])
-        atoms = (strengths[:, :, None] * waves * shifts).sum(axis=1)
+        atoms = strengths @ waves
         jitter = values.get("line_jitter_x", zeros + self.known["scan"]["line_jitter_x"])
         smear = np.exp(-2 * np.pi**2 * jitter[:, None] ** 2 * self.frequencies[:, 0] ** 2)
         return atoms * smear * self._transfer(values, len(places))

@@ -213,8 +213,6 @@ class Trainer:
                 parts["identity"] = self._apart(
                     generators["to_experiment"](measured), measured, weights.identity_norm
                 ) + self._apart(generators["to_simulation"](simulated), simulated, weights.identity_norm)
-            if weights.keep:
-                parts["keep"] = self._apart(translated["experiment"], simulated)
             if weights.position:
                 shift = mean_shift(simulated, translated["experiment"].float(), POSITION_SMOOTHING / size)
                 parts["position"] = (shift * size).norm(dim=-1).mean()

@@ -65,13 +65,6 @@ class LossWeights(Settings):
     position: float = quantity(
         10.0, "1", "Mean shift of the translated crops against the simulated ones, in angstrom.", minimum=0
     )
-    keep: float = quantity(
-        0.0,
-        "1",
-        "A translated image stays near the simulation: absolute difference of both, smoothed. Where the unit cell is "
-        "fitted already, little but the noise is left to learn.",
-        minimum=0,
-    )
     identity_norm: Literal["l1", "l2"] = Field("l1", description="Absolute or squared difference of the identity part.")
     smoothing: float = quantity(
         0.5,
@@ -230,7 +223,7 @@ class CycleGANSettings(Settings):
     )
     fit_cell: bool = Field(
         True,
-        description="Fit contrast, probe and tilt to the mean unit cell of the experiment as well; settings that are "
+        description="Fit contrast and probe to the mean unit cell of the experiment as well; settings that are "
         "numbers stay, those that are drawn are fitted.",
     )
     check_likeness: bool = Field(

@@ -68,21 +68,8 @@ class Alignment:
 
     def turn(self) -> FloatArray:
         """Rotation (x, y) of the crystal."""
-        return _rotation(np.radians(self.rotation))
-
-    def tilted(self, tilt: float, axis: float) -> Alignment:
-        """The same lattice in the image where the crystal is tilted, which makes it narrower across the axis.
-
-        Parameters
-        ----------
-        tilt, axis
-            In degree; the axis from x towards y.
-        """
-        direction = np.array([np.cos(np.radians(axis)), np.sin(np.radians(axis))])
-        narrower = 1 - np.cos(np.radians(tilt))
-        found = _split(self.matrix(), self.spots, np.eye(2) - narrower * (np.eye(2) - np.outer(direction, direction)))
-        assert found is not None
-        return found
+        angle = np.radians(self.rotation)
+        return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def align_lattice(experiment: Spots, crystal: Spots) -> Alignment | None:
@@ -120,30 +107,20 @@ def _direction(angle: FloatArray) -> FloatArray:
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def _split(matrix: FloatArray, spots: int, contraction: FloatArray | None = None) -> Alignment | None:
+def _split(matrix: FloatArray, spots: int) -> Alignment | None:
     """Rotation, scale, step and shear of a map (x, y) of reciprocal vectors.
 
-    The scan maps a place in the image to one on the specimen by S = [[1, shear], [0, scale_y]]; with the crystal scaled
-    by s, turned by R and contracted by C as it tilts, reciprocal vectors are mapped by S^T C^-1 R / s.
+    The scan maps a place in the image to one on the specimen by S = [[1, shear], [0, scale_y]]; with the specimen
+    scaled by s and turned by R, reciprocal vectors are mapped by S^T R / s.
     """
-    contraction = np.eye(2) if contraction is None else contraction
-    if np.linalg.det(matrix) <= 0:
+    turned, upper = np.linalg.qr(matrix.T)
+    signs = np.sign(np.diag(upper))
+    lower, rotation = (upper * signs[:, None]).T, (turned * signs).T
+    if np.linalg.det(rotation) < 0 or not lower[0, 0] > 0:
         return None
-    # the rotation that leaves nothing above the diagonal of S^T
-    across, along = contraction[:, 1], matrix[0]
-    angle = np.arctan2(across[1], across[0]) - np.arctan2(along[1], along[0]) - np.pi / 2
-    lower = matrix @ _rotation(-angle) @ contraction
-    if lower[0, 0] < 0:
-        angle += np.pi
-        lower = -lower
     scale = 1 / lower[0, 0]
-    return Alignment(
-        float(np.degrees(angle) % 360), float(scale), float(lower[1, 1] * scale), float(lower[1, 0] * scale), spots
-    )
-
-
-def _rotation(angle: float) -> FloatArray:
-    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    angle = float(np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0])))
+    return Alignment(angle % 360, float(scale), float(lower[1, 1] * scale), float(lower[1, 0] * scale), spots)
 
 
 def alignments(experiment: Experiment, structure: MixtureSettings) -> list[tuple[FloatArray, Alignment]]:

@@ -88,7 +88,6 @@ def matched_settings(
         )
     aligned = [alignment for _, alignment in found]
     remarks = [_words_on_lattices(aligned, middle_scale(given[0].structure))]
-    changes: dict[str, Drawn] = {}
     # spots look the same from behind, atoms do not
     half_turns: list[tuple[float, ...]] = [(0.0, 180.0)] * len(aligned)
     if cells:
@@ -98,23 +97,16 @@ def matched_settings(
         remarks.append(_words_on_cells([fit for fit in fits if fit is not None]))
         if kept:
             half_turns = [half_turns[index] for index, _ in kept]
-            aligned = [
-                aligned[index].tilted(fit.tilt, fit.tilt_axis) if fit.decided else aligned[index] for index, fit in kept
-            ]
+            aligned = [aligned[index] for index, _ in kept]
             imaging = _with_fits(imaging, [fit for _, fit in kept], ("probe", "scan"))
         if decided := [fit for _, fit in kept if fit.decided]:
             imaging = _with_fits(imaging, decided, ("adf",))
-            if any(fit.tilt for fit in decided):
-                changes = {
-                    "tilt": _choice([fit.tilt for fit in decided]),
-                    "tilt_axis": _choice([fit.tilt_axis for fit in decided]),
-                }
     rotations = [
         (entry.rotation + half) % 360 for entry, halves in zip(aligned, half_turns, strict=True) for half in halves
     ]
     # the reference has the middle of the scales that the settings draw
     scale = middle_scale(given[0].structure) * float(np.median([entry.lattice_scale for entry in aligned]))
-    changes |= {
+    changes: dict[str, Drawn] = {
         "rotation": _choice(rotations),
         "lattice_scale": round(float(np.clip(scale, 0.5, 2)), 5),
         "lattice_anisotropy": 0.0,
@@ -206,15 +198,12 @@ def _words_on_cells(fits: Sequence[CellFit]) -> str:
             "Contrast and probe of the simulations are as given: no setting explains the mean unit cell, "
             f"the best leave {misfit:.0%} of it."
         )
-    decided = [fit for fit in believed if fit.decided]
-    if not decided:
+    if not any(fit.decided for fit in believed):
         return (
             f"The probe is fitted to the mean unit cell, of which {misfit:.1%} is left unexplained. It does not tell "
-            "which columns are the heavy ones: contrast and tilt are as given, and both orientations are simulated."
+            "which columns are the heavy ones: the contrast is as given, and both orientations are simulated."
         )
-    tilt = float(np.median([fit.tilt for fit in decided]))
-    what = f"Contrast, probe and the tilt, {tilt:.1f} degrees," if tilt else "Contrast and probe"
-    return f"{what} are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
+    return f"Contrast and probe are fitted to the mean unit cell, of which {misfit:.1%} is left unexplained."
 
 
 def _choice(values: Sequence[float]) -> Drawn:

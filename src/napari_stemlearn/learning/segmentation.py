@@ -423,14 +423,16 @@ def _finish(training: _Training, folder: Path, same_style: list[Crop]) -> dict[s
     settings = training.settings
     tensors, _ = read_checkpoint(checkpoint_path(folder, "best"))
     restore_network("averaged", training.averaged.network, tensors)
-    if settings.start_from and settings.kept_of_start:
-        mix_weights(training.averaged.network, settings)
     crops = validation_crops(open_source(settings), settings, THRESHOLDS, settings.validation.threshold_images)
+    kept = 0.0
+    if settings.start_from and settings.kept_of_start:
+        network = training.averaged.network
+        kept = mix_weights(network, settings, lambda mixed: evaluate(mixed, crops, settings, training.device).f1)
     held_out = evaluate(training.averaged.network, crops, settings, training.device)
     same = evaluate(training.averaged.network, same_style, settings, training.device)
     thresholds = held_out.thresholds()
     scores = _scores(settings, thresholds, held_out, same)
-    return _write_model(training, folder, thresholds, scores)
+    return _write_model(training, folder, thresholds, scores, kept=kept)
 
 
 def _scores(
@@ -452,10 +454,13 @@ def _scores(
 
 
 def _write_model(
-    training: _Training, folder: Path, thresholds: dict[str, float], scores: list[dict[str, Any]]
+    training: _Training, folder: Path, thresholds: dict[str, float], scores: list[dict[str, Any]], *, kept: float = 0.0
 ) -> dict[str, Any]:
     settings = training.settings
     network = training.averaged.network
+    notes = [f"Trained on the stored set {settings.data.folder}."] if settings.data.source != "simulation" else []
+    if settings.start_from:
+        notes.append(f"A part of {kept:g} of the weights is that of {settings.start_from}, from which it started.")
     assert isinstance(network, ResidualUNet)
     card = ModelCard(
         name=settings.name,
@@ -477,11 +482,7 @@ def _write_model(
             "python": platform.python_version(),
         },
         scores=tuple(scores),  # type: ignore[arg-type]
-        **(
-            {}
-            if settings.data.source == "simulation"
-            else {"note": f"Trained on the stored set {settings.data.folder}."}
-        ),  # type: ignore[arg-type]
+        **({"note": " ".join(notes)} if notes else {}),
     )
     result = folder / "result"
     card = save_model(result, network, card)
