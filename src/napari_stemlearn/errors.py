@@ -15,6 +15,10 @@ class MicrographError(StemlearnError, ValueError):
     """An image cannot be used as a micrograph (shape, values, pixel size)."""
 
 
+class MissingPixelSizeError(MicrographError):
+    """The pixel size of an image is not known, and is needed: it is never guessed."""
+
+
 class SitesError(StemlearnError, ValueError):
     """A site table lacks columns, holds wrong values or does not fit its micrograph."""
 

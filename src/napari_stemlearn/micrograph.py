@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.errors import MicrographError, MissingPixelSizeError
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Micrograph:
 
         Raises
         ------
-        MicrographError
+        MissingPixelSizeError
             If it is not known: it is never guessed.
         """
         if self.pixel_size is None:
-            raise MicrographError(f"The pixel size of '{self.name}' is not known; give it in angstrom.")
+            raise MissingPixelSizeError(f"The pixel size of '{self.name}' is not known; give it in angstrom.")
         return self.pixel_size
 
     def with_pixel_size(self, pixel_size: float) -> Micrograph:

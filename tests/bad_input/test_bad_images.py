@@ -151,7 +151,7 @@ def test_truncated_tiff(refused: Refused, finder: str, good: Path) -> None:
 def test_missing_pixel_size(stemlearn: Callable, refused: Refused, finder: str) -> None:
     write_tiff("plain.tif", Micrograph(NOISE.astype(np.float32), None, "plain"))
     sentence = refused("find", "plain.tif", "--model", finder)
-    assert sentence == "plain.tif does not tell its pixel size; give it in angstrom."
+    assert sentence == "plain.tif does not tell its pixel size; give it in angstrom with --pixel-size."
     given = stemlearn("find", "plain.tif", "--model", finder, "--pixel-size", 0.2, "--out", "sites.csv")
     assert given.exit_code == 0, given.stderr
 

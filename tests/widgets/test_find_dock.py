@@ -18,7 +18,7 @@ from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import FindDock
-from napari_stemlearn.widgets.layers import about, add_sites, our_layers, sites_from_layer
+from napari_stemlearn.widgets.layers import KEY, about, add_sites, our_layers, sites_from_layer
 from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
@@ -134,6 +134,24 @@ def test_the_button_says_why_it_is_off(dock, viewer):
 def test_oblong_pixels_are_refused_in_a_sentence(dock, viewer):
     viewer.add_image(lattice_stack()[0][0], scale=(0.2, 0.3), units=("angstrom", "angstrom"))
     assert "square" in dock.find_button.reason.text()
+
+
+def test_an_image_that_is_opened_or_selected_is_the_one_to_search(dock, viewer):
+    first, second = (add_stack(viewer, np.eye(8), name) for name in ("first", "second"))
+    assert dock.image.layer() is second
+    viewer.layers.selection.active = first
+    assert dock.image.layer() is first
+    # what is no image to search changes nothing
+    viewer.add_points(np.zeros((1, 2)))
+    preview = add_stack(viewer, np.eye(8), "preview")
+    preview.metadata[KEY] = {"kind": "preview"}
+    viewer.layers.selection.active = second
+    viewer.layers.selection.active = preview
+    assert dock.image.layer() is second
+    dock.worker = object()
+    viewer.layers.selection.active = first
+    assert dock.image.layer() is second
+    dock.worker = None
 
 
 def test_frames_are_offered_for_stacks_only(dock, viewer):

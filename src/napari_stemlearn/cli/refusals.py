@@ -8,13 +8,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.errors import MissingPixelSizeError, StemlearnError
 
 BAD_INPUT = 2
 """Exit status where the person can put it right: input, settings, disk, memory."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+
+PIXEL_SIZE = "--pixel-size"
 
 
 class SentenceGroup(TyperGroup):
@@ -25,7 +27,7 @@ class SentenceGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except StemlearnError as error:
-            _refuse(str(error))
+            _refuse(self._sentence(ctx, error))
         except BrokenPipeError:
             raise
         except (OSError, MemoryError) as error:
@@ -39,6 +41,14 @@ class SentenceGroup(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Interrupted.", err=True)
             raise typer.Exit(INTERRUPTED) from None
+
+    def _sentence(self, ctx: Any, error: StemlearnError) -> str:
+        """What is wrong, with the option that the running command has for it."""
+        command = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+        options = [option for parameter in command.params for option in parameter.opts] if command else []
+        if isinstance(error, MissingPixelSizeError) and PIXEL_SIZE in options:
+            return f"{str(error).removesuffix('.')} with {PIXEL_SIZE}."
+        return str(error)
 
 
 def _refuse(sentence: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.errors import JobError, MicrographError, SitesError
+from napari_stemlearn.errors import JobError, MissingPixelSizeError, SitesError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started
 from napari_stemlearn.finding.settings import FindSettings
 
@@ -234,10 +234,9 @@ def _checked(path: str, request: Request) -> float:
     """Pixel size of an image that can be read."""
     try:
         return _read(path, request, lazy=True).require_pixel_size()
-    except MicrographError as error:
-        if "is not known" in str(error):
-            raise MicrographError(f"{Path(path).name} does not tell its pixel size; give it in angstrom.") from error
-        raise
+    except MissingPixelSizeError as error:
+        name = Path(path).name
+        raise MissingPixelSizeError(f"{name} does not tell its pixel size; give it in angstrom.") from error
 
 
 def _names(images: Sequence[str]) -> list[str]:

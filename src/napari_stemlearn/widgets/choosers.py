@@ -40,6 +40,9 @@ class LayerChooser(CalmComboBox):
         First entry that stands for no layer; None for no such entry.
     empty_text
         Shown while there is nothing to choose.
+    follows
+        Asked when another layer is selected in the viewer; where it is true, that layer is chosen. None stays with the
+        chosen layer.
     """
 
     chosen = Signal(object)
@@ -52,11 +55,13 @@ class LayerChooser(CalmComboBox):
         *,
         none_text: str | None = None,
         empty_text: str = "",
+        follows: Callable[[Any], bool] | None = None,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self._viewer = viewer
         self._accepts = accepts
+        self._follows = follows
         self._none_text = none_text
         self._layers: list[Layer | None] = []
         self._last: Layer | None = None
@@ -67,6 +72,8 @@ class LayerChooser(CalmComboBox):
         events = viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             event.connect(self._on_list)
+        if follows is not None:
+            viewer.layers.selection.events.active.connect(self._on_active)
         self.activated.connect(lambda _index: self._tell())
         self.refresh()
 
@@ -114,6 +121,11 @@ class LayerChooser(CalmComboBox):
     def _on_list(self, _event: Any = None) -> None:
         if isalive(self):
             self.refresh()
+
+    def _on_active(self, _event: Any = None) -> None:
+        layer = self._viewer.layers.selection.active
+        if isalive(self) and layer is not None and layer in self._layers and self._follows and self._follows(layer):
+            self.choose(layer)
 
     def _on_calibration(self, event: Any = None) -> None:
         if isalive(self) and getattr(event, "source", None) == self.layer():

@@ -43,6 +43,7 @@ from napari_stemlearn.widgets.layers import (
     add_sites,
     current_frame,
     image_layers,
+    kind_of,
     micrograph_from_layer,
     our_layers,
     pixel_size_of,
@@ -102,7 +103,12 @@ class FindDock(Dock):
         self._end: tuple[bool, str | None, str] | None = None
         self._begin = 0.0
         self._device_name = "cpu"
-        self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
+        self.image = LayerChooser(
+            napari_viewer,
+            image_layers,
+            empty_text="open an image first",
+            follows=lambda layer: self.worker is None and kind_of(layer) != "preview",
+        )
         self.pixel_size = PixelSizeRow(napari_viewer)
         self.model = ModelChooser(lambda: [shared_project().models], shared_project())
         self.this_frame = QRadioButton("this frame")
