@@ -60,8 +60,10 @@ def _wse2(dopant: str, part: float) -> dict[str, Any]:
     return {"crystal": "WSe2", "defects": [*VACANCIES, doped]}
 
 
-LOW_ANGLE = {"adf": {"inner_angle": "uniform(30, 50)", "z_contrast_change": "uniform(-1.2, -0.4)"}}
-"""Detectors whose images show Se2 as bright as W."""
+LOW_ANGLE = {
+    "adf": {"inner_angle": "uniform(30, 50)", "z_contrast_change": "uniform(-0.8, 0)", "column_coherence": 1.0}
+}
+"""Detectors whose images show Se2 brighter than W."""
 
 IMAGES = (
     Image("ti2", "wse2-ti-doped-labelled/ti2_adf2.tif", _wse2("Ti", 0.02), LOW_ANGLE, labelled=True),

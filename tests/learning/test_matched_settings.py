@@ -86,7 +86,7 @@ def test_the_model_of_the_cell_is_the_simulator():
         imaging = ImagingSettings.checked(
             {"probe": {**KNOWN, **probe}, "adf": {"z_contrast_change": "normal(-0.6, 0.001)"}}
         )
-        fit = fit_cell(cell, CellModel(imaging, contents_of(specimen, basis, indices), indices @ basis), False)
+        fit = fit_cell(cell, CellModel(imaging, contents_of(specimen, basis, indices, imaging), indices @ basis), False)
         assert fit.misfit < 0.01
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError, StemlearnError
+from napari_stemlearn.imaging.column_coherence import column_factors
 from napari_stemlearn.imaging.contamination import CARBON, background, carbon_atoms
 from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.dose import line_currents
@@ -133,17 +134,30 @@ def prepare_image(
         raise StemlearnError(
             f"The specimen has positions of shape {positions.shape} for {len(numbers)} atoms; it must be (n, 3)."
         )
+    heights, columns = positions[:, 2], getattr(specimen, "atom_columns", None)
     places = positions[:, 1::-1] / spacing + grid.rim
     if settings.periodic:
         places %= grid.size
     else:
         inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
-        places, numbers = places[inside], numbers[inside]
+        places, numbers, heights = places[inside], numbers[inside], heights[inside]
+        columns = columns[inside] if columns is not None else None
     angles = probe["beam_energy"], adf["inner_angle"], adf["outer_angle"]
     contrast = adf["z_contrast_change"]
     strengths = partial_cross_sections(numbers, *angles)
     if contrast:
         strengths = strengths * contrast_factor(numbers, contrast)
+    # atoms without columns are columns of their own
+    if adf["column_coherence"] and columns is not None:
+        strengths = strengths * column_factors(
+            numbers,
+            heights,
+            columns,
+            beam_energy=probe["beam_energy"],
+            inner_angle=adf["inner_angle"],
+            outer_angle=adf["outer_angle"],
+            coherence=adf["column_coherence"],
+        )
     layers, displacements = _displacement_layers(numbers, settings.probe.rms_displacement_by_element)
     may_carbon = plan.may_be("contamination", "thickness")
     carbon = np.zeros(0, dtype=np.int64)

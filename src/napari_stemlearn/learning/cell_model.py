@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from napari_stemlearn.distributions import Distribution, draw
+from napari_stemlearn.distributions import Distribution, draw, middle
+from napari_stemlearn.imaging.column_coherence import column_factors
 from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.probe import transfer_functions
 from napari_stemlearn.imaging.scattering import band_limit
@@ -47,7 +48,9 @@ class Contents:
     coefficients: ComplexArray
 
 
-def contents_of(specimen: Specimen, reciprocal: FloatArray, indices: NDArray[np.int64]) -> Contents:
+def contents_of(
+    specimen: Specimen, reciprocal: FloatArray, indices: NDArray[np.int64], imaging: ImagingSettings
+) -> Contents:
     """Sum up the atoms of a specimen of a perfect crystal for the reflections of its lattice."""
     x, y = specimen.positions[:, :2].T.astype(float)
     height, width = specimen.field_of_view
@@ -57,8 +60,22 @@ def contents_of(specimen: Specimen, reciprocal: FloatArray, indices: NDArray[np.
     numbers, element = np.unique(specimen.numbers, return_inverse=True)
     waves = np.exp(-2j * np.pi * (np.stack([x, y], axis=1) @ (indices @ reciprocal).T)) * (window**2)[:, None]
     sums = np.zeros((len(numbers), len(indices)), dtype=complex)
-    np.add.at(sums, element.ravel(), waves)
+    np.add.at(sums, element.ravel(), _interference(specimen, imaging)[:, None] * waves)
     return Contents(numbers.astype(np.int64), sums / (window**2).sum())
+
+
+def _interference(specimen: Specimen, imaging: ImagingSettings) -> FloatArray:
+    """Factors on the cross sections of the atoms for what they scatter in phase, at the middle of what is drawn."""
+    adf = {name: middle(getattr(imaging.adf, name)) for name in type(imaging.adf).model_fields}
+    return column_factors(
+        specimen.numbers,
+        specimen.positions[:, 2],
+        specimen.atom_columns,
+        beam_energy=middle(imaging.probe.beam_energy),
+        inner_angle=adf["inner_angle"],
+        outer_angle=adf["outer_angle"],
+        coherence=adf["column_coherence"],
+    )
 
 
 class CellModel:

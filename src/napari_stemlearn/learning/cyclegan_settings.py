@@ -215,7 +215,7 @@ class CycleGANSettings(Settings):
     inversions: bool = Field(
         False, description="Invert grey levels of both sides at random.", json_schema_extra={"advanced": True}
     )
-    every: int = quantity(200, "1", "Steps between looks at realism and labels.", minimum=1)
+    every: int = quantity(200, "steps", "Steps between looks at realism and labels.", minimum=1)
     align_lattice: bool = Field(
         True,
         description="Turn and stretch simulated lattices as the spots of the experiment show, so that only the look is "

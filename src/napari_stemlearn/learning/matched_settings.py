@@ -155,7 +155,7 @@ def measured_cell(
     if cell is None:
         return None
     frequencies = indices @ basis @ (alignment.turn() / alignment.lattice_scale).T
-    return cell, CellModel(imaging, contents_of(specimen, basis, indices), frequencies, plain=plain)
+    return cell, CellModel(imaging, contents_of(specimen, basis, indices, imaging), frequencies, plain=plain)
 
 
 def _believed(fit: CellFit) -> bool:

@@ -128,7 +128,7 @@ class OptimisationSettings(Settings):
     loss: dict[str, float] = quantity(
         {"cross_entropy": 1.0}, "1", "Losses and their weights: cross_entropy, dice, focal, heat_map.", minimum=0
     )
-    report_every: int = quantity(20, "1", "Steps between reports of the training loss.", minimum=1, advanced=True)
+    report_every: int = quantity(20, "steps", "Steps between reports of the training loss.", minimum=1, advanced=True)
     focal_gamma: float = quantity(2.0, "1", "Focusing of the focal loss.", minimum=0, maximum=10, advanced=True)
     positive_weight: float = quantity(
         1.0, "1", "Cross-entropy and focal loss of marked pixels count this many times.", minimum=0.01, maximum=1000,
@@ -165,7 +165,7 @@ class AugmentationSettings(Settings):
 class ValidationSettings(Settings):
     """Images that are never learnt from: some of the training's own style, some of a style that it never sees."""
 
-    every: int = quantity(500, "1", "Steps between validations.", minimum=1)
+    every: int = quantity(500, "steps", "Steps between validations.", minimum=1)
     images: int = quantity(48, "1", "Images of each style, the same ones every time.", minimum=1, maximum=10_000)
     threshold_images: int = quantity(
         256,

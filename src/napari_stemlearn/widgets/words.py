@@ -36,9 +36,12 @@ _UNITS = (
 
 
 def label_of(name: str) -> str:
-    """Turn a field name into a label: ``source_fwhm`` becomes "Source fwhm", ``c10`` becomes "C10"."""
+    """Turn a field name into a label: ``source_fwhm`` becomes "Source FWHM", ``c10`` becomes "C10".
+
+    A unit at its end is left out: it stands beside the field.
+    """
     words = []
-    for word in name.split("_"):
+    for word in name.removesuffix("_angstrom").split("_"):
         if word in _UPPER:
             words.append(_UPPER[word])
         elif _ABERRATION.match(word):
