@@ -214,6 +214,27 @@ def test_previews_that_were_removed_stay_away(viewer):
     assert "cannot be shown" in previews.show("line", np.ones((1, 4)), 0.1, 3)
 
 
+def test_previews_leave_the_selection_alone(viewer):
+    points = viewer.add_points(np.zeros((1, 2)))
+    viewer.layers.selection.active = points
+    previews = PreviewLayers(viewer, "run")
+    for name in ("image", "target"):
+        previews.show(name, np.ones((4, 4)), 0.1, 1)
+        previews.reveal()
+        assert viewer.layers.selection.active is points
+    # unless somebody selected something else in between, or it is gone
+    image = previews.find("image")
+    previews.show("prediction", np.ones((4, 4)), 0.1, 1)
+    viewer.layers.selection.active = image
+    previews.reveal()
+    assert viewer.layers.selection.active is image
+    viewer.layers.selection.active = points
+    previews.show("other", np.ones((4, 4)), 0.1, 1)
+    viewer.layers.remove(points)
+    previews.reveal()
+    assert points not in viewer.layers.selection
+
+
 def test_previews_leave_other_layers_and_moved_sliders_alone(viewer):
     own = viewer.add_image(np.zeros((4, 4)), name="image", scale=(0.2, 0.2), units="angstrom")
     previews = PreviewLayers(viewer, "run")

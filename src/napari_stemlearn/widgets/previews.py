@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class PreviewLayers:
         self.run_name = run_name
         self._made: list[str] = []
         self.unseen: list[str] = []
+        self._selected: list[Any] | None = None
         self._limits: dict[str, tuple[float, float]] = {}
         self._closed = False
 
@@ -105,6 +106,8 @@ class PreviewLayers:
         record = {"run": self.run_name, "preview": name, "step": step}
         self._limits[name] = self.limits(name, array)
         options = {"contrast_limits": self._limits[name], "visible": False}
+        if self._selected is None:
+            self._selected = list(self.viewer.layers.selection)
         layer = add_image(self.viewer, micrograph, kind="preview", record=record, **options)
         height, width = (size * scale for size, scale in zip(array.shape[-2:], layer.scale[-2:], strict=True))
         row, column = self.place(name)
@@ -118,11 +121,19 @@ class PreviewLayers:
         return None
 
     def reveal(self) -> None:
-        """Draw the new layers for the first time: apart from making them, since both take napari its time."""
-        while self.unseen:
-            layer = self.find(self.unseen.pop())
-            if layer is not None:
-                layer.visible = True
+        """Draw the new layers for the first time: apart from making them, since both take napari its time.
+
+        A new layer is always the selected one; whatever was selected before is so again, for somebody may be at work
+        on it.
+        """
+        new = [layer for layer in map(self.find, self.unseen) if layer is not None]
+        self.unseen.clear()
+        for layer in new:
+            layer.visible = True
+        before = [layer for layer in self._selected or () if layer in self.viewer.layers]
+        if before and set(self.viewer.layers.selection) <= set(new):
+            self.viewer.layers.selection = before
+        self._selected = None
 
 
 def montage(stack: NDArray[np.generic]) -> NDArray[np.generic]:
