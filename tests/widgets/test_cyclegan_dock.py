@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ def test_a_layer_of_a_file_stands_for_its_file_until_it_is_changed(qtbot, dock, 
     settled(qtbot, dock)
     assert dock.panel.start_button.isEnabled()
     assert "2 frames of 96 × 96 pixels of 0.2 Å" in dock.experiment.facts.text()
+    assert "one-image" not in dock.experiment.facts.text()
+    assert "one-image" in replace(dock.experiment.look, n_frames=1).words()
     assert dock.settings().experiment == (str(path),)
     assert dock.settings().pixel_size == 0.2
     assert dock.settings().name == "day_a"

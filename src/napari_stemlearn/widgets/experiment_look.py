@@ -50,7 +50,8 @@ class ExperimentLook:
         """One line for people."""
         frames = "1 frame" if self.n_frames == 1 else f"{self.n_frames} frames"
         size = f" of {self.pixel_size:.4g} Å" if self.pixel_size else ""
-        return f"{frames} of {self.shape[0]} × {self.shape[1]} pixels{size}."
+        preset = " The preset one-image is made for this." if self.n_frames == 1 else ""
+        return f"{frames} of {self.shape[0]} × {self.shape[1]} pixels{size}.{preset}"
 
 
 def look_at_layer(micrograph: Micrograph, path: str | None) -> ExperimentLook:
