@@ -6,8 +6,8 @@ import gc
 
 from qtpy.QtCore import QCoreApplication, QTimer
 
-PAUSE_MS = 60
-"""Long enough for the turn of the event loop in which a layer is made and drawn."""
+PAUSE_MS = 250
+"""Long enough for the turns of the event loop in which a layer is made, shown and drawn."""
 
 _pauses = 0
 

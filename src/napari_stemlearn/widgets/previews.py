@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.widgets.collector import put_off_collector
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -126,6 +127,7 @@ class PreviewLayers:
         A new layer is always the selected one; whatever was selected before is so again, for somebody may be at work
         on it.
         """
+        put_off_collector()
         new = [layer for layer in map(self.find, self.unseen) if layer is not None]
         self.unseen.clear()
         for layer in new:
