@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ from napari_stemlearn.errors import MicrographError, SitesError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.class_colours import KNOWN, PALETTE, colours_of
-from napari_stemlearn.widgets.collector import PAUSE_MS
 from napari_stemlearn.widgets.layers import (
     about,
     add_image,
@@ -255,17 +252,3 @@ def test_live_pictures_that_come_after_the_end_are_not_shown():
     assert mine.show("image", picture, 0.2, 2) is None
     assert mine.show("late", picture, 0.2, 2) is None
     assert [about(layer)["run"] for layer in viewer.layers] == ["other"]
-
-
-def test_the_collector_waits_while_a_layer_is_made_and_goes_on_after_it(qtbot, viewer):
-    assert gc.isenabled()
-    for _ in range(2):
-        add_image(viewer, Micrograph(np.eye(8), 0.2, "image"))
-        assert not gc.isenabled()
-    qtbot.waitUntil(gc.isenabled, timeout=2000)
-    # who has switched it off keeps it off
-    gc.disable()
-    add_image(viewer, Micrograph(np.eye(8), 0.2, "image"))
-    qtbot.wait(2 * PAUSE_MS)
-    assert not gc.isenabled()
-    gc.enable()

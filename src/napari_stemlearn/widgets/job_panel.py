@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import threading
 import time
@@ -134,7 +135,7 @@ class JobPanel(QWidget):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.poll)
         self._plots_loading: threading.Thread | None = None
-        self._turns: dict[str, Callable[[], None]] = {}
+        self._turns: dict[str, Callable[[], object]] = {}
         self._turn = QTimer(self)
         self._turn.setSingleShot(True)
         self._turn.setInterval(TURN)
@@ -370,11 +371,14 @@ class JobPanel(QWidget):
             for kind in self.curves.kinds():
                 self._later(f"draw {kind}", lambda kind=kind: self._draw(kind))
         if self._with_previews and self.preview_box.isChecked():
+            if previews and self._previews is not None and self._previews.empty:
+                # making a layer sets off a full search for garbage, as long as making it is; so that is done before
+                self._later("collect", gc.collect)
             for name, preview in previews.items():
                 self._later(f"show {name}", lambda preview=preview: self._show_preview(preview))
         self.heard.emit(events)
 
-    def _later(self, name: str, action: Callable[[], None]) -> None:
+    def _later(self, name: str, action: Callable[[], object]) -> None:
         """Do something in a turn of the event loop of its own; a newer action of the same name takes its place."""
         self._turns[name] = action
         if not self._turn.isActive():

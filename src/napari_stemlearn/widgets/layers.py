@@ -16,7 +16,6 @@ from napari_stemlearn.errors import MicrographError, SitesError
 from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.widgets.class_colours import KNOWN, colours_of
-from napari_stemlearn.widgets.collector import put_off_collector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -311,7 +310,6 @@ def add_image(
         rgb=False,
         **{**layout(ndim, micrograph.pixel_size, source_layer), **options},
     )
-    put_off_collector()
     viewer.add_layer(layer)
     return layer
 
@@ -443,7 +441,6 @@ def add_sites(
         **{**layout(ndim, pixel_size, source_layer), **options},
     )
     _set_feature_defaults(layer, sites, kind)
-    put_off_collector()
     viewer.add_layer(layer)
     return layer
 

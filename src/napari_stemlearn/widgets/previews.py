@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import MicrographError
-from napari_stemlearn.widgets.collector import put_off_collector
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -52,6 +51,11 @@ class PreviewLayers:
         for layer in our_layers(self.viewer, "preview"):
             if about(layer).get("run") == self.run_name:
                 self.viewer.layers.remove(layer)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was shown yet."""
+        return not self._made
 
     def place(self, name: str) -> tuple[int, int]:
         """Row above the origin and column of a new preview."""
@@ -127,7 +131,6 @@ class PreviewLayers:
         A new layer is always the selected one; whatever was selected before is so again, for somebody may be at work
         on it.
         """
-        put_off_collector()
         new = [layer for layer in map(self.find, self.unseen) if layer is not None]
         self.unseen.clear()
         for layer in new:
