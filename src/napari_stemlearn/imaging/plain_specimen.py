@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class SpecimenLike(Protocol):
-    """What is imaged, in angstrom: atoms as x, y, z and atomic numbers, and sites as (y, x) and classes.
+    """What is imaged, in angstrom: atoms as x, y, z, atomic numbers and columns, and sites as (y, x) and classes.
 
     The tables `columns` and `defects` have the same rows as the arrays; they are only read when a table is asked for.
     """
@@ -21,6 +21,8 @@ class SpecimenLike(Protocol):
     def positions(self) -> NDArray[np.float64]: ...
     @property
     def numbers(self) -> NDArray[Any]: ...
+    @property
+    def atom_columns(self) -> NDArray[np.int64]: ...
     @property
     def column_positions(self) -> NDArray[np.float64]: ...
     @property
@@ -51,6 +53,11 @@ class PlainSpecimen:
     numbers: NDArray[Any]
     defect_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)), init=False)
     defect_class: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=object), init=False)
+
+    @property
+    def atom_columns(self) -> NDArray[np.int64]:
+        """The column of every atom, shape (n,)."""
+        return np.arange(len(self.numbers))
 
     @property
     def column_positions(self) -> NDArray[np.float64]:

@@ -134,21 +134,19 @@ def prepare_image(
         raise StemlearnError(
             f"The specimen has positions of shape {positions.shape} for {len(numbers)} atoms; it must be (n, 3)."
         )
-    heights, columns = positions[:, 2], getattr(specimen, "atom_columns", None)
+    heights, columns = positions[:, 2], specimen.atom_columns
     places = positions[:, 1::-1] / spacing + grid.rim
     if settings.periodic:
         places %= grid.size
     else:
         inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
-        places, numbers, heights = places[inside], numbers[inside], heights[inside]
-        columns = columns[inside] if columns is not None else None
+        places, numbers, heights, columns = places[inside], numbers[inside], heights[inside], columns[inside]
     angles = probe["beam_energy"], adf["inner_angle"], adf["outer_angle"]
     contrast = adf["z_contrast_change"]
     strengths = partial_cross_sections(numbers, *angles)
     if contrast:
         strengths = strengths * contrast_factor(numbers, contrast)
-    # atoms without columns are columns of their own
-    if adf["column_coherence"] and columns is not None:
+    if adf["column_coherence"]:
         strengths = strengths * column_factors(
             numbers,
             heights,
