@@ -40,7 +40,8 @@ def frame(contrast: str, seed: int) -> tuple[Experiment, MixtureSettings, Imagin
     """A frame, what is known of it, and how its crystal lies."""
     rng = np.random.default_rng(seed)
     known = MixtureSettings(structure=StructureSettings.checked({"crystal": "WSe2", "defects": DEFECTS}))
-    imaging = ImagingSettings.preset("to_translate").changed(adf={"z_contrast_change": contrast})
+    contrasts = {"adf.z_contrast_change": contrast, "adf.column_coherence": 0.0}
+    imaging = ImagingSettings.preset("to_translate").changed(**contrasts)
     rotation, pixel_size = float(rng.uniform(0, 360)), float(rng.choice([0.2, 0.26, 0.38]))
     tilt = {"tilt": abs(float(rng.normal(0, TILT))), "tilt_axis": float(rng.uniform(0, 360))}
     true = known.model_copy(update={"structure": known.structure.changed(rotation=rotation, **tilt)})

@@ -39,6 +39,9 @@ PIXEL_SIZE = 0.2074
 MICROSCOPE = {"beam_energy": 80.0, "convergence_semiangle": 25.2, "source_fwhm": 0.9}
 """What an operator knows of both days."""
 
+ATOMS_ADD_UP = {"adf": {"column_coherence": 0.0}}
+"""The program that made the days adds up what each atom of a column scatters; real detectors see a little more."""
+
 CLEAN = {"probe": MICROSCOPE, "detector": {"counting_noise": False}}
 """Simulations without noise, all with one probe."""
 
@@ -71,7 +74,7 @@ AS_PUBLISHED = {"imaging": CLEAN, "turns": "all", "align_lattice": False, "fit_c
 """Clean simulations at any rotation, and crops of both sides turned by quarters."""
 
 GENERATORS: dict[str, dict[str, Any]] = {
-    OURS: {},
+    OURS: {"imaging": ATOMS_ADD_UP},
     "clean, Fourier": AS_PUBLISHED,
     "clean": {**AS_PUBLISHED, "critic": {"fourier": False}},
 }
@@ -109,7 +112,7 @@ def rows() -> tuple[Row, ...]:
 
     return (
         Row("clean simulations", settings={"imaging": CLEAN}),
-        Row("hand-set noise", settings={"imaging": ImagingSettings.presets["varied"]}),
+        Row("hand-set noise", settings={"imaging": merged(ImagingSettings.presets["varied"], ATOMS_ADD_UP)}),
         Row("CycleGAN without Fourier critics", "clean"),
         Row("CycleGAN with Fourier critics", "clean, Fourier"),
         Row("the same, lattices and unit cells matched", OURS),
@@ -148,6 +151,7 @@ def seeds_of(kind: str, seeds: int) -> int:
 
 def _generators(kind: str, changes: dict[str, Any], data: Path, work: Path, seed: int, preset: str) -> Iterator[Task]:
     """Generators of a kind, one for each data set, and what they translate for the networks."""
+    from napari_stemlearn.imaging.settings import ImagingSettings
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 
     for label, days in DAYS.items():
@@ -158,7 +162,8 @@ def _generators(kind: str, changes: dict[str, Any], data: Path, work: Path, seed
             "seed": seed,
             **({} if kind == OURS else ALWAYS_KEPT),
         }
-        yield Task(name, "cyclegan", merged(merged(CycleGANSettings.presets[preset], changes), given))
+        usual = {"imaging": ImagingSettings.presets["to_translate"]} if kind == OURS else {}
+        yield Task(name, "cyclegan", merged(merged(merged(usual, CycleGANSettings.presets[preset]), changes), given))
         folder = str(work / name / "result" / "generator")
         made = {**TRANSLATED, "name": "set", "generator": folder, "workers": 0, "seed": seed}
         yield Task(_set_name(kind, label, seed), "generate", made, name)

@@ -29,6 +29,9 @@ from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.store import load_model
 from napari_stemlearn.settings import Settings
 
+ATOMS_ADD_UP = {"imaging.adf.column_coherence": 0.0}
+"""Both days are simulated by programs that add up what each atom of a column scatters."""
+
 
 def the_day(out: Path) -> tuple[Path, tuple[LabelledSet, Micrograph, pd.DataFrame]]:
     """The unlabelled stack of a day, and labelled frames of it that nothing learns from."""
@@ -45,7 +48,7 @@ def the_day(out: Path) -> tuple[Path, tuple[LabelledSet, Micrograph, pd.DataFram
 def learn_the_look(stack: Path, out: Path, steps: int) -> Path:
     """Train a CycleGAN on the stack; returns the folder of its generator."""
     settings = CycleGANSettings.preset("quick").changed(
-        name="demo-look", experiment=[str(stack)], steps=steps, every=max(steps // 6, 1)
+        name="demo-look", experiment=[str(stack)], steps=steps, every=max(steps // 6, 1), **ATOMS_ADD_UP
     )
 
     def tell(event: Event) -> None:

@@ -155,6 +155,28 @@ def test_faint_and_overlapping_columns_are_left_out_not_lost():
     assert "No atom column can be told" in nothing.problem(ALLOWED)
 
 
+def test_a_generator_is_not_blamed_for_the_noise_in_which_oxygen_drowns():
+    structure = StructureSettings.preset("srtio3", field_of_view=(32.0, 32.0))
+    imaging = ImagingSettings.checked(
+        {"shape": (160, 160), "pixel_size": SIZE, "probe": {"source_fwhm": 0.7}, "detector": {"counting_noise": False}}
+    )
+    labelled = simulate(build(structure, 0), imaging)
+    image = np.asarray(labelled.micrograph.data, dtype=float)
+    noisy = image + np.random.default_rng(0).normal(0, 0.1 * np.ptp(image), (16, *image.shape))
+    followed = follow_labels(image, noisy, labelled.columns, labelled.defects, SIZE, 0.3)
+    found = label_survival([followed], 0.3)
+    heavy = labelled.columns["class"].isin(["Sr", "TiO"]).sum()
+    assert 0.6 * heavy < len(followed.shift) <= heavy
+    assert found.recall == 1
+    # a heavy column that is gone still counts
+    y, x = labelled.columns.loc[labelled.columns["class"] == "TiO", ["y", "x"]].to_numpy().T
+    rows, columns = np.mgrid[:160, :160]
+    near = np.min(np.hypot(rows[..., None] - y, columns[..., None] - x), axis=-1) * SIZE < 1.2
+    hidden = np.where(near, image.min(), noisy)
+    gone = label_survival([follow_labels(image, hidden, labelled.columns, labelled.defects, SIZE, 0.3)], 0.3)
+    assert gone.recall < 0.8
+
+
 def test_images_are_summed_up_over_their_columns(labelled, image):
     parts = [
         follow_labels(image, shown, labelled.columns, labelled.defects, SIZE, 0.3)

@@ -97,7 +97,7 @@ def test_a_finished_run_is_watched_before_it_has_ended(panel):
 
 
 def test_a_job_in_its_own_process_from_start_to_stop_and_on_to_the_end(qtbot, panel, viewer):
-    assert panel.start(KIND, WatchedSettings(steps=60, pause=0.05))
+    assert panel.start(KIND, WatchedSettings(steps=200, pause=0.05))
     assert not panel.start_button.isEnabled()
     assert "One run at a time" in panel.reason.text()
     qtbot.waitUntil(lambda: len(our_layers(viewer, "preview")) == 2, timeout=30_000)
@@ -106,7 +106,7 @@ def test_a_job_in_its_own_process_from_start_to_stop_and_on_to_the_end(qtbot, pa
     first = layers[0].data[0, 0]
     qtbot.waitUntil(lambda: layers[0].data[0, 0] > first, timeout=10_000)
     assert our_layers(viewer, "preview") == layers
-    assert panel.bar.maximum() == 60
+    assert panel.bar.maximum() == 200
     assert "left" in panel.eta_label.text()
     assert not panel.kill_button.isEnabled()
     panel.stop_button.click()
@@ -114,10 +114,10 @@ def test_a_job_in_its_own_process_from_start_to_stop_and_on_to_the_end(qtbot, pa
     assert panel.start_button.isEnabled()
     assert panel.resume_button.isEnabled()
     stopped_at = panel.curves.points["train_loss"][0][-1]
-    assert stopped_at < 60
+    assert stopped_at < 200
     panel.resume_button.click()
     wait_for(qtbot, panel, RunState.DONE)
-    assert panel.curves.points["train_loss"][0] == list(range(1, 61))
+    assert panel.curves.points["train_loss"][0] == list(range(1, 201))
     assert f"resumed at step {stopped_at:g}" in panel.device_label.full_text
 
 

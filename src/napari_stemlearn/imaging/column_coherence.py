@@ -80,7 +80,7 @@ def _together(upper: int, lower: int, steps: int, beam_energy: int, inner_angle:
     return both / sum(alone)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _pair_beyond(upper: int, lower: int, steps: int, beam_energy: int) -> FloatArray:
     """Intensity of two atoms beyond each of `_edges`, mean over their vibrations."""
     frequency = np.fft.fftfreq(_PIXELS, _FIELD / _PIXELS)
@@ -93,7 +93,7 @@ def _pair_beyond(upper: int, lower: int, steps: int, beam_energy: int) -> FloatA
     return np.mean([_beyond(wave, beam_energy) for wave in waves], axis=0)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def _atom_beyond(number: int, beam_energy: int) -> FloatArray:
     return _beyond(_phase_object(number, 0.0, beam_energy), beam_energy)
 

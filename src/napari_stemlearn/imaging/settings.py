@@ -285,7 +285,7 @@ class ImagingSettings(Settings):
                 "correlation_length": "log_uniform(10, 100)",
             },
             # low angles flatten it
-            "adf": {"z_contrast_change": "normal(-0.1, 0.2)"},
+            "adf": {"z_contrast_change": "normal(-0.1, 0.2)", "column_coherence": 1.0},
             # noise, after-glow and flicker are what a generator learns from the day's images
             "detector": {"counting_noise": False},
         },
@@ -313,6 +313,7 @@ class ImagingSettings(Settings):
                 "inner_angle": "uniform(45, 85)",
                 "outer_angle": "uniform(150, 250)",
                 "z_contrast_change": "uniform(-0.5, 0.1)",
+                "column_coherence": "uniform(0, 1)",
             },
             "scan": {
                 "drift_y": "normal(0, 1)",

@@ -27,6 +27,13 @@ TELLING = 0.15
 """Part of the columns' height by which a defect must differ in the simulation to say anything."""
 
 
+FAINT = 0.1
+"""Columns lower than this part of the highest ones are not asked for: oxygen beside strontium drowns in any noise."""
+
+HIGHEST = 0.9
+"""Quantile of the heights that stands for the highest columns; a heavy adatom or two must not."""
+
+
 @dataclass(frozen=True)
 class LabelSurvival:
     """What became of the labels.
@@ -119,7 +126,7 @@ def follow_labels(
 ) -> FollowedLabels:
     """Find the labels of a simulation again in its translations.
 
-    Columns that cannot be told in the simulation itself (too faint, overlapping: the fit fails) are left out, and
+    Columns that cannot be told in the simulation itself (overlapping: the fit fails) or are `FAINT` are left out, and
     shifts are measured against the fit in the simulation, so that only what the translation does is counted. Positions
     are looked for in the mean over translations, which holds little noise; what is left of it is told by the
     difference between the means of either half.
@@ -142,13 +149,15 @@ def follow_labels(
     shape = (simulated.shape[0], simulated.shape[1])
     table = columns[inside(columns, shape, border=BORDER / pixel_size)]
     y, x = table["y"].to_numpy(dtype=float), table["x"].to_numpy(dtype=float)
-    before = _fitted(simulated, y, x, pixel_size)
+    before, height = _fitted(simulated, y, x, pixel_size)
     clear = np.hypot(*(before - np.stack([y, x], axis=1)).T) * pixel_size <= tolerance
+    if clear.any():
+        clear &= height >= FAINT * np.quantile(height[clear], HIGHEST)
     y, x, before = y[clear], x[clear], before[clear]
-    shift = (_fitted(mean, y, x, pixel_size) - before) * pixel_size
+    shift = (_fitted(mean, y, x, pixel_size)[0] - before) * pixel_size
     chance = np.zeros_like(shift)
     if len(stack) > 1:
-        half = [_fitted(stack[first::2].mean(axis=0), y, x, pixel_size) for first in (0, 1)]
+        half = [_fitted(stack[first::2].mean(axis=0), y, x, pixel_size)[0] for first in (0, 1)]
         chance = 0.5 * (half[0] - half[1]) * pixel_size
     contrasts = [_contrasts(image, columns, defects, pixel_size) for image in (simulated, mean)]
     telling = np.abs(contrasts[0]) > TELLING
@@ -189,11 +198,13 @@ def label_survival(followed: Sequence[FollowedLabels], tolerance: float) -> Labe
     )
 
 
-def _fitted(image: NDArray[np.floating], y: FloatArray, x: FloatArray, pixel_size: float) -> FloatArray:
-    """Positions (y, x) of columns in pixels, NaN where none is found."""
+def _fitted(
+    image: NDArray[np.floating], y: FloatArray, x: FloatArray, pixel_size: float
+) -> tuple[FloatArray, FloatArray]:
+    """Positions (y, x) of columns in pixels, NaN where none is found, and their heights."""
     fits = fit_gaussians(image, y, x, sigma=0.45 / pixel_size, radius=max(0.8 / pixel_size, 2.0))
     good = fits.converged & (fits.amplitude > 0)
-    return np.where(good[:, None], np.stack([fits.y, fits.x], axis=1), np.nan)
+    return np.where(good[:, None], np.stack([fits.y, fits.x], axis=1), np.nan), fits.amplitude
 
 
 def _contrasts(
