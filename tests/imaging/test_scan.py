@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from microscopes import FRACTION, atoms, fractions, microscope
 
-from napari_stemlearn.imaging.scan import places_in_image, scan_path, smooth_noise
+from napari_stemlearn.imaging.scan import NEGLIGIBLE_SHIFT, places_in_image, scan_path, smooth_noise
 from napari_stemlearn.imaging.simulate import simulate_batch
 
 PROBE = {"source_fwhm": 1.0}
@@ -55,6 +55,19 @@ def test_sites_lie_on_their_spots(scan: dict[str, float], tolerance: float) -> N
         far = (places > 5).all(axis=1) & (places < np.array(image.shape) - 6).all(axis=1)
         errors += [centre_near(image, *place) - place for place in places[far]]
     assert np.abs(errors).max() < tolerance
+
+
+@pytest.mark.parametrize("pixel_size", [0.2, 0.1037, 0.2074])
+def test_behind_the_flyback_the_image_is_that_of_a_straight_scan(pixel_size: float) -> None:
+    shape = (24, 120)
+    specimen = atoms(*[(y * pixel_size, x * pixel_size) for y in (5, 17) for x in range(3, 120, 9)])
+    (straight,) = simulate_batch([specimen], microscope(shape, pixel_size, probe=PROBE), [0]).images.numpy()
+    for regular_from in range(12, 112):
+        scan = {"flyback": -0.8, "flyback_length": regular_from / np.log(0.8 / (NEGLIGIBLE_SHIFT * pixel_size)) - 0.01}
+        settings = microscope(shape, pixel_size, probe=PROBE, scan=scan)
+        assert scan_path(shape, pixel_size, scan, np.random.default_rng(0)).regular_from == regular_from
+        (bent,) = simulate_batch([specimen], settings, [0]).images.numpy()
+        np.testing.assert_allclose(bent[:, regular_from:], straight[:, regular_from:], atol=2e-4 * straight.max())
 
 
 def test_straight_scan_is_the_pixel_raster() -> None:

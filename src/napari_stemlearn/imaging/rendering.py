@@ -154,7 +154,8 @@ def sample(
         lines.mul_(torch.complex(torch.cos(angle), torch.sin(angle)))
     image = torch.empty((n_images, height, width), device=device)
     if regular_from < width:
-        first = int(columns[0, regular_from])
+        # a whole number but for rounding, which may leave it just below
+        first = round(float(columns[0, regular_from]))
         whole = torch.fft.irfft(lines, n=size[1])
         image[..., regular_from:] = whole[..., first : first + step * (width - regular_from) : step]
     if regular_from > 0:
