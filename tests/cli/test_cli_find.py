@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from napari_stemlearn import jobs
 from napari_stemlearn.errors import JobError
@@ -229,3 +230,18 @@ def test_a_folder_stands_for_its_images_and_other_tables_are_refused(stemlearn, 
     assert not (tmp_path / "found.xlsx").exists()
     assert refused("info", "day").startswith("day is a folder; name a file in it that ends in dm3")
     assert "it is no text" in refused("score", "day/one.tif", "day/two.tif")
+
+
+def test_memory_of_the_gpu_that_runs_out_is_one_sentence(stemlearn, monkeypatch, tmp_path):
+    write_tiff(tmp_path / "image.tif", Micrograph(np.random.default_rng(0).random((64, 64), dtype=np.float32), 0.2))
+
+    def full(*_arguments, **_settings):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 EiB")
+
+    monkeypatch.setattr("napari_stemlearn.finding.inference.NetworkMaps.window", full)
+    result = stemlearn("find", tmp_path / "image.tif", "--model", "tmd-defects", "--out", tmp_path / "sites.csv")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith(
+        "The GPU ran out of memory; choose a smaller batch or crop, or another device."
+    )
+    assert not (tmp_path / "sites.csv").exists()

@@ -237,6 +237,9 @@ def test_workers_are_started_for_sets_that_are_worth_it(monkeypatch: pytest.Monk
     assert number_of_workers(-1, 100, (512, 512), translated=True) == 4
     assert number_of_workers(0, 10_000, (512, 512)) == 0
     assert number_of_workers(8, 3, (512, 512)) == 3
+    assert number_of_workers(-1, 10_000, (512, 512), gpu_memory=5.0) == 2
+    assert number_of_workers(-1, 10_000, (512, 512), gpu_memory=0.5) == 1
+    assert number_of_workers(-1, 10_000, (512, 512), gpu_memory=80.0) == 4
     monkeypatch.setattr("napari_stemlearn.generation.workers.cores", lambda: 1)
     assert number_of_workers(-1, 10_000, (512, 512)) == 0
 

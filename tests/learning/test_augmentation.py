@@ -70,3 +70,11 @@ def test_a_style_changes_the_look_and_not_the_place(name):
     there = np.unravel_index(int(blur(styled, 2.0).argmax()), styled.shape)
     assert np.hypot(there[0] - 30.3, there[1] - 25.6) < 2
     assert torch.equal(styled, STYLE_FUNCTIONS[name](image, np.random.default_rng(3)))
+
+
+def test_blur_is_not_shortened_by_mixed_precision():
+    image = torch.rand(1, 1, 32, 32)
+    whole = blur(image, 1.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(blur(image, 1.5), whole)
+        assert blur(image.bfloat16(), 1.5).dtype == torch.float32

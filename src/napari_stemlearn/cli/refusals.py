@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_stemlearn.errors import MissingPixelSizeError, StemlearnError
+from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
 
 BAD_INPUT = 2
 """Exit status where the person can put it right: input, settings, disk, memory."""
@@ -30,7 +31,9 @@ class SentenceGroup(TyperGroup):
             _refuse(self._sentence(ctx, error))
         except BrokenPipeError:
             raise
-        except (OSError, MemoryError) as error:
+        except (OSError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not (is_gpu_memory(error) or is_computer_memory(error)):
+                raise
             from napari_stemlearn.jobs.failures import explain_failure
 
             place = getattr(error, "filename", None)

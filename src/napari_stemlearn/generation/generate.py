@@ -210,7 +210,15 @@ def _started(settings: GenerateSettings, workers: int, there: int) -> Started:
 
 
 def _workers(settings: GenerateSettings, recipe: Recipe, images: int) -> int:
-    return number_of_workers(settings.workers, images, settings.shape, translated=recipe.generator is not None)
+    from napari_stemlearn.models.device import choose_device, memory_free_gb
+
+    return number_of_workers(
+        settings.workers,
+        images,
+        settings.shape,
+        translated=recipe.generator is not None,
+        gpu_memory=memory_free_gb(choose_device(settings.device)),
+    )
 
 
 def _who(scheduler: str, workers: int) -> str:

@@ -33,6 +33,9 @@ FEW_PIXELS = 50_000_000
 TRANSLATION = 15
 """Times the work of a plain simulation that one takes which a generator of the usual size translates."""
 
+GPU_MEMORY = 2.0
+"""Gigabytes of a GPU that a worker takes, its CUDA context among them."""
+
 AHEAD = 4
 """Images that are made ahead for each worker."""
 
@@ -51,7 +54,14 @@ PATIENCE = 60.0
 """Seconds to wait for a cluster that has no workers."""
 
 
-def number_of_workers(workers: int, images: int, shape: tuple[int, int], *, translated: bool = False) -> int:
+def number_of_workers(
+    workers: int,
+    images: int,
+    shape: tuple[int, int],
+    *,
+    translated: bool = False,
+    gpu_memory: float | None = None,
+) -> int:
     """Processes to start: as set, or one a core where the set is worth it.
 
     Parameters
@@ -64,11 +74,14 @@ def number_of_workers(workers: int, images: int, shape: tuple[int, int], *, tran
         Of each in pixels.
     translated
         Whether a generator translates them.
+    gpu_memory
+        Free gigabytes of the GPU that all of them share; None where they compute on the CPU.
     """
     if workers >= 0:
         return min(workers, images)
     few = images * shape[0] * shape[1] * (TRANSLATION if translated else 1) < FEW_PIXELS
-    return 0 if few or cores() == 1 else min(cores(), MOST_WORKERS, images)
+    fitting = MOST_WORKERS if gpu_memory is None else max(int(gpu_memory / GPU_MEMORY), 1)
+    return 0 if few or cores() == 1 else min(cores(), MOST_WORKERS, fitting, images)
 
 
 def cores() -> int:

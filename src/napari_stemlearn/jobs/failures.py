@@ -10,6 +10,7 @@ from pathlib import Path
 
 from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.events import Failed
+from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
 
 DETAIL = 20_000
 """Characters of a traceback that are kept, from its end."""
@@ -38,9 +39,9 @@ def explain_failure(error: BaseException, folder: Path) -> str:
     for one in chain:
         if isinstance(one, StemlearnError):
             return str(one)
-    if any(_is_gpu_memory(one) for one in chain):
+    if any(is_gpu_memory(one) for one in chain):
         return "The GPU ran out of memory; choose a smaller batch or crop, or another device."
-    if any(_is_memory(one) for one in chain):
+    if any(is_computer_memory(one) for one in chain):
         return "The computer ran out of memory; choose a smaller batch, crop or field of view."
     if isinstance(error, KeyboardInterrupt):
         return "The job was interrupted from the keyboard before it could save; the last checkpoint is kept."
@@ -103,14 +104,3 @@ def _free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return NEARLY_FULL
-
-
-def _is_gpu_memory(error: BaseException) -> bool:
-    return type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(error)
-
-
-def _is_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    words = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in words or "not enough memory" in words)

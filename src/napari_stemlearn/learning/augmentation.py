@@ -55,15 +55,17 @@ def draw_turn(settings: AugmentationSettings, rng: np.random.Generator) -> Turn:
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of (..., y, x) with `sigma` pixels, mirrored at the rim."""
+    """Gaussian blur of (..., y, x) with `sigma` pixels, mirrored at the rim; never in bfloat16."""
     if sigma <= 0:
         return image
+    image = image.to(torch.promote_types(image.dtype, torch.float32))
     reach = min(int(np.ceil(3 * sigma)), min(image.shape[-2:]) - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-offsets.square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
     flat = functional.pad(image.reshape(-1, 1, *image.shape[-2:]), (reach,) * 4, mode="reflect")
-    flat = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    with torch.autocast(image.device.type, enabled=False):
+        flat = functional.conv2d(functional.conv2d(flat, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
     return flat.reshape(image.shape)
 
 

@@ -239,8 +239,9 @@ class Trainer:
         self.optimisers["critics"].step()
         self.step += 1
         self._keep_average()
-        losses = {name: float(part.detach()) for name, part in parts.items()}
-        return {"generators": float(total.detach()), "critics": float(judged.detach()), **losses}
+        losses = {"generators": total, "critics": judged, **parts}
+        # one wait for the device, not one for each part
+        return dict(zip(losses, torch.stack([part.detach().float() for part in losses.values()]).tolist(), strict=True))
 
     def _apart(self, image: Tensor, before: Tensor, norm: str = "l1") -> Tensor:
         """Distance of what noise leaves alone: both are smoothed before they are compared."""

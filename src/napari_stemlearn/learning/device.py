@@ -13,14 +13,12 @@ import torch
 
 from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out; on the CPU torch raises a plain RuntimeError."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    # oneDNN does not say why it has no room for its scratch pad
-    return any(words in str(error) for words in ("allocate memory", "could not create a primitive", "memory object"))
+    """Whether an exception means that memory ran out, wherever."""
+    return is_gpu_memory(error) or is_computer_memory(error)
 
 
 def let_go(error: BaseException) -> None:

@@ -316,9 +316,8 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
 
 
 def _learn(training: _Training, batch: LabelledBatch) -> Tensor:
-    images, targets = training.tensors(batch)
     try:
-        return training.learn(images, targets)
+        return training.learn(*training.tensors(batch))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -326,12 +325,13 @@ def _learn(training: _Training, batch: LabelledBatch) -> Tensor:
         let_go(error)
 
         def smaller(size: int) -> None:
-            maps, centres = targets
-            loss = loss_of(training.wrapped(images[:size]), Targets(maps[:size], centres[:size]), training.settings)
-            training.fabric.backward(loss)
+            part = LabelledBatch(batch.images[:size], batch.sites[batch.sites[:, 0] < size])
+            images, targets = training.tensors(part)
+            training.fabric.backward(loss_of(training.wrapped(images), targets, training.settings))
             training.optimiser.zero_grad(set_to_none=True)
 
-        raise out_of_memory(training.device, len(images), fitting_batch_size(smaller, len(images))) from error
+        size = len(batch.images)
+        raise out_of_memory(training.device, size, fitting_batch_size(smaller, size)) from error
 
 
 class _Meter:

@@ -106,7 +106,9 @@ def draw_targets(
     there = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     plane = (image * n_classes + site_class)[:, None, None] * (height * width)
     index = plane + rows[:, :, None] * width + columns[:, None, :]
-    maps.view(-1).scatter_reduce_(0, index[there], marks[there], "amax")
+    # what lies outside adds nothing to the first pixel; picking it out would make a GPU wait
+    index, marks = index.where(there, 0), marks.where(there, 0.0)
+    maps.view(-1).scatter_reduce_(0, index.flatten(), marks.flatten(), "amax")
     inside = ((nearest >= 0) & (nearest < torch.tensor([height, width], device=device))).all(dim=1)
     centres[image[inside], site_class[inside], nearest[inside, 0], nearest[inside, 1]] = True
     return Targets(maps, centres)

@@ -70,7 +70,8 @@ class Translator:
     ) -> NDArray[np.float32]:
         """Translate simulated images (n, y, x)."""
         self.network.eval()
-        devices = [self.device] if self.device.type == "cuda" else []
+        # the seed below is that of every GPU in use, also where this network lies on the CPU
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
         with torch.random.fork_rng(devices, enabled=rng is not None):
             if rng is not None:
                 torch.manual_seed(int(rng.integers(2**31)))

@@ -54,8 +54,10 @@ class LogSpectrum(nn.Module):
             return
         amplitude = self.amplitude(images).reshape(-1, *images.shape[-2:])
         mean = amplitude.mean(dim=0)
-        weight = max(self.momentum, 1.0 / (int(self.seen) + 1))
-        variance = (amplitude - self.mean).square().mean(dim=0) if int(self.seen) else amplitude.var(0, correction=0)
+        # the count stays on the device, so that no step waits for it
+        weight = (1.0 / (self.seen + 1)).clamp_min(self.momentum)
+        known = (amplitude - self.mean).square().mean(dim=0)
+        variance = torch.where(self.seen > 0, known, amplitude.var(0, correction=0))
         self.mean.lerp_(mean, weight)
         self.variance.lerp_(variance, weight)
         self.seen += 1

@@ -9,6 +9,7 @@ from typing import Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
 
 
 class Background(QObject):
@@ -70,6 +71,8 @@ def sentence_of(error: BaseException) -> str:
     if isinstance(error, StemlearnError):
         return str(error)
     words = str(error).strip().splitlines()
-    if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
+    if is_gpu_memory(error):
+        return "The GPU has not enough memory for this; choose a smaller image, or the CPU as device."
+    if is_computer_memory(error):
         return "There is not enough memory for this; choose a smaller image."
     return f"This failed with {type(error).__name__}{': ' + words[0] if words else ''}."

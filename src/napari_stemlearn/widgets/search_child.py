@@ -229,7 +229,9 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
 
 def sentence_of(error: BaseException) -> str:
     """One sentence for what broke."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
+
+    if is_gpu_memory(error) or is_computer_memory(error):
         return "There is not enough memory for this search; choose a smaller tile under “More”, or another device."
     lines = str(error).strip().splitlines()
     return f"The search failed with {type(error).__name__}{': ' + lines[0].rstrip('.') if lines else ''}."
