@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from skimage.color import deltaE_ciede2000, rgb2lab
 
 from napari_stemlearn.errors import MicrographError, SitesError
 from napari_stemlearn.micrograph import Micrograph
@@ -252,3 +255,10 @@ def test_live_pictures_that_come_after_the_end_are_not_shown():
     assert mine.show("image", picture, 0.2, 2) is None
     assert mine.show("late", picture, 0.2, 2) is None
     assert [about(layer)["run"] for layer in viewer.layers] == ["other"]
+
+
+def test_no_two_colours_of_the_palette_are_taken_for_each_other():
+    values = np.array([[int(colour[place : place + 2], 16) for place in (1, 3, 5)] for colour in PALETTE]) / 255
+    lab = rgb2lab(values)
+    apart = [deltaE_ciede2000(one, other) for one, other in combinations(lab, 2)]
+    assert min(apart) > 17

@@ -23,17 +23,14 @@ PALETTE: tuple[str, ...] = (
     "#7fd4ff",
     "#f0e442",
     "#8ce99a",
-    "#ff8fab",
+    "#ff9ebb",
     "#c9a0ff",
-    "#ffa94d",
-    "#63e6be",
-    "#e0c097",
-    "#a5b4fc",
-    "#f783ac",
-    "#b2f2bb",
-    "#ffd43b",
+    "#c49a6c",
+    "#f4f4f4",
+    "#1f9e89",
+    "#7d7d7d",
 )
-"""Colours for other classes, in the order in which they are handed out."""
+"""Colours for other classes, in the order in which they are handed out; no two are near each other."""
 
 ALIASES: dict[str, str] = {"V_Se": "vacancy1", "V_Se2": "vacancy2", "V_W": "metal_vacancy", "w_antisite": "antisite"}
 """Names from published label files that mean one of ours."""
