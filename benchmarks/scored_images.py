@@ -1,6 +1,6 @@
-"""F1 of the shipped model on labelled images that it never saw, at the thresholds of its card.
+"""F1 of the shipped models on labelled images that it never saw, at the thresholds of its card.
 
-python benchmarks/scored_images.py --model tmd-defects --out benchmarks/results/scored_images.json
+python benchmarks/scored_images.py --out benchmarks/results/scored_images.json
 """
 
 from __future__ import annotations
@@ -76,8 +76,7 @@ def main() -> None:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         record = {
-            "model": model.card.name,
-            "weights_sha256": model.card.weights_sha256,
+            "weights_sha256": {name: model.card.weights_sha256 for name, model in models.items()},
             "tta": options.tta,
             "rows": rows,
         }

@@ -78,7 +78,7 @@ def structure() -> None:
     from napari_stemlearn.structures.settings import StructureSettings
 
     viewer, dock = open_viewer("Structure")
-    dock.form.set_value(StructureSettings.preset("wse2", field_of_view=(70, 70), rotation=12.0))
+    dock.form.set_value(StructureSettings.preset("wse2"))
     dock.build()
     wait_until(lambda: not dock._background.running)
     viewer.reset_view()
@@ -90,10 +90,12 @@ def structure() -> None:
 def simulate() -> None:
     """The Simulate dock with one image and its truth."""
     from napari_stemlearn.datasets.settings import SimulateSettings
+    from napari_stemlearn.imaging.settings import ImagingSettings
+    from napari_stemlearn.structures.settings import StructureSettings
 
     viewer, dock = open_viewer("Simulate")
-    settings = SimulateSettings(structure={"defects": [{"kind": "vacancy1", "probability": 0.05}]})
-    dock.form.set_value(settings.changed(imaging={"pixel_size": 0.18, "detector": {"dose": 2e4}}))
+    presets = {"structure": StructureSettings.preset("wse2"), "imaging": ImagingSettings.preset("varied")}
+    dock.form.set_value(SimulateSettings(**presets))
     dock.form.body.sections["imaging"].open()
     dock.preview()
     wait_until(lambda: not dock._background.running)
@@ -188,7 +190,7 @@ def found_day(dock_name: str) -> tuple[Any, Any, Any, Any]:
 
     viewer, find = open_viewer("Find")
     day = simulated_day(frames=1)
-    add_image(viewer, day.labelled.micrograph, name="day 1, frame 1")
+    add_image(viewer, day.labelled.micrograph, name="simulated WSe2, frame 1")
     viewer.reset_view()
     other = None
     if dock_name:

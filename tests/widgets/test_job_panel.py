@@ -320,3 +320,15 @@ def test_a_foreign_folder_in_the_list_is_left_out(panel):
     panel.refresh_runs()
     assert panel._listed == [run]
     assert panel._listed[0].name == Run(run.folder).name
+
+
+def test_the_curve_of_a_single_class_is_left_to_the_mean(qtbot):
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.append(1, {"held_out_f1": 0.5, "held_out_f1_vacancy1": 0.5})
+    curves.draw("score")
+    assert "vacancy1" not in curves.legends["score"].text()
+    curves.append(2, {"held_out_f1": 0.5, "held_out_f1_vacancy1": 0.6, "held_out_f1_antisite": 0.4})
+    curves.draw("score")
+    assert "held-out&nbsp;vacancy1" in curves.legends["score"].text()
+    assert "held-out&nbsp;antisite" in curves.legends["score"].text()

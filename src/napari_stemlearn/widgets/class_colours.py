@@ -28,7 +28,6 @@ PALETTE: tuple[str, ...] = (
     "#c49a6c",
     "#f4f4f4",
     "#1f9e89",
-    "#7d7d7d",
 )
 """Colours for other classes, in the order in which they are handed out; no two are near each other."""
 

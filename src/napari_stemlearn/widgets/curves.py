@@ -20,6 +20,9 @@ COLOURS = ("#ff6fae", "#b197fc", "#ff8a5b", "#f0e442", "#4db8ff", "#e0c097", "#6
 FLOOR = 1e-6
 """Smallest loss that a logarithmic axis shows."""
 
+OF_A_CLASS = "held_out_f1_"
+"""How the names of curves of a single class begin."""
+
 SCORES = ("f1", "precision", "recall", "accuracy", "iou", "score")
 
 
@@ -124,6 +127,10 @@ class Curves(QWidget):
     def draw(self, kind: str) -> None:
         """Show the numbers of one plot."""
         members = {name: values for name, values in self.points.items() if self.plot_of(name) == kind}
+        classes = [name for name in members if name.startswith(OF_A_CLASS)]
+        if len(classes) == 1:
+            # the mean over classes is that curve
+            del members[classes[0]]
         if not members:
             return
         last = max(steps[-1] for steps, _numbers in self.points.values())
@@ -169,6 +176,9 @@ class Curves(QWidget):
             axis.setTextPen(colour)
             axis.enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(60)
+        if style.steps:
+            # pyqtgraph puts the name of the axis 5 pixels too low
+            plot.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)
         plot.showGrid(x=False, y=True, alpha=0.25)
         if style.steps:
             plot.setLabel("bottom", "step", color=colour)
@@ -176,7 +186,10 @@ class Curves(QWidget):
         if style.logarithmic:
             plot.setLogMode(y=True)
         if style.limits is not None:
-            plot.setYRange(*style.limits)
+            # room for half of the lowest and of the highest number, which would be left out
+            plot.setYRange(*style.limits, padding=0.08)
+        if style.limits == (0, 1):
+            plot.getAxis("left").setTicks([[(tick / 5, f"{tick / 5:g}") for tick in range(6)]])
         plot.getPlotItem().setDownsampling(auto=True, mode="subsample")
         self.dress(kind, plot)
         return plot
