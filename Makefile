@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 # a virtual screen where there is none
 ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
-SCREEN := STEMLEARN_VIRTUAL_SCREEN=1 xvfb-run -a -s "-screen 0 1600x1000x24"
+SCREEN := STEMLEARN_VIRTUAL_SCREEN=1 xvfb-run -a -s "-screen 0 1700x1400x24"
 endif
 
 .PHONY: help setup demo demo-train test tests lint format docs pictures models benchmarks clean

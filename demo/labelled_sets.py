@@ -96,10 +96,17 @@ def _day_files(day: str, ending: str) -> tuple[str, ...]:
     return tuple(f"wse2-virtual/{day}/labelled_{number}{ending}" for number in range(3))
 
 
-def _columns(name: str, images: tuple[str, ...], labels: tuple[str, ...], border: float) -> LabelledSet:
+def _columns(
+    name: str, images: tuple[str, ...], labels: tuple[str, ...], border: float, tolerance: float = 0.6
+) -> LabelledSet:
     return LabelledSet(
-        f"columns, {name}", "every column labelled", images, labels, "column", "", 0.6, border, model="columns"
+        f"columns, {name}", "every column labelled", images, labels, "column", "", tolerance, border, model="columns"
     )
+
+
+def _all_of_doped(name: str, folder: str, border: float) -> LabelledSet:
+    """Columns of both sublattices, full or not; labels are whole pixels of up to 0.39 angstrom."""
+    return _columns(name, (f"{folder}/{name}_adf2.tif",), (f"{folder}/{name}_labels.csv",), border, 1.0)
 
 
 def _virtual_day(day: str) -> LabelledSet:
@@ -144,6 +151,21 @@ SETS: tuple[LabelledSet, ...] = (
         "graphene",
         ("graphene-atoms-nn-labelled/gb_6nm.tif",),
         ("graphene-atoms-nn-labelled/gb_6nm_labels.csv",),
+        12,
+    ),
+    _columns(
+        "graphene, one Si",
+        ("graphene-atoms-nn-labelled/si_2nm.tif",),
+        ("graphene-atoms-nn-labelled/si_2nm_labels.csv",),
+        12,
+    ),
+    _all_of_doped("ti2", "wse2-ti-doped-labelled", 10),
+    _all_of_doped("ti25", "wse2-ti-doped-labelled", 10),
+    _all_of_doped("cr9", "wse2-cr-doped-labelled", 14),
+    _columns(
+        "Au nanoparticle",
+        ("au-nanoparticle-columns/au_np_crop.tif",),
+        ("au-nanoparticle-columns/au_np_crop_labels.csv",),
         12,
     ),
 )

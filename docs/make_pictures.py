@@ -1,6 +1,6 @@
 """Make the pictures of the documentation by driving the real docks.
 
-Needs a screen: ``xvfb-run -s "-screen 0 1700x1050x24" python docs/make_pictures.py``. Names of pictures may be given;
+Needs a screen: ``xvfb-run -s "-screen 0 1700x1400x24" python docs/make_pictures.py``. Names of pictures may be given;
 without any, all are made.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SIZE = (1400, 900)
+TALL = 1230
 DOCK_WIDTH = 400
 
 PICTURES: dict[str, Callable[[], None]] = {}
@@ -26,7 +27,7 @@ def picture(function: Callable[[], None]) -> Callable[[], None]:
     return function
 
 
-def open_viewer(dock: str) -> tuple[Any, Any]:
+def open_viewer(dock: str, height: int = SIZE[1]) -> tuple[Any, Any]:
     """A napari window with one of our docks; returns viewer and dock."""
     import napari
     from qtpy.QtCore import Qt
@@ -36,7 +37,7 @@ def open_viewer(dock: str) -> tuple[Any, Any]:
     viewer = napari.Viewer(show=True)
     # whatever theme this user has chosen
     viewer.theme = "dark"
-    viewer.window.resize(*SIZE)
+    viewer.window.resize(SIZE[0], height)
     widget, inner = viewer.window.add_plugin_dock_widget("napari-stemlearn", dock)
     wait(300)
     viewer.window._qt_window.resizeDocks([widget], [DOCK_WIDTH], Qt.Orientation.Horizontal)
@@ -110,7 +111,7 @@ def cyclegan() -> None:
     from napari_stemlearn.samples import simulated_day
     from napari_stemlearn.widgets.layers import add_image
 
-    viewer, dock = open_viewer("CycleGAN")
+    viewer, dock = open_viewer("CycleGAN", TALL)
     add_image(viewer, simulated_day(frames=2).stack, name="simulated WSe2 day")
     wait_until(lambda: dock.experiment.look is not None)
     short = {"steps": 120, "every": 15, "simulations": 8, "crop": 64, "batch_size": 4, "check_likeness": False}
@@ -144,7 +145,7 @@ def short_generator() -> Path:
 def training_data() -> None:
     """The Training data dock with a set that is done."""
     generator = short_generator()
-    viewer, dock = open_viewer("Training data")
+    viewer, dock = open_viewer("Training data", TALL)
     dock.choose_generator(generator)
     small = {"number": 24, "shape": (256, 256), "workers": 0}
     dock.form.set_value({**dock.form.body.raw(), **small})

@@ -1,14 +1,16 @@
 """Models are listed, loaded and saved; what does not fit is refused with a sentence."""
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.models.card import ModelCard
-from napari_stemlearn.models.store import list_models, load_model, save_model
+from napari_stemlearn.models.store import find_model, list_models, load_model, save_model
 from napari_stemlearn.networks.residual_unet import ResidualUNet
+from napari_stemlearn.project_folder import remember_project_folder
 
 
 @pytest.fixture
@@ -40,6 +42,25 @@ def test_a_saved_model_predicts_the_same(saved):
     assert model.card.threshold("vacancy2") == 0.5
     assert model.card.scores[0].site_class == "vacancy1"
     assert [path.name for path in sorted(folder.iterdir())] == ["card.json", "weights.safetensors"]
+
+
+def test_what_was_kept_in_the_project_is_found_by_its_name(saved, tmp_path, monkeypatch):
+    folder, _ = saved
+    project = tmp_path / "a project"
+    monkeypatch.delenv("STEMLEARN_PROJECT", raising=False)
+    monkeypatch.setattr("napari_stemlearn.project_folder.memory", lambda: tmp_path / "config" / "project_folder.txt")
+    remember_project_folder(project)
+    assert next(entry for entry in list_models() if entry.name == "tiny").origin == "user"
+    shutil.copytree(folder, project / "models" / "tiny")
+    shutil.copytree(folder, project / "models" / "mine")
+    listed = {entry.name: (entry.origin, entry.folder) for entry in list_models()}
+    assert listed["tiny"] == ("project", project / "models" / "tiny")
+    assert find_model("mine") == project / "models" / "mine"
+    given = {entry.name: entry.origin for entry in list_models([project / "models"])}
+    assert given["mine"] == given["tiny"] == "given"
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "another"))
+    with pytest.raises(ModelError, match="There is no model 'mine'"):
+        find_model("mine")
 
 
 def test_models_are_listed_and_a_broken_card_is_named(saved):

@@ -297,11 +297,9 @@ def test_durations(seconds, words):
 
 
 def test_project_row_changes_the_folder_and_refuses_what_cannot_be_written(qtbot, monkeypatch, tmp_path):
-    from qtpy.QtCore import QSettings
-
     monkeypatch.delenv("STEMLEARN_PROJECT")
+    monkeypatch.setattr("napari_stemlearn.project_folder.memory", lambda: tmp_path / "config" / "project_folder.txt")
     project = Project()
-    project._store = QSettings(str(tmp_path / "store.ini"), QSettings.Format.IniFormat)
     row = ProjectRow(project)
     qtbot.addWidget(row)
     row.choose(str(tmp_path / "mine"))
@@ -311,6 +309,9 @@ def test_project_row_changes_the_folder_and_refuses_what_cannot_be_written(qtbot
     row.choose(str(tmp_path / "file" / "below"))
     assert "cannot be made" in row.label.full_text
     assert project.folder == tmp_path / "mine"
+    monkeypatch.setattr("napari_stemlearn.project_folder.memory", lambda: tmp_path / "file" / "project_folder.txt")
+    row.choose(str(tmp_path / "other"))
+    assert "cannot be remembered" in row.label.full_text
 
 
 def test_a_foreign_folder_in_the_list_is_left_out(panel):

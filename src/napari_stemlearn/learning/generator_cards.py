@@ -108,7 +108,9 @@ def words_on(card: dict[str, Any]) -> list[str]:
     looks = measured.get("looks") or {}
     kernel = [_number((looks.get(name) or {}).get("kid")) for name in ("simulated", "generated")]
     if kernel[0] is not None and kernel[1] is not None:
-        steps.append(f"KID {kernel[0]:.2g} → {kernel[1]:.2g}")
+        # its standard error is of the order of the fourth decimal; adding 0 takes the sign from -0
+        start, end = (f"{round(value, 4) + 0:g}" for value in kernel if value is not None)
+        steps.append(f"KID {start} → {end}")
     if steps:
         lines.append(f"Distance to the experiment, before → after: {', '.join(steps)}.")
     return lines

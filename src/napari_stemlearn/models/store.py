@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.models.card import ModelCard, read_card
+from napari_stemlearn.project_folder import project_folder
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ CARD, WEIGHTS = "card.json", "weights.safetensors"
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model in the list: `origin` is ``shipped``, ``user`` or ``given``."""
+    """A model in the list: `origin` is ``shipped``, ``user``, ``project`` or ``given``."""
 
     name: str
     folder: Path
@@ -58,13 +59,24 @@ def user_folder() -> Path:
 
 
 def list_models(folders: Sequence[str | Path] = ()) -> list[ModelEntry]:
-    """All models: shipped ones, the user's, and those in further folders; an earlier one hides a later of its name.
+    """All models: shipped ones, the user's, those kept in the project, and those in further folders.
+
+    Of two with one name, that of a further folder hides that of the project, this the user's, and this the shipped one.
 
     A model whose card is wrong is left out, with a warning that says why.
     """
-    places = [*((Path(folder), "given") for folder in folders), (user_folder(), "user"), (shipped_folder(), "shipped")]
+    places = [
+        *((Path(folder), "given") for folder in folders),
+        (project_folder() / "models", "project"),
+        (user_folder(), "user"),
+        (shipped_folder(), "shipped"),
+    ]
     entries: dict[str, ModelEntry] = {}
+    seen: set[Path] = set()
     for place, origin in places:
+        if place in seen:
+            continue
+        seen.add(place)
         for path in sorted(place.glob(f"*/{CARD}")) if place.is_dir() else []:
             try:
                 entry = ModelEntry(path.parent.name, path.parent, read_card(path), origin)

@@ -119,7 +119,8 @@ def show_images(viewer: ViewerModel, shown: ShownImages) -> None:
     record = {"step": "generate", "data_set": shown.path, "images": shown.numbers, **origin}
     image = _find(viewer, shown.path, "image")
     if image is None:
-        image = add_image(viewer, micrograph, kind="generated", record={**record, "role": "image"})
+        name = f"{micrograph.name} (synthetic)" if micrograph.provenance.get("synthetic") else micrograph.name
+        image = add_image(viewer, micrograph, name, kind="generated", record={**record, "role": "image"})
     else:
         image.data = micrograph.data
         image.metadata[KEY].update(record, provenance=micrograph.provenance)

@@ -24,7 +24,7 @@ CLASSICAL_CLASS = "column"
 CLASSICAL_WORDS = "Finds every bright column, without training. It knows no defects."
 FIRST = "tmd-defects"
 """What is chosen before anything was ever chosen."""
-ORIGINS = {"shipped": "", "user": "yours", "given": "of this project"}
+ORIGINS = {"shipped": "", "user": "yours", "project": "of this project", "given": "of this project"}
 
 
 class ModelChooser(QWidget):

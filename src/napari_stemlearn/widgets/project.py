@@ -10,22 +10,11 @@ from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 
+from napari_stemlearn.project_folder import project_folder, remember_project_folder
 from napari_stemlearn.widgets.labels import ElidedLabel
 from napari_stemlearn.widgets.words import red_of
 
-VARIABLE = "STEMLEARN_PROJECT"
-"""Environment variable that names the project folder and goes before what was remembered."""
-
-KEY = "project_folder"
 MODEL_KEY = "last_model"
-
-
-def default_folder() -> Path:
-    """``stemlearn`` in the user's documents, or in the home folder where there are none."""
-    import platformdirs
-
-    documents = platformdirs.user_documents_path()
-    return (documents if documents.is_dir() else Path.home()) / "stemlearn"
 
 
 class Project(QObject):
@@ -40,8 +29,7 @@ class Project(QObject):
     @property
     def folder(self) -> Path:
         """The project folder: by the environment, as remembered, or the default."""
-        chosen = os.environ.get(VARIABLE) or self._store.value(KEY, "", type=str)
-        return Path(chosen) if chosen else default_folder()
+        return project_folder()
 
     @property
     def runs(self) -> Path:
@@ -87,7 +75,10 @@ class Project(QObject):
             return f"The folder {folder} cannot be made: {error.strerror or error}."
         if not os.access(folder, os.W_OK):
             return f"Nothing can be written to {folder}."
-        self._store.setValue(KEY, str(folder))
+        try:
+            remember_project_folder(folder)
+        except OSError as error:
+            return f"The choice cannot be remembered: {error.strerror or error}."
         self.changed.emit()
         return None
 

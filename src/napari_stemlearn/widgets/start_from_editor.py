@@ -12,10 +12,11 @@ from napari_stemlearn.widgets.editors import CalmComboBox, Editor
 from napari_stemlearn.widgets.project import shared_project
 
 FRESH = "none: fresh weights"
+OF_PROJECT = ("given", "project")
 
 
 class StartFromEditor(Editor):
-    """The known models by name; those of the project by folder, since other programs do not know the project."""
+    """The known models by name; those of the project by folder, since the project may change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +44,8 @@ class StartFromEditor(Editor):
         self.box.clear()
         self.box.addItem(FRESH)
         for entry in entries:
-            self.values.append(str(entry.folder) if entry.origin == "given" else entry.name)
-            self.box.addItem(f"{entry.name} (of this project)" if entry.origin == "given" else entry.name)
+            self.values.append(str(entry.folder) if entry.origin in OF_PROJECT else entry.name)
+            self.box.addItem(f"{entry.name} (of this project)" if entry.origin in OF_PROJECT else entry.name)
             tip = f"{entry.card.description}\nIt marks {', '.join(entry.card.classes)}."
             self.box.setItemData(self.box.count() - 1, tip.strip(), Qt.ItemDataRole.ToolTipRole)
         self.set_raw(chosen)
