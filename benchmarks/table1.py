@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "demo"))
 
-from labelled_sets import SETS, data_folder
+from labelled_sets import SETS, LabelledSet, data_folder
 
 DAYS = {"A": ("day_a",), "B": ("day_b",), "A+B": ("day_a", "day_b")}
 """Data sets of the table and the days in each."""
@@ -79,6 +79,9 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "clean": {**AS_PUBLISHED, "critic": {"fourier": False}},
 }
 """What the generators of the rows have in place of the preset `quick`."""
+
+AS_SHIPPED = "tmd-defects as shipped, no training on the day"
+"""The row below those of `rows`."""
 
 ALWAYS_KEPT = {"survival": {"recall": 0.0, "displacement": 100.0}}
 """For the two rows of the paper: a generator is kept whatever it does to the labels, which is only measured."""
@@ -270,13 +273,9 @@ def run_all(wanted: list[Task], work: Path, processes: int, arguments: list[str]
 
 
 def scored(wanted: list[Task], work: Path, data: Path) -> dict[str, Any]:
-    """Score every trained network on the frames of both days, and collect what the generators did."""
-    from napari_stemlearn.finding import FindSettings, find
-    from napari_stemlearn.models.store import load_model
-    from napari_stemlearn.scoring import score
-
+    """Score every trained network and the shipped one on both days, and collect what the generators did."""
     sets = {day: next(entry for entry in SETS if entry.name == f"wse2-virtual {day}") for day in ("day_a", "day_b")}
-    loaded = {day: (*entry.load(data),) for day, entry in sets.items()}
+    loaded = {day: (entry, *entry.load(data)) for day, entry in sets.items()}
     generators, networks = {}, []
     for task in wanted:
         path = work / task.name / "record.json"
@@ -291,13 +290,7 @@ def scored(wanted: list[Task], work: Path, data: Path) -> dict[str, Any]:
             continue
         cached = work / task.name / "scores.json"
         if not cached.exists():
-            model = load_model(work / task.name / "result")
-            counts = {}
-            for day, (micrograph, labels) in loaded.items():
-                found = find(micrograph, model, FindSettings()).sites
-                row = score(found, labels, **sets[day].rule(micrograph, labels)).of("vacancy1")
-                counts[day] = {name: int(row[name]) for name in ("tp", "fp", "fn")}
-                counts[day]["rms_error_angstrom"] = float(row["rms_error_angstrom"])
+            counts = counted(work / task.name / "result", loaded)
             cached.write_text(json.dumps(counts), encoding="utf-8")
         _, number, label, seed = task.name.rsplit("-", 3)
         networks.append(
@@ -309,7 +302,24 @@ def scored(wanted: list[Task], work: Path, data: Path) -> dict[str, Any]:
                 "counts": json.loads(cached.read_text(encoding="utf-8")),
             }
         )
-    return {"rows": [row.name for row in rows()], "generators": generators, "networks": networks}
+    names = [*(row.name for row in rows()), AS_SHIPPED]
+    shipped = {"row": len(names), "trained_on": NO_DAY, "seed": 0, "seconds": 0.0}
+    networks.append({**shipped, "counts": counted("tmd-defects", loaded)})
+    return {"rows": names, "generators": generators, "networks": networks}
+
+
+def counted(model: str | Path, loaded: dict[str, tuple[LabelledSet, Any, Any]]) -> dict[str, dict[str, float]]:
+    """What a model finds on each day: true positives, false positives, false negatives, position error."""
+    from napari_stemlearn.finding import FindSettings, find
+    from napari_stemlearn.models.store import load_model
+    from napari_stemlearn.scoring import score
+
+    network, counts = load_model(model), {}
+    for day, (chosen, micrograph, labels) in loaded.items():
+        found = find(micrograph, network, FindSettings()).sites
+        row = score(found, labels, **chosen.rule(micrograph, labels)).of("vacancy1")
+        counts[day] = {name: float(row[name]) for name in ("tp", "fp", "fn", "rms_error_angstrom")}
+    return counts
 
 
 def precision_recall_f1(counts: list[dict[str, float]]) -> tuple[float, float, float]:
@@ -357,24 +367,29 @@ def print_table(entries: list[dict[str, Any]]) -> None:
 def draw(entries: list[dict[str, Any]], path: Path) -> None:
     """F1 of every row on each data set, with the spread over the seeds."""
     import matplotlib
+    import numpy as np
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(entry["row"] for entry in entries))
-    figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
+    colours = ("#88ccee", "#ddcc77", "#44aa99")
     for shift, label in enumerate(DAYS):
         of_label = [e for e in entries if e["scored_on"] == label and e["trained_on"] in (NO_DAY, label)]
         places = [names.index(entry["row"]) + 0.25 * (shift - 1) for entry in of_label]
-        axes.bar(places, [e["f1"] for e in of_label], 0.24, yerr=[e["f1_sd"] for e in of_label], label=f"day {label}")
+        spread = np.nan_to_num([e["f1_sd"] for e in of_label])
+        style = {"color": colours[shift], "error_kw": {"ecolor": "#555555"}, "label": f"day {label}"}
+        axes.bar(places, [e["f1"] for e in of_label], 0.24, yerr=spread, **style)
     published = {"A": (0.25, 0.82), "B": (0.74, 0.89), "A+B": (0.35, 0.74)}
     for shift, label in enumerate(DAYS):
         for row, value in zip((0, 3), published[label], strict=True):
-            axes.plot(row + 0.25 * (shift - 1), value, "k_", markersize=12, label=None if row or shift else "published")
+            words = None if row or shift else "published"
+            axes.plot(row + 0.25 * (shift - 1), value, "D", color="#cc3311", markersize=5, label=words)
     axes.set_xticks(range(len(names)), [textwrap.fill(name, 16) for name in names], fontsize=8)
     axes.set_ylabel("F1 of single vacancies")
     axes.set_ylim(0, 1)
-    axes.legend(ncols=4, fontsize=8, loc="lower left")
+    figure.legend(*axes.get_legend_handles_labels(), ncols=4, fontsize=8, loc="outside upper center", frameon=False)
     figure.savefig(path, dpi=150)
 
 

@@ -219,6 +219,7 @@ def draw(path: Path, image: Image, unmarked: NDArray[np.float64], marked: list[f
         axis.set(title=title, xticks=[], yticks=[])
     bins = np.linspace(3, 45, 85)
     axes[3].hist(unmarked, bins, color="#4477aa", label="without")
+    axes[3].set_ylabel("images")
     axes[3].hist(marked, bins, color="#cc6677", label="with, 256² in 8 bits")
     axes[3].axvline(THRESHOLD, color="black", lw=1, ls="--", label="threshold")
     axes[3].set(title="scores", xlabel="standard deviations", yscale="log", yticks=[])
