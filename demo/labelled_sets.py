@@ -109,14 +109,14 @@ def _all_of_doped(name: str, folder: str, border: float) -> LabelledSet:
     return _columns(name, (f"{folder}/{name}_adf2.tif",), (f"{folder}/{name}_labels.csv",), border, 1.0)
 
 
-def _virtual_day(day: str) -> LabelledSet:
+def _virtual_day(day: str, site_class: str = "vacancy1", label_class: str = "") -> LabelledSet:
     return LabelledSet(
-        name=f"wse2-virtual {day}",
+        name=f"wse2-virtual {day}" + ("" if site_class == "vacancy1" else f", {site_class}"),
         what=f"WSe2, virtual {day.replace('_', ' ')}: 3 frames of 1024 by 1024 pixels with exact truth",
         images=_day_files(day, ".tif"),
         labels=_day_files(day, "_defects.csv"),
-        site_class="vacancy1",
-        label_class="vacancy1",
+        site_class=site_class,
+        label_class=label_class or site_class,
         tolerance=0.9,
         border=16,
     )
@@ -144,6 +144,11 @@ SETS: tuple[LabelledSet, ...] = (
     ),
     _doped(
         "cr9", "wse2-cr-doped-labelled", "cr9_adf2.tif", "cr9_labels.csv", "Cr-doped WSe2, low-angle ADF, measured", 14
+    ),
+    *(
+        _virtual_day(day, *classes)
+        for classes in (("vacancy2",), ("metal_vacancy",), ("antisite", "w_antisite"))
+        for day in ("day_a", "day_b")
     ),
     _columns("wse2-virtual day_a", _day_files("day_a", ".tif"), _day_files("day_a", "_columns.csv"), 16),
     _columns("wse2-virtual day_b", _day_files("day_b", ".tif"), _day_files("day_b", "_columns.csv"), 16),

@@ -128,7 +128,8 @@ def test_a_training_mixes_at_its_end(tmp_path, monkeypatch):
         model = list(train_segmentation(settings, tmp_path / f"kept-{kept}"))[-1].result["model"]
         found = load_model(model, "cpu")
         weights[kept] = found.network.state_dict()
-        assert f"A part of {kept:g} of the weights" in found.card.note
+        assert f"It started from the weights of {first}" in found.card.note
+        assert (f"a part of {kept:g} of them is kept" in found.card.note) == bool(kept)
     of_start = load_model(first, "cpu").network.state_dict()
     # batch normalisation counts batches, which are no weights
     same = {

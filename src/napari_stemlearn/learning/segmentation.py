@@ -460,7 +460,8 @@ def _write_model(
     network = training.averaged.network
     notes = [f"Trained on the stored set {settings.data.folder}."] if settings.data.source != "simulation" else []
     if settings.start_from:
-        notes.append(f"A part of {kept:g} of the weights is that of {settings.start_from}, from which it started.")
+        part = f"; a part of {kept:g} of them is kept" if kept else ""
+        notes.append(f"It started from the weights of {settings.start_from}{part}.")
     assert isinstance(network, ResidualUNet)
     card = ModelCard(
         name=settings.name,
