@@ -14,6 +14,7 @@ from napari_stemlearn.learning.segmentation import train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.simulated import SimulatedCrops
 from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
+from napari_stemlearn.models.card import SYNTHETIC_NOTE
 from napari_stemlearn.models.store import load_model
 from napari_stemlearn.networks.residual_unet import ResidualUNet
 from untrained_generator import untrained_generator
@@ -60,7 +61,15 @@ def test_translating_leaves_other_random_numbers_alone(generator):
 def test_a_network_learns_from_a_generator(generator, tmp_path):
     events = list(train_segmentation(with_generator(generator), tmp_path / "run"))
     assert isinstance(events[-1], Done)
-    assert load_model(events[-1].result["model"], "cpu").card.pixel_size == 0.25
+    learnt = load_model(events[-1].result["model"], "cpu").card
+    assert learnt.pixel_size == 0.25
+    assert "has learnt from experimental ones" in learnt.note
+    assert "no experimental image" not in learnt.note
+    # nor does a model say so that started from one which has seen the look of experiments
+    tiny = SegmentationSettings.preset("tiny").model_copy(update={"targets": with_generator(generator).targets})
+    again = list(train_segmentation(tiny.changed(start_from=events[-1].result["model"]), tmp_path / "again"))
+    note = load_model(again[-1].result["model"], "cpu").card.note
+    assert note.startswith("Trained on simulated images. It started from")
 
 
 def test_a_missing_generator_is_one_sentence(tmp_path):
@@ -128,7 +137,7 @@ def test_a_training_mixes_at_its_end(tmp_path, monkeypatch):
         model = list(train_segmentation(settings, tmp_path / f"kept-{kept}"))[-1].result["model"]
         found = load_model(model, "cpu")
         weights[kept] = found.network.state_dict()
-        assert f"It started from the weights of {first}" in found.card.note
+        assert found.card.note.startswith(f"{SYNTHETIC_NOTE} It started from the weights of {first}")
         assert (f"a part of {kept:g} of them is kept" in found.card.note) == bool(kept)
     of_start = load_model(first, "cpu").network.state_dict()
     # batch normalisation counts batches, which are no weights

@@ -59,9 +59,9 @@ from napari_stemlearn.learning.validation import (
     loss_of,
     true_sites,
 )
-from napari_stemlearn.models.card import ModelCard, NormalisationRecord
+from napari_stemlearn.models.card import SYNTHETIC_NOTE, ModelCard, NormalisationRecord
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
-from napari_stemlearn.models.store import save_model
+from napari_stemlearn.models.store import load_model, save_model
 from napari_stemlearn.networks.residual_unet import ResidualUNet
 
 FREE_TO_CHANGE = (
@@ -453,15 +453,30 @@ def _scores(
     return [entry.model_dump(mode="json", by_alias=True) for entry in scores]
 
 
+def _note(settings: SegmentationSettings, kept: float) -> str:
+    """What the model learnt from; that no experiment was used is said only where it is known."""
+    if settings.data.source != "simulation":
+        note = f"Trained on the stored set {settings.data.folder}."
+    elif settings.data.generator:
+        note = (
+            f"Trained on simulated images with the look that {settings.data.generator} has learnt from experimental "
+            "ones; no hand label was used."
+        )
+    else:
+        note = SYNTHETIC_NOTE
+    if settings.start_from:
+        if note == SYNTHETIC_NOTE and not load_model(settings.start_from, "cpu").card.note.startswith(note):
+            note = "Trained on simulated images."
+        part = f"; a part of {kept:g} of them is kept" if kept else ""
+        note += f" It started from the weights of {settings.start_from}{part}."
+    return note
+
+
 def _write_model(
     training: _Training, folder: Path, thresholds: dict[str, float], scores: list[dict[str, Any]], *, kept: float = 0.0
 ) -> dict[str, Any]:
     settings = training.settings
     network = training.averaged.network
-    notes = [f"Trained on the stored set {settings.data.folder}."] if settings.data.source != "simulation" else []
-    if settings.start_from:
-        part = f"; a part of {kept:g} of them is kept" if kept else ""
-        notes.append(f"It started from the weights of {settings.start_from}{part}.")
     assert isinstance(network, ResidualUNet)
     card = ModelCard(
         name=settings.name,
@@ -483,7 +498,7 @@ def _write_model(
             "python": platform.python_version(),
         },
         scores=tuple(scores),  # type: ignore[arg-type]
-        **({"note": " ".join(notes)} if notes else {}),
+        note=_note(settings, kept),
     )
     result = folder / "result"
     card = save_model(result, network, card)
