@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from napari_stemlearn.imaging.scattering import interaction_parameter, projected_potential, wavelength
 
@@ -86,34 +87,44 @@ def _pair_beyond(upper: int, lower: int, steps: int, beam_energy: int) -> FloatA
     frequency = np.fft.fftfreq(_PIXELS, _FIELD / _PIXELS)
     squared = frequency[:, None] ** 2 + frequency[None, :] ** 2
     free_space = np.exp(-1j * np.pi * wavelength(beam_energy) * squared * steps * _HEIGHT_STEP)
-    between = np.fft.ifft2(np.fft.fft2(_phase_object(upper, 0.0, beam_energy)) * free_space)
+    between = fft.ifft2(fft.fft2(_phase_object(upper, 0.0, beam_energy)) * free_space)
     # the distance of two atoms that both vibrate is drawn from a Rayleigh distribution
     apart = VIBRATION * np.sqrt(-4 * np.log(1 - _QUANTILES))
     waves = (between * _phase_object(lower, float(distance), beam_energy) for distance in apart)
-    return np.mean([_beyond(wave, beam_energy) for wave in waves], axis=0)
+    return np.mean([_beyond(wave) for wave in waves], axis=0)
 
 
 @lru_cache(maxsize=4096)
 def _atom_beyond(number: int, beam_energy: int) -> FloatArray:
-    return _beyond(_phase_object(number, 0.0, beam_energy), beam_energy)
+    return _beyond(_phase_object(number, 0.0, beam_energy))
 
 
 def _phase_object(number: int, shift: float, beam_energy: int) -> NDArray[np.complex128]:
     """What an atom near the middle of the field does to a plane wave."""
     places = (np.arange(_PIXELS) - _PIXELS // 2 + 0.5) * _FIELD / _PIXELS
-    radius = np.hypot(*np.meshgrid(places, places - shift, indexing="ij"))
+    # the lower half is the mirror image of the upper one
+    radius = np.hypot(places[: _PIXELS // 2, None], places - shift)
     known = np.geomspace(1e-3, _FIELD, 2000)
-    potential = np.interp(radius, known, projected_potential(number, known))
-    return np.asarray(np.exp(1j * interaction_parameter(beam_energy) * potential))
+    half = np.exp(
+        1j * interaction_parameter(beam_energy) * np.interp(radius, known, projected_potential(number, known))
+    )
+    return np.concatenate([half, half[::-1]])
 
 
-def _beyond(wave: NDArray[np.complex128], beam_energy: int) -> FloatArray:
+def _beyond(wave: NDArray[np.complex128]) -> FloatArray:
     """Intensity of a wave beyond each of `_edges`."""
-    edges = _edges(beam_energy)
-    frequency = np.fft.fftfreq(_PIXELS, _FIELD / _PIXELS) * wavelength(beam_energy) * 1e3
-    angles = np.hypot(frequency[:, None], frequency[None, :])
-    rings, _ = np.histogram(angles, bins=edges, weights=np.abs(np.fft.fft2(wave)) ** 2)
+    amplitude = fft.fft2(wave)
+    intensity = amplitude.real**2 + amplitude.imag**2
+    rings = np.bincount(_rings(), weights=intensity.ravel(), minlength=_PIXELS // 2 + 1)[1 : _PIXELS // 2]
     return np.append(np.cumsum(rings[::-1])[::-1], 0.0)
+
+
+@lru_cache(maxsize=1)
+def _rings() -> NDArray[np.intp]:
+    """Ring of each frequency, counted from the first of `_edges`; 0 within it, and beyond the last one more."""
+    steps = np.fft.fftfreq(_PIXELS, 1 / _PIXELS)
+    ring = np.floor(np.hypot(steps[:, None], steps[None, :]) + 0.5).astype(np.intp)
+    return np.minimum(ring, _PIXELS // 2).ravel()
 
 
 def _edges(beam_energy: int) -> FloatArray:
