@@ -22,3 +22,8 @@ def is_computer_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, wherever."""
+    return is_gpu_memory(error) or is_computer_memory(error)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from napari_stemlearn.errors import MissingPixelSizeError, StemlearnError
-from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
+from napari_stemlearn.memory_errors import is_out_of_memory
 
 BAD_INPUT = 2
 """Exit status where the person can put it right: input, settings, disk, memory."""
@@ -32,7 +32,7 @@ class SentenceGroup(TyperGroup):
         except BrokenPipeError:
             raise
         except (OSError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not (is_gpu_memory(error) or is_computer_memory(error)):
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             from napari_stemlearn.jobs.failures import explain_failure
 

@@ -41,7 +41,6 @@ from napari_stemlearn.learning.device import (
     choose_precision,
     explained_writing,
     fitting_batch_size,
-    is_out_of_memory,
     let_go,
     out_of_memory,
 )
@@ -59,6 +58,7 @@ from napari_stemlearn.learning.simulated_stack import SimulatedStack
 from napari_stemlearn.learning.simulation_pool import SimulatedImage, SimulationPool, simulated_images
 from napari_stemlearn.learning.steadiness import Steadiness
 from napari_stemlearn.learning.translators import Translator, save_translator
+from napari_stemlearn.memory_errors import is_out_of_memory
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 from napari_stemlearn.networks.critics import PatchCritic
 from napari_stemlearn.networks.generators import build_generator

@@ -13,12 +13,7 @@ import torch
 
 from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.learning.failures import TrainingError
-from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, wherever."""
-    return is_gpu_memory(error) or is_computer_memory(error)
+from napari_stemlearn.memory_errors import is_out_of_memory
 
 
 def let_go(error: BaseException) -> None:

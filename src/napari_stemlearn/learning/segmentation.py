@@ -41,7 +41,6 @@ from napari_stemlearn.learning.device import (
     choose_precision,
     explained_writing,
     fitting_batch_size,
-    is_out_of_memory,
     let_go,
     out_of_memory,
     shared_cores,
@@ -59,6 +58,7 @@ from napari_stemlearn.learning.validation import (
     loss_of,
     true_sites,
 )
+from napari_stemlearn.memory_errors import is_out_of_memory
 from napari_stemlearn.models.card import SYNTHETIC_NOTE, ModelCard, NormalisationRecord
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 from napari_stemlearn.models.store import load_model, save_model

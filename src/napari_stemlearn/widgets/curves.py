@@ -176,12 +176,11 @@ class Curves(QWidget):
             axis.setTextPen(colour)
             axis.enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(60)
-        if style.steps:
-            # pyqtgraph puts the name of the axis 5 pixels too low
-            plot.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)
         plot.showGrid(x=False, y=True, alpha=0.25)
         if style.steps:
             plot.setLabel("bottom", "step", color=colour)
+            # pyqtgraph puts the name of the axis 5 pixels too low
+            plot.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)
         plot.setLabel("left", style.label, color=colour)
         if style.logarithmic:
             plot.setLogMode(y=True)

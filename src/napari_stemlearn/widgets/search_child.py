@@ -229,9 +229,9 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
 
 def sentence_of(error: BaseException) -> str:
     """One sentence for what broke."""
-    from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
+    from napari_stemlearn.memory_errors import is_out_of_memory
 
-    if is_gpu_memory(error) or is_computer_memory(error):
+    if is_out_of_memory(error):
         return "There is not enough memory for this search; choose a smaller tile under “More”, or another device."
     lines = str(error).strip().splitlines()
     return f"The search failed with {type(error).__name__}{': ' + lines[0].rstrip('.') if lines else ''}."
