@@ -26,6 +26,14 @@ def test_maxima_equal_the_definition_by_loop():
     assert list(zip(*map(list, local_maxima(values, 4.0)), strict=True)) == expected
 
 
+def test_whole_numbers_are_taken_as_they_are():
+    values = np.zeros((9, 9), np.uint8)
+    values[4, 4], values[4, 5] = 200, 100
+    y, x = local_maxima(values, 150)
+    assert (y.tolist(), x.tolist()) == ([4], [4])
+    assert spot_centres(values, y, x, 2.0)[0] == pytest.approx([4.0])
+
+
 def test_a_plateau_gives_one_site_at_its_middle():
     yy, xx = np.mgrid[:40, :40]
     flat = (np.hypot(yy - 20.3, xx - 18.7) < 4.2).astype(np.float32)

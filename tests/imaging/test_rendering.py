@@ -48,16 +48,16 @@ def test_sampling_is_the_plain_sum_over_waves() -> None:
     size, half = (60, 72), (10, 12)
     grids = torch.from_numpy(rng.normal(size=(2, *size))).float()
     waves = spectrum(grids, half, spread=False)
-    rows = torch.from_numpy(rng.uniform(-20, 90, (2, 9)))
-    shifts = torch.from_numpy(rng.normal(size=(2, 9)) * 4)
-    columns = torch.arange(0, 66, 3).double().repeat(2, 1) + 2
-    columns[:, :8] += torch.from_numpy(rng.normal(size=(2, 8)))
+    rows = rng.uniform(-20, 90, (2, 9))
+    shifts = rng.normal(size=(2, 9)) * 4
+    columns = np.tile(np.arange(2.0, 68, 3), (2, 1))
+    columns[:, :8] += rng.normal(size=(2, 8))
     found = sample(waves, size, rows, shifts, columns, 8, 3).numpy()
     v, u = band(size, half)
     factor = np.where(u == 0, 1, 2) / (size[0] * size[1])
     for image in range(2):
-        for line, row in enumerate(rows[image].numpy()):
-            x = columns[image].numpy() + float(shifts[image, line])
+        for line, row in enumerate(rows[image]):
+            x = columns[image] + shifts[image, line]
             field = (waves[image].numpy() * np.exp(2j * np.pi * v * row)).sum(axis=0) * factor
             expected = (field * np.exp(2j * np.pi * u * x[:, None])).real.sum(axis=1)
             np.testing.assert_allclose(found[image, line], expected, atol=2e-4 * np.abs(found).max())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
@@ -10,6 +11,7 @@ Indices = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 _BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 _AFTER = ((0, 1), (1, -1), (1, 0), (1, 1))
+_BLOCK = 4096  # spots whose patches are held at once
 
 
 def local_maxima(values: NDArray[np.floating], threshold: float, core: tuple[slice, slice] | None = None) -> Indices:
@@ -34,17 +36,20 @@ def local_maxima(values: NDArray[np.floating], threshold: float, core: tuple[sli
     """
     part = (slice(0, values.shape[0]), slice(0, values.shape[1])) if core is None else core
     y, x = np.nonzero(values[part] >= threshold)
-    y, x = y + part[0].start, x + part[1].start
-    height, width = values.shape
+    # a rim that no pixel fails to exceed, so that every pixel has eight neighbours
+    rimmed = np.pad(_real(values), 1, constant_values=-np.inf)
+    width, level = rimmed.shape[1], rimmed.ravel()
+    place = (y + part[0].start + 1) * width + x + part[1].start + 1
     for offsets, equal_passes in ((_BEFORE, False), (_AFTER, True)):
         for dy, dx in offsets:
-            ny, nx = y + dy, x + dx
-            outside = (ny < 0) | (ny >= height) | (nx < 0) | (nx >= width)
-            here = values[y, x]
-            there = values[np.clip(ny, 0, height - 1), np.clip(nx, 0, width - 1)]
-            passes = outside | (here >= there if equal_passes else here > there)
-            y, x = y[passes], x[passes]
-    return y, x
+            here, there = level[place], level[place + dy * width + dx]
+            place = place[here >= there if equal_passes else here > there]
+    return place // width - 1, place % width - 1
+
+
+def _real(values: NDArray) -> NDArray[np.floating]:
+    """Whole numbers, which know no infinity, as real ones."""
+    return values.astype(np.result_type(values, np.float32), copy=False)
 
 
 def patch_radius(radius: float) -> int:
@@ -78,31 +83,31 @@ def spot_centres(
     offset = np.arange(-reach, reach + 1)
     centre_y, centre_x = y.astype(float), x.astype(float)
     height, width = values.shape
-    for start in range(0, len(y), 8192):
-        part = slice(start, start + 8192)
-        rows, columns = y[part, None] + offset, x[part, None] + offset
-        inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-        patch = values[np.clip(rows, 0, height - 1)[:, :, None], np.clip(columns, 0, width - 1)[:, None, :]]
-        peak = values[y[part], x[part]]
-        weight = np.where(inside, np.maximum(patch - 0.5 * peak[:, None, None], 0), 0).astype(float)
-        shift_y, shift_x = np.zeros(len(peak)), np.zeros(len(peak))
-        active = np.arange(len(peak))
+    patches = sliding_window_view(np.pad(_real(values), reach, constant_values=-np.inf), (len(offset), len(offset)))
+    for start in range(0, len(y), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        half = 0.5 * values[y[part], x[part]]
+        weight = np.maximum(patches[y[part], x[part]] - half[:, None, None], 0).astype(float)
+        active = np.arange(len(weight))
+        shift = np.zeros((2, len(weight)))
+        here = shift
         for _ in range(iterations):
-            window_y = np.exp(-0.5 * ((offset - shift_y[active, None]) / radius) ** 2)
-            window_x = np.exp(-0.5 * ((offset - shift_x[active, None]) / radius) ** 2)
+            window_y, window_x = np.exp(-0.5 * ((offset - here[:, :, None]) / radius) ** 2)
             # separable window: sums over rows and columns instead of whole patches
-            along_x = np.einsum("nij,nj->ni", weight[active], window_x)
-            along_y = np.einsum("nij,ni->nj", weight[active], window_y)
-            total = np.maximum(np.einsum("ni,ni->n", along_x, window_y), 1e-300)
-            new_y = np.einsum("ni,ni->n", along_x, window_y * offset) / total
-            new_x = np.einsum("nj,nj->n", along_y, window_x * offset) / total
-            moved = np.hypot(new_y - shift_y[active], new_x - shift_x[active])
-            shift_y[active], shift_x[active] = new_y, new_x
-            active = active[moved > 1e-4]
-            if not len(active):
+            along_x = np.matmul(weight, window_x[:, :, None])[:, :, 0]
+            along_y = np.matmul(window_y[:, None, :], weight)[:, 0]
+            total = np.maximum((along_x * window_y).sum(axis=1), 1e-300)
+            new_y = (along_x * window_y * offset).sum(axis=1) / total
+            new_x = (along_y * window_x * offset).sum(axis=1) / total
+            moving = np.hypot(new_y - here[0], new_x - here[1]) > 1e-4
+            here = np.stack([new_y, new_x])
+            shift[:, active] = here
+            if not moving.any():
                 break
-        centre_y[part] += shift_y
-        centre_x[part] += shift_x
+            if not moving.all():
+                active, weight, here = active[moving], weight[moving], here[:, moving]
+        centre_y[part] += shift[0]
+        centre_x[part] += shift[1]
     return np.clip(centre_y, -0.5, height - 0.5), np.clip(centre_x, -0.5, width - 0.5)
 
 

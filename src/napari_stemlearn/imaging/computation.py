@@ -72,8 +72,8 @@ def _compute_group(group: Sequence[PreparedImage], settings: ImagingSettings, de
     waves = waves.mul_(transfer).mul_(torch.from_numpy(spacings**-2).float().to(device)[:, None, None])
     images = _sampled(waves, group, settings, device)
     if any(not isinstance(one.background, float) or one.background for one in group):
-        for image, one in zip(images, group, strict=True):
-            image += torch.as_tensor(one.background, device=device)
+        backgrounds = np.stack([np.broadcast_to(np.float32(one.background), settings.shape) for one in group])
+        images += torch.from_numpy(backgrounds).to(device)
     return detect(
         images,
         [one.drawn["detector"] for one in group],
@@ -146,9 +146,9 @@ def _sampled(
     return sample(
         waves,
         grid.size,
-        torch.from_numpy(rows).to(device),
-        torch.from_numpy(shifts).to(device),
-        torch.from_numpy(columns).to(device),
+        rows,
+        shifts,
+        columns,
         max(one.path.regular_from for one in group),
         grid.oversampling,
     )

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import embedding_bag
 
 KERNEL_WIDTH = 6
@@ -108,9 +109,9 @@ def spectrum(grids: torch.Tensor, half: tuple[int, int], *, spread: bool) -> tor
 def sample(
     waves: torch.Tensor,
     size: tuple[int, int],
-    rows: torch.Tensor,
-    row_shifts: torch.Tensor,
-    columns: torch.Tensor,
+    rows: NDArray[np.float64],
+    row_shifts: NDArray[np.float64],
+    columns: NDArray[np.float64],
     regular_from: int,
     step: int,
 ) -> torch.Tensor:
@@ -123,11 +124,11 @@ def sample(
     size
         Points (y, x) of the grid.
     rows
-        Height of each line in grid steps, shape (image, lines), double precision.
+        Height of each line in grid steps, shape (image, lines).
     row_shifts
-        Shift of each line along x in grid steps, shape (image, lines), double precision.
+        Shift of each line along x in grid steps, shape (image, lines).
     columns
-        Places along a line in grid steps, before the line's shift, shape (image, pixels), double precision.
+        Places along a line in grid steps, before the line's shift, shape (image, pixels).
     regular_from, step
         From this pixel on the columns are whole grid points, `step` apart, the same for every image.
 
@@ -144,13 +145,13 @@ def sample(
     tall[:, : steps[0] + 1] = waves[:, : steps[0] + 1]
     tall[:, -steps[0] :] = waves[:, steps[0] + 1 :]
     tall = torch.view_as_real(torch.fft.ifft(tall, dim=1).contiguous()).view(n_images * size[0], -1)
-    index, weights = _taps(rows, size[0])
+    index, weights = _taps(torch.from_numpy(rows).to(device), size[0])
     index = index + torch.arange(n_images, device=device)[:, None, None] * size[0]
     lines = embedding_bag(index.flatten(0, 1), tall, mode="sum", per_sample_weights=weights.flatten(0, 1))
     lines = torch.view_as_complex(lines.view(n_images, height, steps[1] + 1, 2))
     frequency = 2 * torch.pi / size[1] * torch.arange(steps[1] + 1, device=device)
     if row_shifts.any():
-        angle = row_shifts.float()[..., None] * frequency
+        angle = torch.from_numpy(row_shifts).float().to(device)[..., None] * frequency
         lines.mul_(torch.complex(torch.cos(angle), torch.sin(angle)))
     image = torch.empty((n_images, height, width), device=device)
     if regular_from < width:
@@ -159,7 +160,8 @@ def sample(
         whole = torch.fft.irfft(lines, n=size[1])
         image[..., regular_from:] = whole[..., first : first + step * (width - regular_from) : step]
     if regular_from > 0:
-        angle = (columns[:, None, :regular_from] * frequency[:, None].double()).float()
+        places = torch.from_numpy(columns[:, None, :regular_from]).to(device)
+        angle = (places * frequency[:, None].double()).float()
         factor = torch.full_like(frequency, 2 / size[1])
         factor[0] = 1 / size[1]
         cosine, sine = torch.cos(angle) * factor[:, None], torch.sin(angle) * factor[:, None]
