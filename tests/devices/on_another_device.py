@@ -1,21 +1,20 @@
 """What runs on a GPU, run on a device that is not the processor: nothing is left behind, nothing is mixed.
 
-Collected by `test_another_device.py` alone, in a process of its own: the device that is registered here would be seen by
-everything else.
+Collected by `test_another_device.py` alone, in a process of its own: everything else there would see the device that is
+registered here.
 """
 
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import lightning_fabric
 import numpy as np
 import pytest
 import torch
-from devices.pretend_device import DEVICE, DevicesMixed, OnDevice, pretend_device
 
+from devices.pretend_device import DEVICE, DevicesMixed, OnDevice, pretend_device
 from napari_stemlearn.events import Done
 from napari_stemlearn.finding import find
 from napari_stemlearn.finding.settings import FindSettings
@@ -86,7 +85,8 @@ def test_simulations_never_wait_for_the_device(preset):
 
 @pytest.mark.parametrize("changes", [{}, {"tile": 64}, {"test_time_augmentation": True}])
 def test_finding_brings_back_the_maps_of_each_tile_alone(changes):
-    image = simulate_batch(specimens(1), ImagingSettings.preset("default", shape=(128, 128), pixel_size=0.2), [0]).images
+    microscope = ImagingSettings.preset("default", shape=(128, 128), pixel_size=0.2)
+    image = simulate_batch(specimens(1), microscope, [0]).images
     micrograph, model = Micrograph(image[0].numpy(), 0.2, "image"), load_model("columns", "cpu")
     settings = FindSettings(**changes)
     expected = find(micrograph, model, settings).sites

@@ -30,7 +30,9 @@ class _Module(_DummyBackendModule):
 _setup_privateuseone_for_python_backend(NAME, _Module())
 DEVICE = torch.device(NAME, 0)
 
-_WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal")
+_INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")
+_BACK = "to the processor"
+_WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", _BACK)
 
 
 class DevicesMixed(AssertionError):
@@ -77,7 +79,7 @@ class PretendDevice(TorchDispatchMode):
     @property
     def waits(self) -> dict[str, int]:
         """Operations after which the processor needs a value."""
-        return {name: count for name, count in self.operations.items() if name.startswith((*_WAITS, "to the processor"))}
+        return {name: count for name, count in self.operations.items() if name.startswith(_WAITS)}
 
 
 def _computed(function: Any, arguments: Any, named: dict[str, Any], operations: Counter[str] | None = None) -> Any:
@@ -93,7 +95,7 @@ def _computed(function: Any, arguments: Any, named: dict[str, Any], operations: 
     copies = name in ("copy_", "_to_copy", "_copy_from")
     # numbers of the processor may stand beside tensors of the device, and so may indices
     strangers = [] if copies else [tensor for tensor in here if tensor.dim() or not there]
-    if name in ("index", "index_put", "index_put_", "_index_put_impl_") and there and isinstance(arguments[0], OnDevice):
+    if name in _INDEXING and isinstance(arguments[0], OnDevice):
         strangers = []
     if there and strangers:
         shapes = [tuple(tensor.shape) for tensor in strangers]
@@ -102,7 +104,7 @@ def _computed(function: Any, arguments: Any, named: dict[str, Any], operations: 
     if operations is not None and (there or (asked is not None and asked.type == NAME)):
         operations[name] += 1
         if name == "_to_copy" and asked is not None and asked.type == "cpu" and there:
-            operations["to the processor"] += 1
+            operations[_BACK] += 1
     result = function(*held[0], **held[1])
     goes_there = asked.type == NAME if asked is not None else bool(there)
     if name == "copy_":
