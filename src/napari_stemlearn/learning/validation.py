@@ -27,8 +27,8 @@ from napari_stemlearn.sites import inside, make_sites
 LOWEST_SCORE = 0.05
 """Maxima below are not even candidates."""
 
-MOST_CANDIDATES = 400
-"""Maxima of one class in one image that are looked at, the highest ones; a network that knows nothing has thousands."""
+FEWEST_CANDIDATES = 400
+"""At least so many maxima of one class in one image are looked at, if there are, and as many sites as can lie in it."""
 
 N_THRESHOLDS = 60
 """Thresholds that are tried."""
@@ -130,12 +130,15 @@ def found_in(maps: NDArray[np.float32], settings: SegmentationSettings) -> pd.Da
     targets, pixel_size = settings.targets, settings.pixel_size
     names = list(targets.classes)
     apart, radius = targets.min_distance / pixel_size, targets.radius / pixel_size
+    # a network that knows nothing has thousands; sites at least so far apart are at most as many as in a hexagonal net
+    height, width = (side / max(apart, 1) + 1 for side in maps.shape[-2:])
+    most = max(FEWEST_CANDIDATES, math.ceil(2 / math.sqrt(3) * height * width))
     tables = []
     for image, image_maps in enumerate(maps):
         sites: list[pd.DataFrame] = []
         for name, values in zip(names, image_maps, strict=True):
             rows, columns = local_maxima(values, LOWEST_SCORE)
-            highest = np.sort(np.argsort(-values[rows, columns], kind="stable")[:MOST_CANDIDATES])
+            highest = np.sort(np.argsort(-values[rows, columns], kind="stable")[:most])
             rows, columns = rows[highest], columns[highest]
             y, x = spot_centres(values, rows, columns, radius, iterations=12)
             scores = values[rows, columns].astype(float)
