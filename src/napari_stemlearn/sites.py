@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_stemlearn.errors import SitesError
 
@@ -16,6 +16,12 @@ COLUMNS = ("frame", "y", "x", "y_angstrom", "x_angstrom", "class", "score", "ori
 
 ORIGINS = ("truth", "hand", "predicted", "edited")
 """Where a site can come from."""
+
+_ANGSTROM_COLUMNS = ("y_angstrom", "x_angstrom")
+_NOTHING = {"", "nan", "na", "n/a", "none", "null", "<na>"}
+"""How programs write that there is no number; in lower case."""
+
+_LARGEST_FRAME = 2**53
 
 
 def make_sites(
@@ -126,41 +132,31 @@ def complete_sites(
         Names the missing column or the first bad value.
     """
     have = set(table.columns)
+    in_angstrom = {
+        column: _numbers(table[column], column, "position", name) for column in _ANGSTROM_COLUMNS if column in have
+    }
     if not {"y", "x"} <= have:
-        if {"y_angstrom", "x_angstrom"} <= have and pixel_size is not None:
-            table = table.assign(y=table["y_angstrom"] / pixel_size, x=table["x_angstrom"] / pixel_size)
-        else:
+        if set(in_angstrom) != set(_ANGSTROM_COLUMNS) or pixel_size is None:
             missing = [column for column in ("y", "x") if column not in have]
             raise SitesError(
                 f"{name} lacks the column{'s' if len(missing) > 1 else ''} {' and '.join(missing)}; "
                 f"it has {', '.join(map(str, table.columns)) or 'none'}."
             )
-    numbers = {}
-    for column in ("y", "x"):
-        values = pd.to_numeric(table[column], errors="coerce")
-        bad = ~np.isfinite(values.to_numpy(dtype=float))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise SitesError(f"{name}: row {row + 1} has {column} = {table[column].iloc[row]!r}, which is no position.")
-        numbers[column] = values.to_numpy(dtype=float)
-    if pixel_size is None and {"y_angstrom"} <= have:
-        known = table[np.isfinite(pd.to_numeric(table["y_angstrom"], errors="coerce")) & (table["y"].abs() > 1)]
-        if len(known):
-            pixel_size = float(np.median(known["y_angstrom"] / known["y"]))
-    if "frame" in have:
-        frames = pd.to_numeric(table["frame"], errors="coerce")
-        if frames.isna().any() or (frames < 0).any() or (frames != np.floor(frames)).any():
-            raise SitesError(f"{name}: the frame column must hold whole numbers from 0.")
-        frame = frames.to_numpy(dtype=np.int64)
+        pixels = {column.removesuffix("_angstrom"): values / pixel_size for column, values in in_angstrom.items()}
     else:
-        frame = np.zeros(len(table), dtype=np.int64)
-    score = pd.to_numeric(table["score"], errors="coerce").to_numpy(dtype=float) if "score" in have else np.nan
+        pixels = {column: _numbers(table[column], column, "position", name) for column in ("y", "x")}
+    for column, values in pixels.items():
+        if np.isnan(values).any():
+            raise SitesError(f"{name}: row {int(np.argmax(np.isnan(values))) + 1} has no {column} position.")
+    if pixel_size is None:
+        pixel_size = implied_pixel_size(pd.DataFrame({**pixels, **in_angstrom}))
+    score = _numbers(table["score"], "score", "number", name) if "score" in have else np.nan
     done = make_sites(
-        numbers["y"],
-        numbers["x"],
+        pixels["y"],
+        pixels["x"],
         table["class"].astype(str).to_numpy(dtype=object) if "class" in have else "atom",
         pixel_size=pixel_size,
-        frame=frame,
+        frame=_frames(table["frame"], name) if "frame" in have else 0,
         score=score,
         origin=origin,
         extra={column: table[column].to_numpy() for column in table.columns if column not in COLUMNS},
@@ -172,6 +168,46 @@ def complete_sites(
             raise SitesError(f"{name}: origin '{unknown[0]}' is unknown; allowed: {', '.join(ORIGINS)}.")
         done["origin"] = origins
     return done
+
+
+def implied_pixel_size(table: pd.DataFrame) -> float | None:
+    """Pixel size in angstrom that the positions in pixels and in angstrom say together; None where they do not."""
+    pairs = [(axis, f"{axis}_angstrom") for axis in ("y", "x") if f"{axis}_angstrom" in table]
+    if not pairs:
+        return None
+    pixels = np.concatenate([table[one].to_numpy(dtype=float) for one, _ in pairs])
+    angstrom = np.concatenate([table[other].to_numpy(dtype=float) for _, other in pairs])
+    # close to the origin a rounded position says little
+    telling = np.isfinite(angstrom) & (np.abs(pixels) > 1)
+    if not telling.any():
+        telling = np.isfinite(angstrom) & (np.abs(pixels) > 1e-3)
+    return float(np.median(angstrom[telling] / pixels[telling])) if telling.any() else None
+
+
+def _numbers(column: pd.Series, column_name: str, kind: str, name: str) -> NDArray[np.float64]:
+    """Numbers of a column, NaN where an entry is empty; what is no number is refused."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    bad = [row for row in np.flatnonzero(~np.isfinite(values)) if not _is_empty(column.iloc[row])]
+    if bad:
+        entry = column.iloc[bad[0]]
+        shown = float(entry) if isinstance(entry, np.floating) else entry
+        raise SitesError(f"{name}: row {bad[0] + 1} has {column_name} = {shown!r}, which is no {kind}.")
+    return values
+
+
+def _is_empty(entry: object) -> bool:
+    return bool(pd.isna(entry)) or str(entry).strip().lower() in _NOTHING
+
+
+def _frames(column: pd.Series, name: str) -> NDArray[np.int64]:
+    """Frame indices of a column."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    good = np.isfinite(values) & (values >= 0) & (values < _LARGEST_FRAME) & (values == np.floor(values))
+    if not good.all():
+        row = int(np.argmin(good))
+        shown = "nothing" if _is_empty(column.iloc[row]) else str(column.iloc[row]).strip()
+        raise SitesError(f"{name}: the frame column must hold whole numbers from 0, but row {row + 1} has {shown}.")
+    return values.astype(np.int64)
 
 
 def inside(table: pd.DataFrame, shape: tuple[int, int], border: float = 0.0) -> pd.Series:

@@ -18,6 +18,7 @@ from napari_stemlearn.formats import (
     read_stack,
 )
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import implied_pixel_size
 from napari_stemlearn.widgets.layer_data import LayerData, image_layer_data, points_layer_data
 from napari_stemlearn.widgets.layers import origin_of
 
@@ -121,9 +122,8 @@ def _sites_layer(
     sites = read_sites(path)
     sidecar = read_sidecar(path)
     pixel_size = sidecar.pixel_size_angstrom if sidecar is not None else None
-    if pixel_size is None and len(sites) and sites["y_angstrom"].notna().any():
-        far = sites[sites["y"].abs() > 1]
-        pixel_size = float((far["y_angstrom"] / far["y"]).median()) if len(far) else None
+    if pixel_size is None:
+        pixel_size = implied_pixel_size(sites)
     image = None
     if pixel_size is None:
         image = _image_beside(path)
