@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +16,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give an empty file beside `path`; it takes the place of `path` when the block ends well, else it is removed.
 
     The folder is never made: it may have been deleted on purpose while a long computation was running.
+    Where `path` is a link, the file that it leads to is replaced and the link stays.
 
     Raises
     ------
     OSError
-        If the folder is missing or the disk refuses; an older file at `path` stays as it was.
+        If the folder is missing, the older file is read-only or the disk refuses; an older file stays as it was.
     """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    _refuse_read_only(path)
     # writers choose by the ending, and a name has at most 255 bytes
     temporary = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}{path.suffix}")
     temporary.touch(exist_ok=False)
@@ -32,6 +38,56 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def taken_back(path: Path) -> Iterator[None]:
+    """Put `path` back as it was, or remove it if it was not there, when the block ends in an error.
+
+    For files that only make sense together: this one is replaced inside of the block, before those beside it.
+
+    Raises
+    ------
+    OSError
+        If the older file cannot be kept meanwhile.
+    """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    kept = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}.old") if path.is_file() else None
+    if kept is not None:
+        _second_name(path, kept)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if kept is not None:
+                os.replace(kept, path)
+            elif path.is_file():
+                path.unlink()
+        raise
+    finally:
+        if kept is not None:
+            with contextlib.suppress(OSError):
+                kept.unlink()
+
+
+def _second_name(path: Path, other: Path) -> None:
+    """Another name for a file, or a copy on disks that know no such thing."""
+    try:
+        os.link(path, other)
+    except OSError:
+        try:
+            shutil.copy2(path, other)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                other.unlink()
+            raise
+
+
+def _refuse_read_only(path: Path) -> None:
+    # the administrator may write everywhere, but a file without any such right is meant to stay
+    if path.is_file() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise PermissionError(errno.EACCES, "the file is read-only", str(path))
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:

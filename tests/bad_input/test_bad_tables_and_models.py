@@ -38,6 +38,9 @@ def truth() -> str:
         ("frame,y,x,class\n-1,1,2,W\n", "the frame column must hold whole numbers from 0"),
         ("y,x,class,origin\n1,2,W,heaven\n", "origin 'heaven' is unknown"),
         ("y,x,class\n1,inf,W\n", "which is no position"),
+        ("y_angstrom,x_angstrom,class\n1,far,W\n", "row 1 has x_angstrom = 'far', which is no position"),
+        ("y,x,class\n10,5,20,5,W\n", "row 1 has 5 fields, but there are 3 columns"),
+        ("y,x,class,score\n1,2,W,good\n", "row 1 has score = 'good', which is no number"),
     ],
 )
 def test_site_tables_with_wrong_columns(refused: Refused, truth: str, text: str, words: str) -> None:

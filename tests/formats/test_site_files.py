@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 
 import numpy as np
@@ -103,8 +104,13 @@ def test_table_without_sidecar_keeps_its_angstrom(sites, tmp_path):
     [
         ("y,x,class\n1,2,W\n3.5,4,Se2\n", [(0, 1, 2, "W"), (0, 3.5, 4, "Se2")]),
         ("X,Y\n2,1\n", [(0, 1, 2, "atom")]),
-        (" ,X,Y\n1,2,1\n2,4,3\n", [(0, 1, 2, "atom"), (0, 3, 4, "atom")]),
-        (" ,Area,Mean,X,Y,Slice\n1,0,9,2,1,1\n2,0,9,4,3,2\n", [(0, 1, 2, "atom"), (1, 3, 4, "atom")]),
+        (" ,x,y\n1,2,1\n2,4,3\n", [(0, 1, 2, "atom"), (0, 3, 4, "atom")]),
+        ("Slice,y,x\n1,1,2\n2,3,4\n", [(0, 1, 2, "atom"), (1, 3, 4, "atom")]),
+        ("y,x,class\n1,2,W,\n3,4,Se2, ,\n", [(0, 1, 2, "W"), (0, 3, 4, "Se2")]),
+        ("y;x;class\n1,5;2;W\n10,25;4,5;Se2\n", [(0, 1.5, 2, "W"), (0, 10.25, 4.5, "Se2")]),
+        ("y\tx\tclass\n1,5\t2,125\tW\n", [(0, 1.5, 2.125, "W")]),
+        ("\n\ny,x,,\n1,2,,\n\n3,4\n\n", [(0, 1, 2, "atom"), (0, 3, 4, "atom")]),
+        ("y;x\n1,125;2,250\n", [(0, 1.125, 2.25, "atom")]),
         ("index,axis-0,axis-1\n0,1,2\n", [(0, 1, 2, "atom")]),
         ("index,axis-0,axis-1,axis-2,class\n0,3,1,2,Si\n", [(3, 1, 2, "Si")]),
         ("Frame;Row;Column;Label\n2;1;2;C\n", [(2, 1, 2, "C")]),
@@ -120,6 +126,54 @@ def test_tables_of_others(text, expected, tmp_path):
     assert [tuple(row) for row in table[["frame", "y", "x", "class"]].to_numpy()] == expected
     assert set(table["origin"]) == {"truth"}
     np.testing.assert_allclose(table["y_angstrom"], table["y"] * 0.5)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_of_tables(encoding, end, tmp_path):
+    path = tmp_path / "foreign.csv"
+    text = "y\tx\tclass\tRadius (µm)\n1,5\t2\tLücke\t3\n".replace("\n", end)
+    path.write_bytes(text.encode(encoding))
+    assert is_site_table(path)
+    table = read_sites(path)
+    assert table[["y", "x", "class", "Radius (µm)"]].to_numpy().tolist() == [[1.5, 2.0, "Lücke", 3]]
+
+
+@pytest.mark.parametrize(
+    "raw", ["y,x\n1,2\n".encode("utf-16-le"), "y,x,class\n1,2,\u7a7a".encode("utf-16")[:-1], b"y,x\n\x81,2"]
+)
+def test_unknown_encodings_say_what_to_do(raw, tmp_path):
+    path = tmp_path / "foreign.csv"
+    path.write_bytes(raw)
+    with pytest.raises(FormatError, match=r"cannot be read as a table: .* save it as UTF-8"):
+        read_sites(path)
+
+
+def test_columns_of_one_name_and_fields_in_quotes(tmp_path):
+    path = tmp_path / "foreign.csv"
+    path.write_text('y,x,class,width,width\n1,2,"a, ""b""\nc",3,4\n')
+    table = read_sites(path)
+    assert table["class"].tolist() == ['a, "b"\nc']
+    assert table[["width", "width.1"]].to_numpy().tolist() == [[3, 4]]
+    path.write_text('y,x,class\n1,2,"W\n3,4,W\n')
+    with pytest.raises(SitesError, match=r"foreign\.csv cannot be read as a table: unexpected end"):
+        read_sites(path)
+
+
+def test_scores_with_decimal_commas(tmp_path):
+    path = tmp_path / "foreign.csv"
+    path.write_text("y;x;score\n1,5;2;0,25\n3;4;\n")
+    np.testing.assert_array_equal(read_sites(path)["score"], [0.25, np.nan])
+
+
+def test_whole_numbers_of_any_length_keep_their_digits(tmp_path):
+    path = tmp_path / "foreign.csv"
+    path.write_text(f"y,x,small,large,huge\n1,2,-3,{2**63},{10**30 + 1}\n")
+    table = read_sites(path)
+    assert [table[name][0] for name in ("small", "large", "huge")] == [-3, 2**63, str(10**30 + 1)]
+    again = read_sites(write_sites(tmp_path / "again.csv", table))
+    assert again["large"].dtype == table["large"].dtype == np.uint64
+    pd.testing.assert_frame_equal(again, table)
 
 
 def test_angstrom_alone_needs_a_pixel_size(tmp_path):
@@ -141,13 +195,31 @@ def test_angstrom_alone_needs_a_pixel_size(tmp_path):
         ("y,x,frame\n1,2,-1\n", "frame column must hold whole numbers"),
         ("y,x,origin\n1,2,guess\n", "origin 'guess' is unknown; allowed: truth, hand"),
         ("y,x,class\n1,2,W\n3,4,\n", "row 2 has no class"),
+        ("y,x,class\n1,2,W\n10,5,20,5,W\n", "row 2 has 5 fields, but there are 3 columns; numbers must have a decimal"),
+        ("y,x\n10,5,20\n", "row 1 has 3 fields, but there are 2 columns"),
+        ("y;x\n1;2;3\n", "row 1 has 3 fields, but there are 2 columns."),
+        ('y,x\n1,2\n"3,5",4\n', "row 2 has y = '3,5', which is no position"),
+        ("y;x\n1.5;2\n3,5;4\n", "row 2 has y = '3,5', which is no position"),
+        ("y;x\n1.024,5;2\n", "row 1 has y = '1.024,5', which is no position"),
+        (
+            "y\tx\n1,024\t512\n",
+            "has numbers such as 1,024, where the comma may stand before decimals or between thousands",
+        ),
+        ("y,x,score\n1,2,0.5\n3,4,high\n", "row 2 has score = 'high', which is no number"),
+        ("y,x,frame\n1,2,inf\n", "row 1 has inf"),
+        ("y,x,frame\n1,2,1e30\n", "row 1 has 1e+30"),
+        ("y,x,y_angstrom\n3,4,far\n", "row 1 has y_angstrom = 'far', which is no position"),
+        ("y_angstrom,x_angstrom\n1,2\n3,\n", "row 2 has no x_angstrom"),
+        (" ,Area,Mean,X,Y,Slice\n1,0,9,2,1,1\n", "results table of ImageJ, where X and Y have the unit of the image"),
+        ("Area,Mean,X,Y\n0,9,2,1\n", "(X / pixel width - 0.5)"),
+        (" \tX\tY\n1\t2\t1\n", "results table of ImageJ"),
     ],
 )
 def test_wrong_tables_are_one_sentence(text, words, tmp_path):
     path = tmp_path / "wrong.csv"
     path.write_text(text)
     with pytest.raises(SitesError) as caught:
-        read_sites(path)
+        read_sites(path, pixel_size=0.2)
     assert words in str(caught.value)
     assert "wrong.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -188,7 +260,56 @@ def test_tables_that_cannot_be_written(sites, tmp_path):
         write_sites(tmp_path / "found.txt", sites)
     with pytest.raises(SitesError, match="lacks the column x"):
         write_sites(tmp_path / "found.csv", pd.DataFrame({"y": [1.0]}))
+    for missing in (None, np.nan, " "):
+        sites["class"] = pd.Series(["W", missing, *["W"] * (len(sites) - 2)], dtype=object)
+        with pytest.raises(SitesError, match="the table: row 2 has no class"):
+            write_sites(tmp_path / "found.csv", sites)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_too_long_for_its_sidecar(sites, tmp_path):
+    path = tmp_path / ("n" * 251 + ".csv")
+    with pytest.raises(FormatError, match=r"sites\.json cannot be written: .*too long"):
+        write_sites(path, sites)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("y,x\n1,2\n")
+    assert len(read_sites(path)) == 1
+    with pytest.raises(FormatError, match="does not exist"):
+        read_sites(tmp_path / ("n" * 300 + ".csv"))
+
+
+@pytest.mark.parametrize("older", [True, False])
+def test_table_and_sidecar_change_together(older, sites, tmp_path, monkeypatch):
+    path = tmp_path / "found.csv"
+    if older:
+        write_sites(path, sites[:3])
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    replace = os.replace
+
+    def refuse_sidecar(source, target):
+        if str(target).endswith(".sites.json"):
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_sidecar)
+    with pytest.raises(FormatError, match=r"found\.sites\.json cannot be written: Permission denied"):
+        write_sites(path, sites)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_read_only_table_is_kept(sites, tmp_path):
+    path = write_sites(tmp_path / "found.csv", sites[:3])
+    path.chmod(0o444)
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    with pytest.raises(FormatError, match=r"found\.csv cannot be written: the file is read-only"):
+        write_sites(path, sites)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_x_tells_the_pixel_size_of_a_row_along_the_edge(tmp_path):
+    path = write_sites(tmp_path / "edge.csv", make_sites([0, 0.5, 1], [10, 20, 30], "W", pixel_size=0.25))
+    assert read_sidecar(path).pixel_size_angstrom == 0.25
+    assert read_sites(path)["x_angstrom"].tolist() == [2.5, 5.0, 7.5]
 
 
 def test_full_disk_leaves_nothing_behind(sites, tmp_path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from napari_stemlearn.atomic_writing import replacing, write_bytes
+from napari_stemlearn.atomic_writing import replacing, taken_back, write_bytes
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -44,3 +44,52 @@ def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_bytes(tmp_path / "gone" / "last.json", b"{}")
     assert not os.listdir(tmp_path)
+
+
+def test_a_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "store").mkdir()
+    target, link = tmp_path / "store" / "sites.csv", tmp_path / "sites.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path / "store") == ["sites.csv"]
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path):
+    path = tmp_path / "sites.csv"
+    path.write_text("old")
+    path.chmod(0o444)
+    with pytest.raises(PermissionError, match="read-only"):
+        write_bytes(path, b"new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["sites.csv"]
+
+
+@pytest.mark.parametrize("linkable", [True, False])
+@pytest.mark.parametrize("older", ["old", None])
+def test_a_file_is_taken_back_when_its_companion_fails(tmp_path, monkeypatch, linkable, older):
+    def no_link(*_paths: object) -> None:
+        raise OSError("no links on this disk")
+
+    if not linkable:
+        monkeypatch.setattr(os, "link", no_link)
+    path = tmp_path / "sites.csv"
+    if older:
+        path.write_text(older)
+
+    def both() -> None:
+        with taken_back(path):
+            write_bytes(path, b"new")
+            assert path.read_text() == "new"
+            raise OSError("the companion cannot be written")
+
+    with pytest.raises(OSError, match="companion"):
+        both()
+    assert os.listdir(tmp_path) == (["sites.csv"] if older else [])
+    assert not older or path.read_text() == older
+    with taken_back(path):
+        write_bytes(path, b"new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["sites.csv"]

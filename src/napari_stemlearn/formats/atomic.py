@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +19,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     FormatError
-        If the folder is missing or cannot be written, or the disk is full; an older file at `path` stays as it was.
+        If the folder is missing or cannot be written, an older file is read-only, or the disk is full; an older file
+        stays as it was.
     """
     path = Path(path)
-    if path.is_dir():
+    # os.path says no to names that are too long, pathlib complains
+    if os.path.isdir(path):
         raise FormatError(f"{path} cannot be written: it is a folder.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise FormatError(f"{path} cannot be written: the folder {path.parent} does not exist.")
+    with _in_words(path), atomic_writing.replacing(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def taken_back(path: str | Path) -> Iterator[None]:
+    """Put `path` back as it was, or remove it if it was not there, when the block ends in an error.
+
+    Raises
+    ------
+    FormatError
+        If the older file cannot be kept meanwhile.
+    """
+    path = Path(path)
+    with _in_words(path), atomic_writing.taken_back(path):
+        yield
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
     try:
-        with atomic_writing.replacing(path) as temporary:
-            yield temporary
+        yield
     except StemlearnError:
         raise
     except OSError as error:

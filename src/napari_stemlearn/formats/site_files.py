@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
-import io
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +16,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_stemlearn.errors import FormatError, SitesError
-from napari_stemlearn.formats.atomic import reason, replacing
+from napari_stemlearn.formats.atomic import reason, replacing, taken_back
+from napari_stemlearn.formats.csv_text import read_names, read_table, with_decimal_points
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.settings import explain
-from napari_stemlearn.sites import COLUMNS, complete_sites
+from napari_stemlearn.sites import COLUMNS, complete_sites, implied_pixel_size
 
 SIDECAR_VERSION = 1
 
@@ -33,6 +35,9 @@ FOREIGN_NAMES: dict[str, str] = {
     "t": "frame",
 }
 """Column names of other programs, in lower case, and ours."""
+
+_IMAGEJ_NAMES = {"Area", "Mean", "StdDev", "IntDen", "RawIntDen", "XM", "YM", "BX", "BY", "Perim.", "Slice"}
+"""Columns that ImageJ measures beside X and Y."""
 
 _NUMBER_COLUMNS = ("frame", "y", "x", "y_angstrom", "x_angstrom", "score")
 
@@ -101,7 +106,7 @@ def write_sites(
     classes: list[str] | None = None,
     provenance: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a site table as CSV and its sidecar ``NAME.sites.json``, each whole or not at all.
+    """Write a site table as CSV and its sidecar ``NAME.sites.json``, both whole or neither.
 
     Parameters
     ----------
@@ -139,8 +144,10 @@ def write_sites(
         pixel_size = micrograph.pixel_size
     if pixel_size is not None:
         pixel_size = check_pixel_size(pixel_size, path.stem)
+    if "class" in sites:
+        _refuse_empty(sites["class"], "class", "the table")
     table = complete_sites(sites, pixel_size=pixel_size, origin="hand", name="the table")
-    pixel_size = _implied_pixel_size(table) if pixel_size is None else pixel_size
+    pixel_size = implied_pixel_size(table) if pixel_size is None else pixel_size
     extra = [str(column) for column in table.columns if column not in COLUMNS]
     table.columns = [str(column) for column in table.columns]
     known = list(dict.fromkeys(table["class"].astype(str)))
@@ -154,7 +161,8 @@ def write_sites(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     text = table[[*COLUMNS, *extra]].to_csv(index=False, lineterminator="\n")
-    with replacing(sidecar_path(path)) as beside, replacing(path) as temporary:
+    # the table is in place before its sidecar, and is taken back where the sidecar cannot follow
+    with taken_back(path), replacing(sidecar_path(path)) as beside, replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         beside.write_text(sidecar.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path
@@ -169,7 +177,8 @@ def read_sidecar(path: str | Path) -> SitesSidecar | None:
         If it is damaged or from a newer version.
     """
     beside = sidecar_path(path)
-    if not beside.is_file():
+    # os.path says no to names that are too long, pathlib complains
+    if not os.path.isfile(beside):
         return None
     try:
         values = json.loads(beside.read_text(encoding="utf-8"))
@@ -189,8 +198,12 @@ def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str
 
     Needed are the columns ``y`` and ``x`` in pixels (first pixel centre 0, 0), or ``y_angstrom`` and ``x_angstrom``
     with a pixel size. Understood as well: capitals, ``row``/``column``, ``label``/``species``/``element`` for the
-    class, ImageJ's ``Slice`` (which counts from 1), napari's ``axis-0 …``, an index column without a name; comma,
-    semicolon or tab between columns.
+    class, a column ``Slice`` that counts from 1, napari's ``axis-0 …``, an index column without a name; comma,
+    semicolon or tab between columns; decimal commas where columns are not separated by commas. Text is UTF-8, UTF-16
+    with its mark, or that of western Windows programs.
+
+    Refused are results tables of ImageJ with ``X`` and ``Y``: these have the unit of the image and count from the
+    corner of the first pixel.
 
     Parameters
     ----------
@@ -214,65 +227,37 @@ def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str
         If columns are missing or hold wrong values; names the column and the row.
     """
     path = Path(path).expanduser()
-    table = _read_text(path)
+    table, separator = read_table(path)
+    _refuse_imagej_centroids(table, path.name)
     sidecar = read_sidecar(path)
     if pixel_size is not None:
         pixel_size = check_pixel_size(pixel_size, path.stem)
     elif sidecar is not None:
         pixel_size = sidecar.pixel_size_angstrom
     table = _our_names(table)
+    table = with_decimal_points(table, [name for name in _NUMBER_COLUMNS if name in table], separator, path.name)
     for column in table.columns:
         if column in _NUMBER_COLUMNS:
             table[column] = _numbers(table[column])
         elif column not in COLUMNS:
             kind = sidecar.extra.get(column) if sidecar is not None else None
             table[column] = _typed(table[column], kind)
-    for column in ("y", "x", "class"):
+    positions = ("y", "x") if {"y", "x"} <= set(table.columns) else ("y_angstrom", "x_angstrom")
+    for column in (*positions, "class"):
         if column in table:
-            empty = np.flatnonzero(table[column].isna() | (table[column].astype(str).str.strip() == ""))
-            if len(empty):
-                raise SitesError(f"{path.name}: row {int(empty[0]) + 1} has no {column}.")
+            _refuse_empty(table[column], column, path.name)
     return complete_sites(table, pixel_size=pixel_size, origin=origin, name=path.name)
 
 
 def is_site_table(path: str | Path) -> bool:
     """Whether the head of a CSV file has the columns of a site table."""
     try:
-        with open(path, encoding="utf-8-sig") as stream:
-            head = stream.readline()
-    except (OSError, UnicodeDecodeError):
+        names = read_names(Path(path))
+    except (OSError, FormatError, csv.Error):
         return False
-    names = next(csv.reader([head.strip()], delimiter=_separator(head)), [])
     columns = set(_our_names(pd.DataFrame(columns=names)).columns)
     # napari writes shapes in the same way as points
     return "shape-type" not in columns and ({"y", "x"} <= columns or {"y_angstrom", "x_angstrom"} <= columns)
-
-
-def _read_text(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        raise FormatError(f"The file {path} does not exist.")
-    if path.is_dir():
-        raise FormatError(f"{path.name} is a folder, not a file.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path.name} cannot be read as a table: it is no text, as a CSV file is.") from error
-    except OSError as error:
-        raise FormatError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
-    if not text.strip():
-        raise FormatError(f"{path.name} is empty.")
-    separator = _separator(text.lstrip().splitlines()[0])
-    try:
-        # a class may be called NA or None: no text means a missing value
-        return pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise SitesError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
-
-
-def _separator(head: str) -> str:
-    return max(",;\t", key=head.count)
 
 
 def _our_names(table: pd.DataFrame) -> pd.DataFrame:
@@ -298,6 +283,24 @@ def _our_names(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=nameless)
 
 
+def _refuse_empty(column: pd.Series, column_name: str, name: str) -> None:
+    empty = np.flatnonzero(column.isna() | (column.astype(str).str.strip() == ""))
+    if len(empty):
+        raise SitesError(f"{name}: row {int(empty[0]) + 1} has no {column_name}.")
+
+
+def _refuse_imagej_centroids(table: pd.DataFrame, name: str) -> None:
+    """Refuse results of ImageJ: its X and Y have the unit of the image and count from the corner."""
+    names = [str(column).strip() for column in table.columns]
+    numbered = not names[0]
+    if {"X", "Y"} <= set(names) and not {"x", "y"} & set(names) and (numbered or _IMAGEJ_NAMES & set(names)):
+        raise SitesError(
+            f"{name} looks like a results table of ImageJ, where X and Y have the unit of the image and count from the "
+            "corner of the first pixel; give y and x in pixels counted from the centre of the first pixel "
+            "(X / pixel width - 0.5), or y_angstrom and x_angstrom counted from there."
+        )
+
+
 def _numbers(column: pd.Series) -> pd.Series:
     """Numbers with all their digits where every entry is one; the text as it is otherwise, to be complained about."""
     try:
@@ -314,10 +317,12 @@ def _typed(column: pd.Series, kind: str | None) -> pd.Series:
     if kind in (None, "boolean") and texts and set(texts) <= {"True", "False"}:
         return pd.Series([text == "True" for text in texts], column.index, bool)
     if kind in (None, "integer"):
-        try:
-            return pd.Series([int(text) for text in texts], column.index, np.int64)
-        except ValueError:
-            pass
+        for dtype in (np.int64, np.uint64):
+            with contextlib.suppress(ValueError, OverflowError):
+                return pd.Series([int(text) for text in texts], column.index, dtype)
+        if texts and all(text.removeprefix("-").isdecimal() for text in texts):
+            # as numbers they would lose digits
+            return column.astype(object)
     numbers = _numbers(column)
     return numbers if numbers.dtype == float and (kind == "number" or texts) else column.astype(object)
 
@@ -333,9 +338,3 @@ def _kind_of_column(column: pd.Series) -> Literal["integer", "number", "boolean"
 def _image_record(micrograph: Micrograph) -> ImageRecord:
     shape = tuple(int(length) for length in micrograph.data.shape)
     return ImageRecord(name=micrograph.name, shape=shape, sha256=hash_micrograph(micrograph))
-
-
-def _implied_pixel_size(table: pd.DataFrame) -> float | None:
-    """Pixel size that the angstrom columns of a table say, or None."""
-    far = table[(table["y"].abs() > 1) & np.isfinite(table["y_angstrom"])]
-    return float(np.median(far["y_angstrom"] / far["y"])) if len(far) else None

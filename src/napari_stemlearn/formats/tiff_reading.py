@@ -1,28 +1,25 @@
-"""Reading TIFF: our own description, OME, ImageJ, Digital Micrograph and instrument tags, resolution tags."""
+"""Reading TIFF: images, stacks and channels, and the description that we write."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats.acquisition import acquisition
 from napari_stemlearn.formats.atomic import reason
-from napari_stemlearn.formats.lengths import kind_of_unit, square_pixel_size, to_angstrom
+from napari_stemlearn.formats.tiff_completeness import check_complete
+from napari_stemlearn.formats.tiff_sizes import foreign_size
 from napari_stemlearn.formats.tiff_tags import text_tags
 from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
-FRAME_AXES = "TZIQRPHLEM"
-"""Axis letters of tifffile that can count frames."""
+FRAME_AXES = "TZIQRPHLEMS"
+"""Axis letters of tifffile that can count frames; S only where `is_colour` says no."""
 
-_CENTIMETRE_TAG, _INCH_TAG = 3, 2
 _TABLE_KEYS = {"shape", "axes", "unit", "pixel_size_angstrom", "provenance", "written_by", "name", "truncated"}
 
 
@@ -32,19 +29,24 @@ def read_tiff(path: Path, *, pixel_size: float | None, lazy: bool) -> list[Micro
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            series = [entry for entry in tiff.series if len(entry.shape) >= 2 and entry.dtype is not None]
-            if not series:
+            numbers = [
+                number for number, entry in enumerate(tiff.series) if len(entry.shape) >= 2 and entry.dtype is not None
+            ]
+            if not numbers:
                 raise FormatError(f"{path.name} holds no image.")
             described = _our_description(tiff)
             found: list[Micrograph] = []
             refusals: list[StemlearnError] = []
-            for index, entry in enumerate(series):
+            for number in numbers:
+                name = path.stem if len(numbers) == 1 else f"{path.stem} {number}"
                 try:
-                    found += _from_series(path, tiff, entry, index, len(series), described, pixel_size, lazy)
+                    found += _from_series(path, tiff, number, name, described, pixel_size, lazy)
                 except StemlearnError as error:
                     refusals.append(error)
     except StemlearnError:
         raise
+    except PermissionError as error:
+        raise FormatError(f"{path.name} cannot be read: {reason(error)}.") from error
     except Exception as error:
         raise FormatError(
             f"{path.name} cannot be read as TIFF: the file is truncated, damaged or of another kind ({reason(error)})."
@@ -61,25 +63,36 @@ def is_grey_tiff(path: Path) -> bool:
     try:
         with tifffile.TiffFile(path) as tiff:
             first = tiff.series[0]
-            return "S" not in first.axes and len(first.shape) >= 2
+            return not is_colour(first) and len(first.shape) >= 2
     except Exception:
         # unreadable files are ours to complain about in plain words
         return True
 
 
+def is_colour(series: Any) -> bool:
+    """Whether a series is a colour image: its samples are the last axis.
+
+    A leading axis of 3 or 4 samples is taken for frames, because tifffile, and with it napari, writes stacks of 3 or 4
+    frames in this way. The exceptions are OME files, which tell samples from frames, and 8-bit files by other programs
+    than tifffile, since these may be pictures that were saved colour by colour.
+    """
+    axes = str(series.axes)
+    by_colour = series.kind == "ome" or (series.dtype == np.uint8 and series.kind != "shaped")
+    return axes.endswith("S") or ("S" in axes and by_colour)
+
+
 def _from_series(
     path: Path,
     tiff: Any,
-    series: Any,
-    index: int,
-    count: int,
+    number: int,
+    name: str,
     described: dict[str, Any] | None,
     pixel_size: float | None,
     lazy: bool,
 ) -> list[Micrograph]:
-    name = path.stem if count == 1 else f"{path.stem} {index}"
+    series = tiff.series[number]
     axes, shape = str(series.axes), tuple(int(length) for length in series.shape)
-    if "S" in axes:
+    if is_colour(series):
         raise MicrographError(
             f"{path.name} is a colour image (axes {axes}); a micrograph is grey, so convert it first."
         )
@@ -98,7 +111,8 @@ def _from_series(
         raise MicrographError(
             f"{path.name} has {len(shape)} axes ({axes}, {shape}); a micrograph has 2 (y, x) or 3 (frame, y, x)."
         )
-    data = _data(path, series, index, lazy).reshape([shape[place] for place in kept])
+    check_complete(path, tiff, series)
+    data = _data(path, series, number, lazy).reshape([shape[place] for place in kept])
     facts: dict[str, Any] = {}
     size: float | None
     if pixel_size is not None:
@@ -106,7 +120,7 @@ def _from_series(
     elif described is not None:
         size, origin = _described_size(described, name), str(described.get("pixel_size_from") or "file")
     else:
-        size, origin, facts = _foreign_size(path, tiff, series, name)
+        size, origin, facts = foreign_size(path, tiff, number, name)
     provenance = _provenance(path, described, origin, facts, text_tags(tiff))
     if "C" not in leading:
         return [Micrograph(data, size, name, provenance)]
@@ -118,21 +132,8 @@ def _from_series(
     ]
 
 
-def _data(path: Path, series: Any, index: int, lazy: bool) -> NDArray[Any]:
+def _data(path: Path, series: Any, series_number: int, lazy: bool) -> NDArray[Any]:
     """Values of a series: in memory, mapped, or page by page."""
-    missing = [page for page in series.pages if page is None]
-    if missing:
-        raise FormatError(f"{path.name} lacks {len(missing)} of its {len(series.pages)} pages: it is truncated.")
-    end = max(
-        (
-            offset + count
-            for page in series.pages
-            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-        ),
-        default=0,
-    )
-    if end > path.stat().st_size:
-        raise FormatError(f"{path.name} is truncated: its image data end beyond the end of the file.")
     if not lazy:
         return np.asarray(series.asarray())
     if series.dataoffset is not None:
@@ -145,7 +146,7 @@ def _data(path: Path, series: Any, index: int, lazy: bool) -> NDArray[Any]:
 
     page_shape = tuple(series.pages[0].shape)
     pages = [
-        dask.array.from_delayed(delayed(_page)(path, index, number), page_shape, series.dtype)
+        dask.array.from_delayed(delayed(_page)(path, series_number, number), page_shape, series.dtype)
         for number in range(len(series.pages))
     ]
     return dask.array.stack(pages)  # type: ignore[no-any-return]
@@ -154,7 +155,12 @@ def _data(path: Path, series: Any, index: int, lazy: bool) -> NDArray[Any]:
 def _page(path: Path, series: int, page: int) -> NDArray[Any]:
     import tifffile
 
-    return np.asarray(tifffile.imread(path, series=series, key=page))
+    try:
+        return np.asarray(tifffile.imread(path, series=series, key=page))
+    except Exception as error:
+        raise FormatError(
+            f"Frame {page} of {path.name} cannot be read: the file was changed or is damaged ({reason(error)})."
+        ) from error
 
 
 def _our_description(tiff: Any) -> dict[str, Any] | None:
@@ -193,79 +199,3 @@ def _provenance(
     if is_synthetic(provenance):
         provenance.setdefault("statement", SYNTHETIC_STATEMENT)
     return provenance
-
-
-def _foreign_size(path: Path, tiff: Any, series: Any, name: str) -> tuple[float | None, str, dict[str, Any]]:
-    """Pixel size in angstrom, where it is from, and facts of the exposure, for a file that others wrote."""
-    if tiff.is_ome:
-        sizes = _ome_sizes(tiff.ome_metadata or "")
-        if sizes is not None:
-            return square_pixel_size(sizes, name), "OME metadata", {}
-    if tiff.is_imagej:
-        unit = (tiff.imagej_metadata or {}).get("unit")
-        sizes = _tag_sizes(series.pages[0], to_angstrom(1.0, unit)) if kind_of_unit(unit) == "length" else None
-        if sizes is None:
-            return None, "not in the file", {}
-        return square_pixel_size(sizes, name), "ImageJ metadata", {}
-    sizes, facts = _instrument_sizes(path)
-    if sizes is not None:
-        return square_pixel_size(sizes, name), "instrument tags", facts
-    sizes = _resolution_sizes(series.pages[0])
-    if sizes is not None:
-        return square_pixel_size(sizes, name), "resolution tags", facts
-    return None, "not in the file", facts
-
-
-def _ome_sizes(xml: str) -> list[float] | None:
-    """Pixel sizes (y, x) in angstrom of the first image in OME metadata."""
-    with contextlib.suppress(ElementTree.ParseError):
-        for element in ElementTree.fromstring(xml).iter():
-            if element.tag.rpartition("}")[2] == "Pixels":
-                sizes = []
-                for axis in "YX":
-                    value = element.get(f"PhysicalSize{axis}")
-                    unit = element.get(f"PhysicalSize{axis}Unit", "µm")
-                    if value is None or kind_of_unit(unit) != "length" or not float(value) > 0:
-                        return None
-                    sizes.append(to_angstrom(float(value), unit))
-                return sizes
-    return None
-
-
-def _instrument_sizes(path: Path) -> tuple[list[float] | None, dict[str, Any]]:
-    """Pixel sizes (y, x) in angstrom that rosettasciio finds in the tags of microscope programs."""
-    import rsciio.tiff
-
-    try:
-        signal = rsciio.tiff.file_reader(str(path), lazy=True)[0]
-    except Exception:
-        # its parsers of instrument tags are strict; the image itself is read without them
-        return None, {}
-    sizes = []
-    for axis in signal["axes"][-2:]:
-        scale, unit = abs(float(axis.get("scale") or 0)), axis.get("units")
-        if kind_of_unit(unit) in ("reciprocal", "angle"):
-            raise FormatError(f"{path.name} is a diffraction pattern (axes in {unit}), not an image of the specimen.")
-        if kind_of_unit(unit) != "length" or not scale > 0:
-            return None, acquisition(signal)
-        sizes.append(to_angstrom(scale, unit))
-    return sizes, acquisition(signal)
-
-
-def _resolution_sizes(page: Any) -> list[float] | None:
-    """Pixel sizes (y, x) in angstrom from the resolution tags; a printer's 72 dots an inch are no pixel size."""
-    unit = page.tags.get("ResolutionUnit")
-    per_unit = {_CENTIMETRE_TAG: 1e8, _INCH_TAG: 2.54e8}.get(int(unit.value) if unit is not None else _INCH_TAG)
-    sizes = None if per_unit is None else _tag_sizes(page, per_unit)
-    return sizes if sizes is not None and max(sizes) <= 1e3 else None
-
-
-def _tag_sizes(page: Any, angstrom_per_unit: float) -> list[float] | None:
-    """Pixel sizes (y, x) in angstrom from the pixels per unit that the resolution tags give as a fraction."""
-    sizes = []
-    for tag in ("YResolution", "XResolution"):
-        value = page.tags.get(tag)
-        if value is None or 0 in value.value:
-            return None
-        sizes.append(angstrom_per_unit * value.value[1] / value.value[0])
-    return sizes

@@ -1,0 +1,144 @@
+"""CSV files as tables of texts: encodings, separators, rows with too many fields, decimal commas."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from napari_stemlearn.errors import FormatError, SitesError
+from napari_stemlearn.formats.atomic import reason
+
+_HEAD_BYTES = 2**16
+_COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """Every field of a CSV file as text, under the names of its first line, and the separator.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, empty or no text.
+    SitesError
+        If its rows do not fit its first line; names the row.
+    """
+    text = _read_text(path)
+    separator = _separator(text.lstrip().splitlines()[0])
+    try:
+        rows = _rows(text, separator)
+    except csv.Error as error:
+        raise SitesError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
+    names = _distinct(rows[0])
+    _check_lengths(rows, separator, path.name)
+    # shorter rows lack their last fields; no field is a missing value, since a class may be called NA or None
+    fields = [row[: len(names)] + [""] * (len(names) - len(row)) for row in rows[1:]]
+    return pd.DataFrame(fields, columns=names, dtype=str), separator
+
+
+def read_names(path: Path) -> list[str]:
+    """The fields of the first line of a CSV file.
+
+    Raises
+    ------
+    FormatError
+        If it is no text.
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        head = _decoded(stream.read(_HEAD_BYTES), path.name, whole=False)
+    line = next((line.strip() for line in head.splitlines() if line.strip()), "")
+    return next(csv.reader([line], delimiter=_separator(line)), [])
+
+
+def with_decimal_points(table: pd.DataFrame, columns: Sequence[str], separator: str, name: str) -> pd.DataFrame:
+    """The table with decimal points where numbers were written with commas, as German programs do.
+
+    A file with commas between its fields has none inside of numbers, and one with both kinds of numbers is left
+    alone, so that these are complained about.
+
+    Raises
+    ------
+    SitesError
+        If commas may as well separate thousands.
+    """
+    if separator == ",":
+        return table
+    texts = {column: table[column].astype(str).str.strip() for column in columns}
+    numbers = [text for column in texts.values() for text in column]
+    commas = [text for text in numbers if _COMMA_NUMBER.fullmatch(text)]
+    if not commas or any("." in text for text in numbers):
+        return table
+    # programs that write a semicolon do so because the comma is their decimal sign
+    if separator == "\t" and all(_THOUSANDS.fullmatch(text) for text in commas):
+        raise SitesError(
+            f"{name} has numbers such as {commas[0]}, where the comma may stand before decimals or between thousands; "
+            "write them with a decimal point."
+        )
+    return table.assign(**{column: text.str.replace(",", ".", regex=False) for column, text in texts.items()})
+
+
+def _read_text(path: Path) -> str:
+    if not os.path.exists(path):
+        raise FormatError(f"The file {path} does not exist.")
+    if path.is_dir():
+        raise FormatError(f"{path.name} is a folder, not a file.")
+    try:
+        text = _decoded(path.read_bytes(), path.name, whole=True)
+    except OSError as error:
+        raise FormatError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
+    if not text.strip():
+        raise FormatError(f"{path.name} is empty.")
+    return text
+
+
+def _decoded(raw: bytes, name: str, *, whole: bool) -> str:
+    """Text in UTF-8, in UTF-16 with its mark, or in the encoding of western Windows programs."""
+    marked = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp1252"):
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(raw, whole)
+        except UnicodeDecodeError:
+            continue
+        # nearly every byte is a letter in the encoding of Windows, so there control characters tell what is no text
+        found = {letter for letter in set(text) if ord(letter) < 32 and letter not in "\t\n\v\f\r"}
+        if "\0" not in found and not (encoding == "cp1252" and found):
+            return text.replace("\r\n", "\n").replace("\r", "\n")
+    raise FormatError(f"{name} cannot be read as a table: it is no text that is known here; save it as UTF-8.")
+
+
+def _separator(head: str) -> str:
+    return max(",;\t", key=head.count)
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    """Fields of all lines that are not blank."""
+    rows = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)
+    return [row for row in rows if len(row) > 1 or "".join(row).strip()]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names of columns, of which the second of a kind gets a number."""
+    seen: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        distinct.append(f"{name}.{seen[name]}" if name.strip() and name in seen else name)
+        seen[name] = seen.get(name, 0) + 1
+    return distinct
+
+
+def _check_lengths(rows: list[list[str]], separator: str, name: str) -> None:
+    """Refuse rows with more fields than the first line has names, unless the surplus is empty."""
+    length = len(rows[0])
+    for number, row in enumerate(rows[1:], 1):
+        if any(field.strip() for field in row[length:]):
+            hint = "; numbers must have a decimal point" if separator == "," else ""
+            raise SitesError(f"{name}: row {number} has {len(row)} fields, but there are {length} columns{hint}.")
