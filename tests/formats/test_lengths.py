@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_stemlearn.formats.lengths import typed_length
+from napari_stemlearn.formats.lengths import kind_of_unit, to_angstrom, typed_length
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,25 @@ def test_a_number_alone_or_with_a_unit(text, angstrom):
 def test_what_is_no_length(text):
     with pytest.raises(ValueError, match=r"no length|could not convert"):
         typed_length(text)
+
+
+@pytest.mark.parametrize(
+    "unit", ["1/nm", "1 / nm", "1 / angstrom", "1/ Å", " 1 /[n_m] ", "nm^-1", "nm ^ -1", "nm⁻¹", "nm\u22121"]
+)
+def test_reciprocal_units_however_they_are_written(unit):
+    assert kind_of_unit(unit) == "reciprocal"
+
+
+@pytest.mark.parametrize(
+    ("units", "angstrom"),
+    [
+        (("pm", "picometer", "picometers", "picometre", "Picometres"), 0.01),
+        (("nm", "[n_m]", "nanometer", "nanometers", "nanometre", "Nanometres"), 10),
+        (("µm", "\u03bcm", "micron", "micrometer", "micrometers", "micrometre", "micrometres"), 1e4),
+        (("mm", "millimeters", "millimetres"), 1e7),
+        (("m", "meters", "metres"), 1e10),
+    ],
+)
+def test_lengths_by_their_full_names(units, angstrom):
+    assert {kind_of_unit(unit) for unit in units} == {"length"}
+    assert {to_angstrom(1, unit) for unit in units} == {angstrom}

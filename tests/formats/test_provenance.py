@@ -120,12 +120,43 @@ def test_watermark_in_files_of_all_kinds(tmp_path):
     assert not read_provenance(tmp_path / "plain.tif").synthetic
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"imagej": True, "resolution": (72, 72), "metadata": {"unit": "inch"}},
+        {"resolution": (5e8, 4e8), "resolutionunit": "CENTIMETER"},
+        {"metadata": {"pixel_size_angstrom": -1}},
+        {"metadata": {"pixel_size_angstrom": 5000}},
+        {"imagej": True, "metadata": {"unit": "1/nm"}, "resolution": (5, 5)},
+    ],
+    ids=["screen", "not square", "negative", "huge", "reciprocal"],
+)
+def test_the_watermark_is_found_whatever_the_pixel_size(options, tmp_path):
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, MARKED, **options)
+    report = read_provenance(path)
+    assert kinds(report) == [("watermark", "odd", True)]
+    assert not report.trouble
+
+
+def test_the_watermark_is_found_in_frames_of_frames(tmp_path):
+    path = tmp_path / "hyperstack.tif"
+    tifffile.imwrite(path, np.stack([[MARKED] * 3] * 2), imagej=True, metadata={"axes": "TZYX"})
+    report = read_provenance(path)
+    assert kinds(report) == [("watermark", "hyperstack", True)]
+    assert not report.trouble
+
+
 def test_tags_are_read_where_the_pixels_are_no_micrograph(tmp_path):
     path = tmp_path / "many.tif"
-    tifffile.imwrite(path, np.zeros((2, 3, 40, 50), np.uint8), metadata={"axes": "TZYX"}, software=SYNTHETIC_STATEMENT)
+    tifffile.imwrite(path, np.zeros((40, 50, 2, 3), np.uint8), metadata={"axes": "YXTZ"}, software=SYNTHETIC_STATEMENT)
     report = read_provenance(path)
     assert report.synthetic
-    assert "4 axes" in report.trouble
+    assert "axes YXTZ" in report.trouble
+    tifffile.imwrite(path, PLAIN.astype(np.complex64))
+    assert "complex" in read_provenance(path).trouble
+    tifffile.imwrite(path, np.zeros((2, 3, 40, 50), np.uint8), metadata={"axes": "TZYX"})
+    assert not read_provenance(path).synthetic
 
 
 # --- beside and above -------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ import tifffile
 
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats import read_micrograph, read_micrographs, read_stack
+from napari_stemlearn.formats import read_micrograph, read_micrographs, read_stack, write_tiff
+from napari_stemlearn.micrograph import Micrograph
 
 ORIGINALS = [
     # original, array beside it, pixel size in angstrom, facts of the exposure
@@ -338,6 +339,8 @@ def test_anisotropic_pixels_are_refused(tmp_path, image):
     [
         ((24, 32), "1/nm", "", "diffraction pattern"),
         ((24, 32), "1/Å", "", "diffraction pattern"),
+        ((24, 32), "1 / nm", "", "diffraction pattern"),
+        ((24, 32), "1 / angstrom", "", "diffraction pattern"),
         ((24, 32), "nm^-1", "", "diffraction pattern"),
         ((24, 32), "mrad", "", "diffraction pattern"),
         ((24, 32), "px", "electron_diffraction", "diffraction pattern"),
@@ -424,6 +427,39 @@ def test_single_images_become_a_stack(tmp_path, image):
         read_stack([*paths, small])
     with pytest.raises(FormatError, match="no file"):
         read_stack([])
+
+
+def test_a_stack_with_a_synthetic_frame_is_synthetic(tmp_path, image):
+    measured = write_tiff(tmp_path / "measured.tif", Micrograph(image, 0.2, "a", {"synthetic": False, "seed": 1}))
+    marked = {"synthetic": True, "statement": "SYNTHETIC IMAGE, NOT A MEASUREMENT: by day a.", "generator": "day a"}
+    made = write_tiff(tmp_path / "made.tif", Micrograph(image, 0.2, "b", marked))
+    for paths in ([measured, made], [made, measured]):
+        provenance = read_stack(paths).provenance
+        assert {name: provenance[name] for name in marked} == marked
+        assert provenance["synthetic_files"] == ["made.tif"]
+    measured_only = read_stack([measured, measured]).provenance
+    assert measured_only["synthetic"] is False
+    assert "synthetic_files" not in measured_only
+
+
+def test_emi_without_its_ser_says_what_is_missing(tmp_path):
+    path = tmp_path / "scan.emi"
+    path.write_bytes(data_folder("reader-tests", "64x64x5_TEM_preview.emi").read_bytes())
+    with pytest.raises(FormatError, match=r"scan\.emi holds no image itself: .* scan_1\.ser"):
+        read_micrograph(path)
+
+
+def test_a_file_of_a_microscope_that_may_not_be_opened(tmp_path, monkeypatch):
+    import rsciio.mrc
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(rsciio.mrc, "file_reader", refuse)
+    (tmp_path / "scan.mrc").write_bytes(b"x")
+    with pytest.raises(FormatError) as caught:
+        read_micrograph(tmp_path / "scan.mrc")
+    assert str(caught.value) == "scan.mrc cannot be read: Permission denied."
 
 
 def test_errors_are_our_own():

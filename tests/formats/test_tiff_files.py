@@ -12,8 +12,9 @@ import tifffile
 
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError
-from napari_stemlearn.formats import read_micrograph, read_micrographs, write_tiff
+from napari_stemlearn.formats import read_micrograph, read_micrographs, read_provenance, write_tiff
 from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.formats.tiff_reading import is_grey_tiff
 from napari_stemlearn.micrograph import Micrograph
 
 
@@ -187,6 +188,71 @@ def test_ome_metadata_and_channels(tmp_path, image):
     assert read_micrograph(path, image="C1").name == "detectors.ome C1"
 
 
+def _ome_size(size):
+    return {"PhysicalSizeX": size, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": size, "PhysicalSizeYUnit": "nm"}
+
+
+def test_each_ome_image_has_its_own_pixel_size(tmp_path, image):
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(image, metadata={"axes": "YX", **_ome_size(0.02)})
+        file.write(image[:30], metadata={"axes": "YX", **_ome_size(0.05)})
+        file.write(image[:20], metadata={"axes": "YX"})
+    sizes = {entry.shape[0]: entry.pixel_size for entry in read_micrographs(path)}
+    assert sizes == {40: pytest.approx(0.2), 30: pytest.approx(0.5), 20: None}
+
+
+def _gatan_tags(size):
+    units = [(65003, "s", 3, "nm", True), (65004, "s", 3, "nm", True)]
+    return [*units, (65009, "d", 1, size, True), (65010, "d", 1, size, True)]
+
+
+def test_each_page_has_its_own_pixel_size(tmp_path, image):
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path) as file:
+        for data, size in ((image, 0.02), (image[:30], 0.05)):
+            file.write(data, extratags=_gatan_tags(size), metadata=None)
+    assert [entry.pixel_size for entry in read_micrographs(path)] == [pytest.approx(0.2), pytest.approx(0.5)]
+    with tifffile.TiffWriter(path) as file:
+        for data, size in ((image, 0.2), (image[:30], 0.5)):
+            file.write(data, metadata={"pixel_size_angstrom": size})
+        file.write(image[:20], metadata=None)
+    assert [entry.pixel_size for entry in read_micrographs(path)] == [0.2, 0.5, None]
+
+
+@pytest.mark.parametrize("kind", ["gatan", "resolution"])
+def test_pages_of_one_shape_and_two_pixel_sizes_are_no_stack(kind, tmp_path, image):
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path) as file:
+        for size in (0.02, 0.05):
+            tags = {"extratags": _gatan_tags(size)}
+            if kind == "resolution":
+                tags = {"resolution": (1e7 / size, 1e7 / size), "resolutionunit": "CENTIMETER"}
+            file.write(image, metadata=None, **tags)
+    with pytest.raises(FormatError, match=r"two\.tif has pages with pixels of different size"):
+        read_micrograph(path)
+    assert read_micrograph(path, pixel_size=0.2).n_frames == 2
+
+
+@pytest.mark.parametrize(("unit", "per_unit"), [("inch", 72), ("cm", 28.35), ("mm", 2.835)])
+def test_imagej_at_the_resolution_of_a_screen(unit, per_unit, tmp_path, image):
+    path = tmp_path / "imagej.tif"
+    tifffile.imwrite(path, image, imagej=True, resolution=(per_unit, per_unit), metadata={"unit": unit})
+    micrograph = read_micrograph(path)
+    assert micrograph.pixel_size is None
+    assert micrograph.provenance["pixel_size_from"] == "not in the file"
+    tifffile.imwrite(path, image, imagej=True, resolution=(5e8, 5e8), metadata={"unit": "cm"})
+    assert read_micrograph(path).pixel_size == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("unit", ["1/nm", "1 / nm", "1 / \\u00C5", "mrad"])
+def test_imagej_diffraction_pattern_is_refused(unit, tmp_path, image):
+    path = tmp_path / "imagej.tif"
+    tifffile.imwrite(path, image, imagej=True, resolution=(5, 5), metadata={"unit": unit})
+    with pytest.raises(FormatError, match=r"imagej\.tif is a diffraction pattern"):
+        read_micrograph(path)
+
+
 def test_resolution_tags_but_not_those_of_printers(tmp_path, image):
     path = tmp_path / "tags.tif"
     tifffile.imwrite(path, image, resolution=(5e8, 5e8), resolutionunit="CENTIMETER")
@@ -227,7 +293,8 @@ def test_anisotropic_zero_and_absurd_pixel_sizes(tmp_path, image):
     [
         ((40, 50, 3), {"photometric": "rgb"}, "colour"),
         ((2, 40, 50, 3), {"photometric": "rgb"}, "colour"),
-        ((3, 40, 50), {"photometric": "rgb", "planarconfig": "separate"}, "colour"),
+        ((3, 40, 50), {"photometric": "rgb", "planarconfig": "separate", "metadata": None}, "colour"),
+        ((3, 40, 50), {"photometric": "rgb", "planarconfig": "separate", "ome": True}, "colour"),
         ((2, 3, 40, 50), {"metadata": {"axes": "TZYX"}}, "4 axes"),
         ((1, 50), {}, "1 by 50"),
     ],
@@ -238,6 +305,24 @@ def test_colour_four_axes_and_lines_are_refused(shape, options, words, tmp_path)
     with pytest.raises(MicrographError) as caught:
         read_micrograph(path)
     assert words in str(caught.value)
+    assert is_grey_tiff(path) == ("colour" not in words)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("frames", [3, 4])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_three_or_four_frames_are_no_colours(dtype, frames, lazy, tmp_path):
+    path = tmp_path / "few.tif"
+    data = np.random.default_rng(1).integers(0, 200, (frames, 40, 50)).astype(dtype)
+    for options in ({}, {"compression": "zlib"}):
+        # tifffile guesses colours from the number of frames
+        tifffile.imwrite(path, data, resolution=(5e8, 5e8), resolutionunit="CENTIMETER", **options)
+        with tifffile.TiffFile(path) as file:
+            assert file.series[0].axes == "SYX"
+        assert is_grey_tiff(path)
+        micrograph = read_micrograph(path, lazy=lazy)
+        np.testing.assert_array_equal(micrograph.data, data)
+        assert micrograph.pixel_size == pytest.approx(0.2)
 
 
 def test_complex_tiff_is_refused(tmp_path, image):
@@ -266,6 +351,54 @@ def test_truncated_stack(lazy, tmp_path, image):
     path.write_bytes(raw[: len(raw) - 3000])
     with pytest.raises(FormatError, match="truncated"):
         read_micrograph(path, lazy=lazy)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("kept", [0.1, 0.33, 0.66, 0.9])
+@pytest.mark.parametrize("options", [{}, {"imagej": True}], ids=["shaped", "imagej"])
+def test_truncated_compressed_stack(options, kept, lazy, tmp_path):
+    path = tmp_path / "stack.tif"
+    data = np.random.default_rng(1).integers(0, 1000, (6, 100, 100)).astype(np.uint16)
+    tifffile.imwrite(path, data, photometric="minisblack", compression="zlib", **options)
+    whole = read_micrographs(path, lazy=lazy)
+    assert sum(entry.n_frames for entry in whole) == 6
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(kept * len(raw))])
+    with pytest.raises(FormatError, match=r"stack\.tif .*truncated"):
+        read_micrographs(path, lazy=lazy)
+
+
+def test_an_image_cut_out_of_a_stack_may_keep_its_description(tmp_path, image):
+    path = tmp_path / "crop.tif"
+    tifffile.imwrite(path, image[:30], description='{"shape": [6, 40, 50], "pixel_size_angstrom": 0.2}', metadata=None)
+    assert read_micrograph(path).shape == (30, 50)
+
+
+def test_a_page_that_was_damaged_since_is_one_sentence(tmp_path, image):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.stack([image] * 6), photometric="minisblack", compression="zlib")
+    micrograph = read_micrograph(path, lazy=True)
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[4].dataoffsets[0]
+    raw = bytearray(path.read_bytes())
+    raw[start : start + 20] = bytes(20)
+    path.write_bytes(raw)
+    np.testing.assert_array_equal(micrograph.frame(3), image)
+    with pytest.raises(FormatError, match=r"Frame 4 of stack\.tif cannot be read"):
+        micrograph.frame(4)
+
+
+def test_a_file_that_may_not_be_opened_says_so(tmp_path, image, monkeypatch):
+    path = write_tiff(tmp_path / "image.tif", Micrograph(image, 0.2))
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tifffile, "TiffFile", refuse)
+    for read in (read_micrograph, read_provenance):
+        with pytest.raises(FormatError) as caught:
+            read(path)
+        assert str(caught.value) == "image.tif cannot be read: Permission denied."
 
 
 def test_a_write_that_was_cut_short_says_that_the_disk_is_full():

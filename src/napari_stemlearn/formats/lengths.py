@@ -21,24 +21,39 @@ ANGSTROM_PER: dict[str, float] = {
     "ångstrom": 1.0,
     "pm": 1e-2,
     "picometer": 1e-2,
+    "picometers": 1e-2,
+    "picometre": 1e-2,
+    "picometres": 1e-2,
     "nm": 10.0,
     "nanometer": 10.0,
     "nanometers": 10.0,
     "nanometre": 10.0,
+    "nanometres": 10.0,
     "um": 1e4,
     "µm": 1e4,
     "micron": 1e4,
     "microns": 1e4,
     "micrometer": 1e4,
+    "micrometers": 1e4,
     "micrometre": 1e4,
+    "micrometres": 1e4,
     "mm": 1e7,
     "millimeter": 1e7,
+    "millimeters": 1e7,
+    "millimetre": 1e7,
+    "millimetres": 1e7,
     "cm": 1e8,
     "centimeter": 1e8,
+    "centimeters": 1e8,
+    "centimetre": 1e8,
+    "centimetres": 1e8,
     "m": 1e10,
     "meter": 1e10,
+    "meters": 1e10,
     "metre": 1e10,
+    "metres": 1e10,
     "inch": 2.54e8,
+    "inches": 2.54e8,
     "in": 2.54e8,
 }
 """Angstrom in one unit of length; names in lower case."""
@@ -56,8 +71,10 @@ def plain_unit(unit: object) -> str:
     text = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
     # ImageJ writes what is not ASCII as \u00B5
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found.group(1), 16)), text.strip().strip("\0"))
-    # Berkeley EMD writes nanometres as [n_m]; there are two micro signs and several ways to write the ring
-    return unicodedata.normalize("NFC", text.strip("[]() ").replace("_", "").lower()).replace("\u03bc", "µ")
+    # Berkeley EMD writes nanometres as [n_m]; there are blanks around fraction bars
+    text = re.sub(r"[\s_]+", "", text.strip("[]() ").lower())
+    # there are two micro signs, two minus signs and several ways to write the ring
+    return unicodedata.normalize("NFC", text).replace("\u03bc", "µ").replace("\u2212", "-")
 
 
 def kind_of_unit(unit: object) -> UnitKind:

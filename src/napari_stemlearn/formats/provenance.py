@@ -129,7 +129,8 @@ def read_provenance(path: str | Path) -> ProvenanceReport:
         if ending in TIFF_EXTENSIONS:
             marks += _tiff_marks(path)
         try:
-            found = read_micrographs(path)
+            # the watermark is in the pixels, however large these are
+            found = read_micrographs(path, pixel_size=1.0)
             images = {micrograph.name: micrograph.data for micrograph in found}
             if ending not in TIFF_EXTENSIONS:
                 marks += [
@@ -137,7 +138,7 @@ def read_provenance(path: str | Path) -> ProvenanceReport:
                 ]
         except MicrographError as error:
             if ending in TIFF_EXTENSIONS:
-                images = _colour_tiff(path)
+                images = _refused_tiff(path)
             trouble = "" if images else str(error)
     else:
         kinds = ", ".join(entry[1:] for entry in (*EXTENSIONS, *PICTURE_EXTENSIONS))
@@ -161,6 +162,8 @@ def _tiff_marks(path: Path) -> list[Mark]:
     try:
         with tifffile.TiffFile(path) as tiff:
             tags = text_tags(tiff)
+    except PermissionError as error:
+        raise FormatError(f"{path.name} cannot be read: {reason(error)}.") from error
     except Exception as error:
         raise FormatError(
             f"{path.name} cannot be read as TIFF: the file is truncated, damaged or of another kind ({reason(error)})."
@@ -318,16 +321,21 @@ def _picture(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def _colour_tiff(path: Path) -> dict[str, NDArray[Any]]:
-    """Grey levels of a colour TIFF, as programs export what they show."""
+def _refused_tiff(path: Path) -> dict[str, NDArray[Any]]:
+    """Grey levels of a TIFF that is no micrograph: colours, as programs export what they show, and frames of frames."""
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
         first = tiff.series[0]
-        if first.axes not in ("YXS", "SYX"):
+        axes = str(first.axes)
+        if axes not in ("YXS", "SYX") and not axes.endswith("YX"):
             return {}
         values = np.asarray(first.asarray())
-    return {path.stem: _grey(values if first.axes == "YXS" else np.moveaxis(values, 0, -1))}
+    if np.iscomplexobj(values) or min(values.shape) < 2:
+        return {}
+    if axes in ("YXS", "SYX"):
+        return {path.stem: _grey(values if axes == "YXS" else np.moveaxis(values, 0, -1))}
+    return {path.stem: values.reshape(-1, *values.shape[-2:])}
 
 
 def _grey(values: NDArray[Any]) -> NDArray[Any]:

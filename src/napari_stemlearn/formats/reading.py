@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats.rosetta import READERS, micrographs, read_signals, refuse_diffraction
+from napari_stemlearn.marking.statement import is_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 
 TIFF_EXTENSIONS = (".tif", ".tiff")
@@ -103,6 +105,8 @@ def read_micrograph(
 def read_stack(paths: Sequence[str | Path], *, pixel_size: float | None = None, name: str | None = None) -> Micrograph:
     """Read single images of one size and pixel size, in the order given, as the frames of a stack.
 
+    The stack is synthetic if any of the images is; ``synthetic_files`` in its provenance names these.
+
     Raises
     ------
     FormatError
@@ -125,9 +129,21 @@ def read_stack(paths: Sequence[str | Path], *, pixel_size: float | None = None, 
                 f"{Path(path).name} has pixels of {frame.pixel_size} angstrom, the first image of {first.pixel_size}; "
                 "frames of a stack must agree."
             )
-    provenance = {**first.provenance, "files": [Path(path).name for path in paths]}
+    provenance = _stack_provenance(frames, [Path(path).name for path in paths])
     data = np.stack([frame.frame(0) for frame in frames])
     return Micrograph(data, first.pixel_size, name or first.name, provenance)
+
+
+def _stack_provenance(frames: Sequence[Micrograph], files: list[str]) -> dict[str, Any]:
+    """The provenance of the first frame; what the first synthetic frame says of itself goes before."""
+    provenance = {**frames[0].provenance, "files": files}
+    synthetic = [index for index, frame in enumerate(frames) if is_synthetic(frame.provenance)]
+    if not synthetic:
+        return provenance
+    said = frames[synthetic[0]].provenance
+    provenance.update({name: said[name] for name in ("statement", "generator", "made_by") if name in said})
+    provenance.update({"synthetic": True, "synthetic_files": [files[index] for index in synthetic]})
+    return provenance
 
 
 def _same_size(one: float | None, other: float | None) -> bool:

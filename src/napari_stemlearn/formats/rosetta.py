@@ -43,11 +43,17 @@ def read_signals(path: Path, *, lazy: bool) -> list[dict[str, Any]]:
     try:
         reader = importlib.import_module(f"rsciio.{READERS[ending]}")
         signals = reader.file_reader(str(path), lazy=lazy, **_options(path, ending, lazy))
+    except PermissionError as error:
+        raise FormatError(f"{path.name} cannot be read: {reason(error)}.") from error
     except Exception as error:
         raise FormatError(
             f"{path.name} cannot be read as {ending[1:]}: the file is truncated, damaged or of another kind "
             f"({reason(error)})."
         ) from error
+    if not signals and ending == ".emi":
+        raise FormatError(
+            f"{path.name} holds no image itself: its data lie in {path.stem}_1.ser, which is not beside it."
+        )
     if not signals:
         raise FormatError(f"{path.name} holds no image.")
     return list(signals)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemlearn.errors import FormatError
-from napari_stemlearn.formats.tiff_sizes import ome_pixels
 
 
 def check_complete(path: Path, tiff: Any, series: Any) -> None:
@@ -22,7 +21,7 @@ def check_complete(path: Path, tiff: Any, series: Any) -> None:
     missing = [page for page in series.pages if page is None]
     if missing:
         raise FormatError(f"{path.name} lacks {len(missing)} of its {len(series.pages)} pages: it is truncated.")
-    promised, found = _promised_pages(path, tiff, series)
+    promised, found = _promised_pages(tiff, series)
     if found < promised:
         raise FormatError(
             f"{path.name} is truncated: its description tells of {promised} frames, of which {found} are there."
@@ -39,16 +38,13 @@ def check_complete(path: Path, tiff: Any, series: Any) -> None:
         raise FormatError(f"{path.name} is truncated: its image data end beyond the end of the file.")
 
 
-def _promised_pages(path: Path, tiff: Any, series: Any) -> tuple[int, int]:
+def _promised_pages(tiff: Any, series: Any) -> tuple[int, int]:
     """How many pages the description tells of and how many there are; a run of values counts as its pages."""
-    first = series.pages[0]
+    first = series.pages[0].aspage()
     size = max(math.prod(first.shape), 1)
-    if tiff.is_imagej:
+    if series.kind == "imagej":
         here = len(series.pages) if series.dataoffset is None else math.prod(series.shape) // size
         return int((tiff.imagej_metadata or {}).get("images", 1)), here
-    if tiff.is_ome:
-        # where its pages are all there, tifffile knows a series as one of OME
-        return (0 if series.kind == "ome" else _ome_planes(path, tiff)), len(tiff.pages)
     shape = _described_shape(first)
     # an image that was cut out of another may have kept its description
     alike = shape[-len(first.shape) :] == tuple(first.shape)
@@ -62,14 +58,3 @@ def _described_shape(page: Any) -> tuple[int, ...]:
         return tuple(int(length) for length in shape)
     except (ValueError, TypeError, KeyError):
         return ()
-
-
-def _ome_planes(path: Path, tiff: Any) -> int:
-    """Pages that OME metadata put into this file; 0 where some lie in other files."""
-    planes = 0
-    for pixels in ome_pixels(tiff):
-        files = {element.get("FileName", path.name) for element in pixels.iter() if element.tag.endswith("UUID")}
-        if files - {path.name}:
-            return 0
-        planes += math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "CZT")
-    return planes

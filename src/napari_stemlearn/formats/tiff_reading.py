@@ -34,13 +34,12 @@ def read_tiff(path: Path, *, pixel_size: float | None, lazy: bool) -> list[Micro
             ]
             if not numbers:
                 raise FormatError(f"{path.name} holds no image.")
-            described = _our_description(tiff)
             found: list[Micrograph] = []
             refusals: list[StemlearnError] = []
             for number in numbers:
                 name = path.stem if len(numbers) == 1 else f"{path.stem} {number}"
                 try:
-                    found += _from_series(path, tiff, number, name, described, pixel_size, lazy)
+                    found += _from_series(path, tiff, number, name, pixel_size, lazy)
                 except StemlearnError as error:
                     refusals.append(error)
     except StemlearnError:
@@ -86,7 +85,6 @@ def _from_series(
     tiff: Any,
     number: int,
     name: str,
-    described: dict[str, Any] | None,
     pixel_size: float | None,
     lazy: bool,
 ) -> list[Micrograph]:
@@ -100,6 +98,8 @@ def _from_series(
         raise MicrographError(
             f"{path.name} has axes {axes} with shape {shape}; a micrograph has the rows and columns (YX) last."
         )
+    check_complete(path, tiff, series)
+    described = _our_description(series.pages[0].aspage())
     # sides of length one carry nothing, except one frame axis that our own writer put there
     kept = [
         place
@@ -111,7 +111,6 @@ def _from_series(
         raise MicrographError(
             f"{path.name} has {len(shape)} axes ({axes}, {shape}); a micrograph has 2 (y, x) or 3 (frame, y, x)."
         )
-    check_complete(path, tiff, series)
     data = _data(path, series, number, lazy).reshape([shape[place] for place in kept])
     facts: dict[str, Any] = {}
     size: float | None
@@ -121,7 +120,9 @@ def _from_series(
         size, origin = _described_size(described, name), str(described.get("pixel_size_from") or "file")
     else:
         size, origin, facts = foreign_size(path, tiff, number, name)
-    provenance = _provenance(path, described, origin, facts, text_tags(tiff))
+    # a file tells where it is from once, each image tells its own pixel size
+    of_file = _our_description(tiff.pages[0]) if described is None else described
+    provenance = _provenance(path, of_file, origin, facts, text_tags(tiff))
     if "C" not in leading:
         return [Micrograph(data, size, name, provenance)]
     # channels are detectors that saw the scan at the same time
@@ -163,9 +164,9 @@ def _page(path: Path, series: int, page: int) -> NDArray[Any]:
         ) from error
 
 
-def _our_description(tiff: Any) -> dict[str, Any] | None:
-    """The JSON description of files that state ``pixel_size_angstrom``, None for files of others."""
-    text = str(tiff.pages[0].description or "").strip()
+def _our_description(page: Any) -> dict[str, Any] | None:
+    """The JSON description of a page that states ``pixel_size_angstrom``, None for those of others."""
+    text = str(page.description or "").strip()
     if not text.startswith("{"):
         return None
     try:

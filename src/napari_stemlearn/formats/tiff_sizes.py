@@ -60,7 +60,7 @@ def foreign_size(path: Path, tiff: Any, number: int, name: str) -> ForeignSize:
     return None, "not in the file", facts
 
 
-def ome_pixels(tiff: Any) -> list[Any]:
+def _ome_pixels(tiff: Any) -> list[Any]:
     """The elements of OME metadata that describe images; none where the metadata are damaged."""
     try:
         root = ElementTree.fromstring(tiff.ome_metadata or "")
@@ -71,7 +71,7 @@ def ome_pixels(tiff: Any) -> list[Any]:
 
 def _ome_sizes(tiff: Any, number: int) -> list[float] | None:
     """Pixel sizes (y, x) in angstrom of a series; None where the metadata do not tell, or not for which image."""
-    described = ome_pixels(tiff)
+    described = _ome_pixels(tiff)
     series = tiff.series[number]
     if series.kind == "ome" and len(described) == len(tiff.series):
         described = [described[number]]
