@@ -208,6 +208,7 @@ def test_angstrom_alone_needs_a_pixel_size(tmp_path):
         ("y,x,score\n1,2,0.5\n3,4,high\n", "row 2 has score = 'high', which is no number"),
         ("y,x,frame\n1,2,inf\n", "row 1 has inf"),
         ("y,x,frame\n1,2,1e30\n", "row 1 has 1e+30"),
+        ("Slice,y,x\n1,1,2\ntop,3,4\n", "row 2 has top"),
         ("y,x,y_angstrom\n3,4,far\n", "row 1 has y_angstrom = 'far', which is no position"),
         ("y_angstrom,x_angstrom\n1,2\n3,\n", "row 2 has no x_angstrom"),
         (" ,Area,Mean,X,Y,Slice\n1,0,9,2,1,1\n", "results table of ImageJ, where X and Y have the unit of the image"),

@@ -274,7 +274,8 @@ def _our_names(table: pd.DataFrame) -> pd.DataFrame:
     table = table.rename(columns=renames)
     slices = next((column for column in table.columns if str(column).strip().lower() == "slice"), None)
     if slices is not None and "frame" not in table:
-        table["frame"] = pd.to_numeric(table[slices], errors="coerce") - 1
+        numbers = _numbers(table[slices])
+        table["frame"] = numbers - 1 if numbers.dtype == float else numbers
         table = table.drop(columns=slices)
     # the row number that spreadsheets, ImageJ and napari put first
     nameless = [
