@@ -14,7 +14,7 @@ import tifffile
 
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats import read_micrograph, read_micrographs, read_stack, write_tiff
+from napari_stemlearn.formats import read_micrograph, read_micrographs, read_provenance, read_stack, write_tiff
 from napari_stemlearn.micrograph import Micrograph
 
 ORIGINALS = [
@@ -189,6 +189,12 @@ def test_noise_empty_and_missing_files(ending, tmp_path):
     with pytest.raises(FormatError) as caught:
         read_micrograph(path)
     _is_one_sentence(caught.value, path.name)
+
+
+@pytest.mark.parametrize("read", [read_micrograph, read_provenance])
+def test_a_name_longer_than_any_disk_allows(read, tmp_path):
+    with pytest.raises(FormatError, match=r"The file .* does not exist"):
+        read(tmp_path / ("n" * 300 + ".tif"))
 
 
 def test_folder_and_unknown_ending(tmp_path):

@@ -149,6 +149,14 @@ def test_unknown_encodings_say_what_to_do(raw, tmp_path):
         read_sites(path)
 
 
+def test_results_of_imagej_that_are_known_to_be_pixels(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text(" ,X,Y\n1,2,1\n2,4,3\n")
+    assert read_sites(path, imagej_pixels=True)[["y", "x"]].to_numpy().tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(SitesError, match="results table of ImageJ"):
+        read_sites(path)
+
+
 def test_columns_of_one_name_and_fields_in_quotes(tmp_path):
     path = tmp_path / "foreign.csv"
     path.write_text('y,x,class,width,width\n1,2,"a, ""b""\nc",3,4\n')

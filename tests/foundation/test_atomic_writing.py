@@ -50,7 +50,10 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path):
     (tmp_path / "store").mkdir()
     target, link = tmp_path / "store" / "sites.csv", tmp_path / "sites.csv"
     target.write_text("old")
-    link.symlink_to(target)
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("links may not be made here")
     write_bytes(link, b"new")
     assert link.is_symlink()
     assert target.read_text() == "new"

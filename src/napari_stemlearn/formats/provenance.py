@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_provenance(path: str | Path) -> ProvenanceReport:
         If it is missing, damaged or of a kind that cannot be read.
     """
     path = Path(path).expanduser()
-    if not path.exists():
+    if not os.path.exists(path):
         raise FormatError(f"The file {path} does not exist.")
     if (path / DATA_SET_CARD).is_file():
         return _of_data_set(path)

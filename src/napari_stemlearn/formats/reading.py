@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def _same_size(one: float | None, other: float | None) -> bool:
 def _check_file(path: Path) -> int:
     """Size in bytes of a file that exists, is not empty and has a known ending; a .zspy folder counts as large."""
     ending = path.suffix.lower()
-    if not path.exists():
+    # os.path says no to names that are too long, pathlib complains
+    if not os.path.exists(path):
         raise FormatError(f"The file {path} does not exist.")
     if ending not in (*READERS, *TIFF_EXTENSIONS):
         kinds = ", ".join(entry[1:] for entry in EXTENSIONS)

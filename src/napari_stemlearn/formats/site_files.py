@@ -193,7 +193,9 @@ def read_sidecar(path: str | Path) -> SitesSidecar | None:
     return sidecar
 
 
-def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str = "hand") -> pd.DataFrame:
+def read_sites(
+    path: str | Path, *, pixel_size: float | None = None, origin: str = "hand", imagej_pixels: bool = False
+) -> pd.DataFrame:
     """Read a site table, ours or anyone's.
 
     Needed are the columns ``y`` and ``x`` in pixels (first pixel centre 0, 0), or ``y_angstrom`` and ``x_angstrom``
@@ -213,6 +215,9 @@ def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str
         Side of a pixel in angstrom; by default the sidecar's, else what the angstrom columns say, else unknown.
     origin
         For rows that have none: ``truth``, ``hand``, ``predicted`` or ``edited``.
+    imagej_pixels
+        Whether it is known that ``X`` and ``Y`` of a results table of ImageJ are pixels that count from the centre of
+        the first one; it is read then.
 
     Returns
     -------
@@ -228,7 +233,8 @@ def read_sites(path: str | Path, *, pixel_size: float | None = None, origin: str
     """
     path = Path(path).expanduser()
     table, separator = read_table(path)
-    _refuse_imagej_centroids(table, path.name)
+    if not imagej_pixels:
+        _refuse_imagej_centroids(table, path.name)
     sidecar = read_sidecar(path)
     if pixel_size is not None:
         pixel_size = check_pixel_size(pixel_size, path.stem)
