@@ -206,7 +206,7 @@ def _read(
     provenance = {**found.provenance, **_provenance(sample, [entry.image])}
     micrograph = Micrograph(found.data, found.pixel_size, entry.name, provenance)
     if entry.sites is not None:
-        # those who listed the set looked at the tables: whole pixels, from the centre of the first one
+        # tables in the register hold the indices of pixels, whatever their names of columns look like
         sites = read_sites(local[entry.sites], pixel_size=sample.pixel_size_angstrom, origin="hand", imagej_pixels=True)
         sites = sites.assign(**{"class": entry.site_class or sites["class"]})
         return micrograph, sites
