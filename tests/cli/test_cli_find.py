@@ -16,6 +16,7 @@ from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Progress
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites, write_tiff
+from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.jobs.search import Request, search_files
 from napari_stemlearn.micrograph import Micrograph
@@ -245,3 +246,153 @@ def test_memory_of_the_gpu_that_runs_out_is_one_sentence(stemlearn, monkeypatch,
         "The GPU ran out of memory; choose a smaller batch or crop, or another device."
     )
     assert not (tmp_path / "sites.csv").exists()
+
+
+def bad_files(folder: Path) -> None:
+    """``bad.tif`` and the stack ``late.tif``, whose last frame holds NaN."""
+    image = read_micrograph(folder / "one.tif").data
+    bad = image.copy()
+    bad[3, 4] = np.nan
+    write_tiff(folder / "bad.tif", Micrograph(bad, PIXEL, "bad"))
+    write_tiff(folder / "late.tif", Micrograph(np.stack([image, image, bad]), PIXEL, "late"))
+
+
+def test_what_was_found_before_a_fault_is_written_and_told(stemlearn, refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    n = len(images[0])
+    bad_files(tmp_path)
+    nan = "1 pixels that are NaN or infinite; mask or replace them first"
+    told = refused("find", "one.tif", "bad.tif", "--model", "log", "--out", "one.csv")
+    assert told == f"'bad' has {nan} (written: the sites of one.tif)."
+    assert read_sites("one.csv")["image"].value_counts().to_dict() == {"one.tif": n}
+    told = refused("find", "one.tif", "late.tif", "two.tif", "--model", "log", "--out", "two.csv")
+    assert told == f"Frame 2 of 'late' has {nan} (written: the sites of one.tif and of 2 of 3 frames of late.tif)."
+    assert read_sites("two.csv")["image"].value_counts().to_dict() == {"one.tif": n, "late.tif": 2 * n}
+    sidecar = read_sidecar("two.csv")
+    assert sidecar is not None
+    assert [entry.get("frames") for entry in sidecar.provenance["images"]] == [None, [0, 1]]
+    told = refused("find", "one.tif", "late.tif", "two.tif", "--model", "log", "--maps", "--out", "tables")
+    assert told.endswith("(written: the sites of one.tif and of 2 of 3 frames of late.tif).")
+    assert sorted(path.name for path in Path("tables").glob("*.csv")) == ["late_sites.csv", "one_sites.csv"]
+    assert sorted(set(read_sites("tables/late_sites.csv")["frame"])) == [0, 1]
+    assert read_micrograph("tables/late_map_column.tif").n_frames == 2
+    # nothing was found before this one
+    assert refused("find", "bad.tif", "one.tif", "--model", "log", "--out", "none.csv") == f"'bad' has {nan}."
+    assert not Path("none.csv").exists()
+
+
+def test_what_was_found_before_a_fault_goes_to_stdout(stemlearn, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    bad_files(tmp_path)
+    result = stemlearn("find", "late.tif", "--model", "log")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith("(written: the sites of 2 of 3 frames of late.tif).")
+    assert len(pd.read_csv(io.StringIO(result.stdout))) == 2 * len(images[0])
+
+
+def test_a_job_keeps_what_was_found_before_a_fault(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    bad_files(tmp_path)
+    inputs = {"images": [str(tmp_path / "late.tif")], "model": "log"}
+    run = jobs.run_inline("find", FindSettings(), runs_folder=tmp_path / "runs", inputs=inputs)
+    assert run.failure is not None
+    assert run.failure.message.endswith("(written: the sites of 2 of 3 frames of late.tif).")
+    assert len(read_sites(run.result_folder / "sites.csv")) == 2 * len(images[0])
+
+
+@pytest.mark.usefixtures("images")
+def test_memory_that_runs_out_late_leaves_what_was_found(refused, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from napari_stemlearn.finding import classical
+
+    whole, asked = classical.classical_maps, []
+
+    def full(*arguments):  # type: ignore[no-untyped-def]
+        asked.append(1)
+        if len(asked) > 1:
+            raise MemoryError
+        return whole(*arguments)
+
+    monkeypatch.setattr(classical, "classical_maps", full)
+    told = refused("find", "one.tif", "two.tif", "--model", "log", "--out", "all.csv")
+    assert told.startswith("The computer ran out of memory")
+    assert told.endswith("(written: the sites of one.tif).")
+    assert set(read_sites("all.csv")["image"]) == {"one.tif"}
+
+
+@pytest.mark.usefixtures("images")
+def test_a_fault_in_the_code_is_no_sentence_but_leaves_what_was_found(monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from napari_stemlearn.finding import classical
+
+    whole, asked = classical.classical_maps, []
+
+    def wrong(*arguments):  # type: ignore[no-untyped-def]
+        asked.append(1)
+        return whole(*arguments) if len(asked) == 1 else [][0]
+
+    monkeypatch.setattr(classical, "classical_maps", wrong)
+    request = Request(images=(str(tmp_path / "one.tif"), str(tmp_path / "two.tif")), model="log")
+    events = []
+    with pytest.raises(IndexError):
+        events.extend(search_files(FindSettings(), request, tmp_path / "all.csv"))
+    assert set(read_sites("all.csv")["image"]) == {"one.tif"}
+
+
+@pytest.mark.usefixtures("images")
+def test_places_that_cannot_be_written_are_refused_before_the_search(refused, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    def searched(*_arguments, **_settings):  # type: ignore[no-untyped-def]
+        raise AssertionError("the search began")
+
+    monkeypatch.setattr("napari_stemlearn.jobs.search._search", searched)
+    (tmp_path / "dir.csv").mkdir()
+    told = refused("find", "one.tif", "--model", "log", "--out", "dir.csv")
+    assert told == "dir.csv cannot be written: it is a folder."
+    (tmp_path / "out.sites.json").mkdir()
+    told = refused("find", "one.tif", "--model", "log", "--out", "out.csv")
+    assert told == "out.csv cannot be written: out.sites.json beside it is a folder."
+    (tmp_path / "tables" / "two_sites.csv").mkdir(parents=True)
+    told = refused("find", "one.tif", "two.tif", "--model", "log", "--out", "tables")
+    assert told == "tables/two_sites.csv cannot be written: it is a folder."
+    (tmp_path / "maps" / "one_map_column.tif").mkdir(parents=True)
+    told = refused("find", "one.tif", "--model", "log", "--maps", "--out", "maps")
+    assert told == "maps/one_map_column.tif cannot be written: it is a folder."
+    (tmp_path / "file").write_text("")
+    assert "The folder file cannot be made: " in refused("find", "one.tif", "--model", "log", "--out", "file")
+    long = "x" * 300 + ".csv"
+    assert refused("find", "one.tif", "--model", "log", "--out", long) == (
+        f"{long} cannot be written: File name too long."
+    )
+
+    def read_only(*_arguments, **_settings):  # type: ignore[no-untyped-def]
+        raise PermissionError(13, "Permission denied", "some/name")
+
+    monkeypatch.setattr("napari_stemlearn.jobs.search_outputs.tempfile.TemporaryFile", read_only)
+    told = refused("find", "one.tif", "--model", "log", "--out", "fine.csv")
+    assert told == "fine.csv cannot be written: Permission denied."
+
+
+@pytest.mark.usefixtures("images")
+def test_a_folder_is_searched_the_same_way_twice(stemlearn, refused, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "day").mkdir()
+    (tmp_path / "one.tif").rename(tmp_path / "day" / "one.tif")
+    # a micrograph that only has such a name, and what other systems leave in folders
+    (tmp_path / "two.tif").rename(tmp_path / "day" / "a_map_of_it.tif")
+    for name in ("._one.tif", ".DS_Store"):
+        (tmp_path / "day" / name).write_bytes(b"\x00\x05\x16\x07")
+    for _ in range(2):
+        result = stemlearn("find", "day", "--model", "log", "--maps", "--out", "day")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.splitlines() == ["day/a_map_of_it_sites.csv", "day/one_sites.csv"]
+        assert (tmp_path / "day" / "one_map_column.tif").exists()
+    # named by itself it is searched
+    assert micrograph_files(["day/one_map_column.tif"]) == [Path("day/one_map_column.tif")]
+
+    def closed(path: Path):  # type: ignore[no-untyped-def]
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert refused("find", "day", "--model", "log") == "day cannot be read: Permission denied."
+
+
+def test_series_that_come_with_their_emi_file_are_not_read_twice(tmp_path: Path) -> None:
+    for name in ("scan.emi", "scan_1.ser", "scan_2.ser", "scan_1_1.ser", "alone_1.ser", "scan.ser"):
+        (tmp_path / name).write_bytes(b"")
+    kept = ["alone_1.ser", "scan.emi", "scan.ser", "scan_1_1.ser"]
+    assert [path.name for path in micrograph_files([tmp_path])] == kept
+    assert micrograph_files([tmp_path / "scan_1.ser"]) == [tmp_path / "scan_1.ser"]

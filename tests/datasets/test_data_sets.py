@@ -175,6 +175,10 @@ def test_a_set_can_be_sent_to_another_process(data_set: DataSet) -> None:
 
 
 def test_files_for_others(data_set: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    # what a system hides in a folder is no other file
+    for name in (".DS_Store", "._00001.tif"):
+        (tmp_path / "files" / name).write_text("")
     files = data_set.export(tmp_path / "files", "class has vacancy1")
     assert [file.name for file in files] == ["00001.tif", "00002.tif"]
     micrograph = read_micrograph(files[1])

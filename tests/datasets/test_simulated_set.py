@@ -100,6 +100,9 @@ def test_a_set_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_another_set_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    # what a system hides in a folder is no other file
+    (tmp_path / "set" / ".DS_Store").write_text("")
     list(write_data_set(SMALL.changed(number=1), tmp_path / "set"))
     with pytest.raises(SettingsError, match=r"other settings \('seed' differs\)"):
         list(write_data_set(SMALL.changed(seed=1), tmp_path / "set"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from napari_stemlearn.finding.frame_reader import open_frame
 from napari_stemlearn.finding.gaussians import fit_gaussians
-from napari_stemlearn.finding.image_refinement import refine_positions
+from napari_stemlearn.finding.image_refinement import refine_positions, set_back_close
 from napari_stemlearn.micrograph import Micrograph
 
 
@@ -45,6 +46,31 @@ def test_flat_and_cut_patches_are_refused_without_a_crash():
     assert not fits.converged[0]
     assert not fits.converged[2]
     assert len(fit_gaussians(image, np.empty(0), np.empty(0), 2.0).y) == 0
+
+
+def test_a_fit_that_leaves_the_frame_is_refused(make_image):
+    points = np.array([[-1.5, 20.0], [20.0, 41.2], [20.0, 20.0]])
+    frame = open_frame(Micrograph(make_image((40, 40), points, 2.0), 0.2), 0)
+    table = refine_positions(frame, np.array([0.0, 20.0, 20.3]), np.array([20.0, 39.0, 20.0]), sigma=2.0, max_shift=3.0)
+    assert table["refined"].tolist() == [False, False, True]
+    assert table["y"][0] == 0.0
+    assert table["x"][1] == 39.0
+
+
+def test_refinements_that_bring_sites_together_are_taken_back():
+    before = np.array([[0.0, 0.0], [0.0, 10.0], [0.0, 20.0], [0.0, 21.0]])
+    now = np.array([[0.0, 3.0], [0.0, 4.0], [0.0, 12.0], [0.0, 21.0]])
+    label = np.array(["a", "b", "a", "c"], dtype=object)
+    values = {"error": 0.1, "sigma": 2.0, "amplitude": 5.0}
+    fits = pd.DataFrame({"y": now[:, 0], "x": now[:, 1], **values, "refined": True})
+    # 1 moved farther than 0 and goes back, where 2 has come too close to it and goes back as well
+    set_back_close(fits, *before.T, label, [("a", "b"), ("c",)], 5.0)
+    assert fits["refined"].tolist() == [True, False, False, True]
+    assert fits["x"].tolist() == [3.0, 10.0, 20.0, 21.0]
+    assert fits["sigma"].isna().tolist() == [False, True, True, False]
+    fits = pd.DataFrame({"y": now[:, 0], "x": now[:, 1], **values, "refined": True})
+    set_back_close(fits, *before.T, label, [("a",), ("b",), ("c",)], 5.0)
+    assert fits["refined"].all()
 
 
 def test_a_fit_that_walks_too_far_is_refused(make_image):

@@ -12,7 +12,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from napari_stemlearn.errors import MicrographError, ModelError
-from napari_stemlearn.finding import FindSettings, find, find_frames
+from napari_stemlearn.finding import FindSettings, find, find_frames, find_kept
 from napari_stemlearn.finding.search import pixel_size_notes
 from napari_stemlearn.micrograph import Micrograph
 
@@ -156,6 +156,48 @@ def test_the_higher_score_wins_an_exclusive_place(make_blob_model, make_image):
     assert found.sites["class"].tolist() == ["b"]
 
 
+def test_unwanted_rivals_still_take_their_places(make_blob_model, make_image):
+    # b wins over a, and c over b: a search for single classes gives what the search for all gives of them
+    model = make_blob_model(classes=("a", "b", "c", "d"), exclusive=[("a", "b"), ("b", "c")], thresholds={"c": 0.99})
+    model.network.kernel[1] *= 2
+    model.network.kernel[2] *= 3
+    micrograph = Micrograph(make_image((60, 90), np.array([[30.0, 30.0], [30.0, 60.0]]), 2.0), 0.2)
+    whole = find(micrograph, model, FindSettings(threshold=0.3)).sites
+    assert set(whole["class"]) == {"c", "d"}
+    for name in "abcd":
+        alone = find(micrograph, model, FindSettings(threshold=0.3, classes=[name]), with_maps=True)
+        wanted = whole[whole["class"] == name].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone.sites, wanted, check_dtype=False)
+        assert set(alone.maps) == {name}
+        assert set(alone.record["thresholds"]) == {name}
+
+
+def test_refined_sites_stay_apart_and_in_the_frame(make_blob_model, make_image, make_points):
+    # noise everywhere, and columns that the rim cuts
+    rng = np.random.default_rng(3)
+    points = np.concatenate([make_points((120, 130), 9, rng, jitter=3), [[-1.5, 40.0], [60.0, 131.0], [121.0, 90.0]]])
+    image = make_image((120, 130), points, 2.0) + rng.normal(0, 0.25, (120, 130))
+    model = make_blob_model(classes=("a", "b", "c"), exclusive=[("a", "b")], sigma=1.2)
+    model.network.kernel[1] = model.network.kernel[0].roll(1, -1)
+    settings = FindSettings(threshold=0.15, min_distance=1.0, border=0.0, refine_max_shift=2.0)
+    for finder, groups in ((model, (["a", "b"], ["c"])), ("log", (["column"],))):
+        mapped = find(Micrograph(image, 0.2), finder, settings.changed(refine="map")).sites
+        refined = find(Micrograph(image, 0.2), finder, settings.changed(refine="image")).sites
+        assert refined["refined"].mean() > 0.2
+        assert refined["class"].value_counts().to_dict() == mapped["class"].value_counts().to_dict()
+        assert refined["y"].between(-0.5, 119.5).all()
+        assert refined["x"].between(-0.5, 129.5).all()
+        for group in groups:
+            some = refined.loc[refined["class"].isin(group), ["y", "x"]].to_numpy() * 0.2
+            assert len(some) > 20
+            assert not cKDTree(some).query_pairs(1.0 - 1e-5)
+        unrefined = ~refined["refined"]
+        assert refined.loc[unrefined, "sigma_angstrom"].isna().all()
+        np.testing.assert_allclose(
+            cKDTree(mapped[["y", "x"]]).query(refined.loc[unrefined, ["y", "x"]])[0], 0, atol=1e-9
+        )
+
+
 def test_min_distance_and_border(make_blob_model, make_image):
     image = make_image((60, 90), np.array([[30.0, 30.0], [30.0, 39.0], [5.0, 70.0]]), 2.0)
     micrograph = Micrograph(image, 0.2)
@@ -220,6 +262,23 @@ def test_bad_frames(make_model):
     data[2, 0, 0] = np.nan
     with pytest.raises(MicrographError, match="NaN"):
         find(Micrograph(data[2], 0.2, "day"), make_model(), FindSettings(skip_bad_frames=True))
+
+
+def test_frames_before_a_broken_one_are_kept(make_model):
+    data = np.stack([noise((40, 50), seed) for seed in range(3)])
+    data[2, 0, 0] = np.nan
+    micrograph = Micrograph(data, 0.2, "day")
+    found, fault = find_kept(micrograph, make_model(), with_maps=True)
+    assert found.frames == (0, 1)
+    assert found.maps["a"].shape == (2, 40, 50)
+    assert isinstance(fault, MicrographError)
+    assert "Frame 2 of 'day'" in str(fault)
+    assert_same_sites(found.sites, find(micrograph, make_model(), frames=[0, 1]).sites)
+    whole, nothing = find_kept(micrograph, make_model(), frames=[0, 1])
+    assert nothing is None
+    assert whole.frames == (0, 1)
+    with pytest.raises(MicrographError, match="Frame 2"):
+        find_kept(micrograph, make_model(), frames=[2])
 
 
 def test_pixel_sizes(make_model):

@@ -80,7 +80,13 @@ def find(
     asked: list[bool] = []
     with tempfile.TemporaryDirectory() as scratch, stop_on_interrupt(lambda: asked.append(True)):
         target = out if out is not None else Path(scratch) / "sites.csv"
-        done = watch(search_files(chosen, request, target, should_stop=lambda: bool(asked)), "searching")
+        try:
+            done = watch(search_files(chosen, request, target, should_stop=lambda: bool(asked)), "searching")
+        except Exception:
+            if out is None and target.exists():
+                # what was found before the fault goes where all of it would have gone
+                typer.echo(target.read_text(encoding="utf-8"), nl=False)
+            raise
         for table in done.result["tables"]:
             typer.echo(table if out is not None else Path(table).read_text(encoding="utf-8"), nl=out is not None)
     classes = ", ".join(f"{count} {name}" for name, count in done.result["classes"].items())

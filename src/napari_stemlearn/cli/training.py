@@ -62,6 +62,7 @@ class Training:
             If nobody brings the product there, or the folder holds something else.
         """
         from napari_stemlearn.errors import SettingsError
+        from napari_stemlearn.formats.folders import holds_files
 
         if out is None:
             return
@@ -69,7 +70,7 @@ class Training:
             raise SettingsError(f"With --background the {self.what} stays in the run folder; leave --out away.")
         if out.exists() and not out.is_dir():
             raise SettingsError(f"{out} is a file; --out takes a folder.")
-        if out.is_dir() and any(out.iterdir()) and not (out / self.files[-1]).exists():
+        if out.is_dir() and holds_files(out) and not (out / self.files[-1]).exists():
             raise SettingsError(f"{out} holds other files than a {self.what}; choose a new or empty folder.")
 
     def run_to_resume(self, name: str, runs_folder: Path) -> Run:

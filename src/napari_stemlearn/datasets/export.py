@@ -47,6 +47,7 @@ def exporting(
         If the folder holds other files or cannot be written, or no image fulfils the query.
     """
     from napari_stemlearn.formats.atomic import reason
+    from napari_stemlearn.formats.folders import holds_files
 
     folder = Path(folder).expanduser()
     table = data_set.query(where)
@@ -56,7 +57,7 @@ def exporting(
     files: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if holds_files(folder):
             raise FormatError(f"{folder} holds other files; choose a new or empty folder.")
         for index in table.index:
             if should_stop():

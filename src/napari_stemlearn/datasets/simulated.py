@@ -149,6 +149,8 @@ def all_sites(labelled: LabelledMicrograph) -> pd.DataFrame:
 
 def _begin(settings: SimulateSettings, folder: Path) -> None:
     """Make the folder, or check that the set in it was made with the same settings (its number may grow)."""
+    from napari_stemlearn.formats.folders import holds_files
+
     path = folder / SETTINGS
     record = settings.record()
     if path.exists():
@@ -160,7 +162,7 @@ def _begin(settings: SimulateSettings, folder: Path) -> None:
                 )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists() and any(folder.iterdir()):
+        if not path.exists() and holds_files(folder):
             raise SettingsError(f"{folder} holds other files; choose a new or empty folder.")
         part = folder / f".{SETTINGS}"
         settings.save(part)

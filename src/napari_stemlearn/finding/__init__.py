@@ -11,6 +11,7 @@ _HOME = {
     "FrameFound": "found",
     "find": "search",
     "find_frames": "search",
+    "find_kept": "search",
     "local_maxima": "peaks",
     "spot_centres": "peaks",
     "keep_apart": "peaks",

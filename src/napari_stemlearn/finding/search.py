@@ -16,7 +16,7 @@ from napari_stemlearn.finding.column_radius import measure_texture
 from napari_stemlearn.finding.found import Found, FrameFound, joined
 from napari_stemlearn.finding.frame_reader import FrameReader, open_frame
 from napari_stemlearn.finding.heap import release_freed
-from napari_stemlearn.finding.image_refinement import refine_positions
+from napari_stemlearn.finding.image_refinement import refine_positions, set_back_close
 from napari_stemlearn.finding.peaks import keep_apart, local_maxima, patch_radius, spot_centres
 from napari_stemlearn.finding.score_maps import ScoreMaps
 from napari_stemlearn.finding.settings import FindSettings
@@ -76,23 +76,65 @@ def find(
     Raises
     ------
     MicrographError
-        If the pixel size is missing or absurd for the model, or a frame is constant or holds NaN.
+        If the pixel size is missing or absurd for the model, or a frame is constant or holds NaN; `find_kept` also
+        gives the frames before that one.
     ModelError
         If there is no such model, or the settings name classes that it does not know.
+    """
+    found, fault = find_kept(
+        micrograph,
+        model,
+        settings,
+        frames=frames,
+        on_progress=on_progress,
+        should_stop=should_stop,
+        with_maps=with_maps,
+    )
+    if fault is not None:
+        raise fault
+    return found
+
+
+def find_kept(
+    micrograph: Micrograph,
+    model: Model | str | Path = classical.NAME,
+    settings: FindSettings | None = None,
+    *,
+    frames: Sequence[int] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    with_maps: bool = False,
+) -> tuple[Found, Exception | None]:
+    """Find the sites of a micrograph and keep finished frames where a later one breaks; parameters as of `find`.
+
+    Returns
+    -------
+    found : Found
+        Of the frames that were finished.
+    fault : Exception or None
+        What ended the search before its last frame.
+
+    Raises
+    ------
+    MicrographError, ModelError
+        As of `find`, where no frame was finished.
     """
     settings = settings or FindSettings()
     finder = _finder(micrograph, model, settings)
     parts: list[FrameFound] = []
-    stopped = False
-    searched = _search(micrograph, finder, settings, frames, on_progress, should_stop, with_maps)
+    stopped, fault = False, None
     try:
-        parts.extend(searched)
+        # what came before a fault stays in the list
+        parts.extend(_search(micrograph, finder, settings, frames, on_progress, should_stop, with_maps))
     except Stopped:
         stopped = True
+    except Exception as error:
+        if not parts:
+            raise
+        fault = error
     notes = finder.notes + (("The search was stopped before its end.",) if stopped else ())
-    return joined(
-        parts, is_stack=micrograph.is_stack, stopped=stopped, notes=notes, record=finder.record(micrograph, settings)
-    )
+    record = finder.record(micrograph, settings)
+    return joined(parts, is_stack=micrograph.is_stack, stopped=stopped, notes=notes, record=record), fault
 
 
 def find_frames(
@@ -131,6 +173,8 @@ class Finder:
         Of the maps, in order.
     wanted
         Classes to report.
+    collected
+        Classes whose spots are looked for: the wanted ones, and those that can take a place from them.
     thresholds
         By class.
     min_distance
@@ -160,11 +204,12 @@ class Finder:
                 raise ModelError(f"The model '{name}' knows no class '{given}'; it knows {', '.join(classes)}.")
         self.name, self.classes, self.prepare, self.card, self.notes = name, classes, prepare, card, notes
         self.wanted = tuple(entry for entry in classes if not settings.classes or entry in settings.classes)
+        self.exclusive = card.exclusive if card is not None else ()
+        self.collected = with_rivals(self.wanted, self.classes, self.exclusive)
         own = {entry: card.threshold(entry) if card is not None else 0.5 for entry in classes}
         if settings.threshold is not None:
             own = dict.fromkeys(classes, settings.threshold)
         self.thresholds = {**own, **settings.thresholds}
-        self.exclusive = card.exclusive if card is not None else ()
 
     def record(self, micrograph: Micrograph, settings: FindSettings) -> dict[str, Any]:
         """Provenance of what it finds."""
@@ -175,6 +220,17 @@ class Finder:
             "thresholds": {name: self.thresholds[name] for name in self.wanted},
             "settings": settings.record(),
         }
+
+
+def with_rivals(
+    wanted: tuple[str, ...], classes: tuple[str, ...], exclusive: Sequence[Sequence[str]]
+) -> tuple[str, ...]:
+    """The wanted classes and all that stand in an exclusive group with one of them, directly or by another class."""
+    found = set(wanted)
+    # a rival can itself lose its place to a class of another group
+    while grown := {name for group in exclusive if found & set(group) for name in group} - found:
+        found |= grown
+    return tuple(name for name in classes if name in found)
 
 
 def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSettings) -> Finder:
@@ -278,20 +334,20 @@ def _search_frame(
     maps = finder.prepare(reader)
     kept = {name: np.zeros(maps.shape, np.float32) for name in finder.wanted} if with_maps else None
     margin = patch_radius(maps.spot_radius)
-    spots: dict[str, list[NDArray[np.float64]]] = {name: [] for name in finder.wanted}
+    spots: dict[str, list[NDArray[np.float64]]] = {name: [] for name in finder.collected}
     for done, tile in enumerate(maps.tiles, 1):
         if should_stop is not None and should_stop():
             raise Stopped
         wide_y, wide_x = tile.y.grown(margin, maps.shape[0]), tile.x.grown(margin, maps.shape[1])
         core = (tile.y.within(wide_y), tile.x.within(wide_x))
         every = maps.window(wide_y, wide_x)
-        for name in finder.wanted:
+        for name in finder.collected:
             values = every[finder.classes.index(name)]
             row, column = local_maxima(values, finder.thresholds[name], core)
             y, x = spot_centres(values, row, column, maps.spot_radius)
             score = values[row, column].astype(float)
             spots[name].append(np.stack([y + wide_y.start, x + wide_x.start, score], axis=1))
-            if kept is not None:
+            if kept is not None and name in kept:
                 kept[name][tile.y.start : tile.y.stop, tile.x.start : tile.x.stop] = values[core]
         if done % TILES_BETWEEN_RELEASES == 0:
             release_freed()
@@ -325,6 +381,9 @@ def _sites_of(
         sigma = _column_sigma(reader, pixel_size, settings, finder, maps)
         max_shift = min(settings.refine_max_shift, 0.45 * distance) / pixel_size
         fits = refine_positions(reader, y, x, sigma=sigma, max_shift=max_shift, polarity=settings.polarity)
+        set_back_close(
+            fits, y, x, label, (*((name,) for name in finder.wanted), *finder.exclusive), distance / pixel_size
+        )
         y, x = fits["y"].to_numpy(), fits["x"].to_numpy()
         extra = {
             "position_error_angstrom": fits["error"].to_numpy() * pixel_size,
@@ -365,6 +424,8 @@ def _chosen(
         keep[members] = False
         keep[stays] = True
         table, label = table[keep], label[keep]
+    wanted = np.isin(label.astype(str), list(finder.wanted))
+    table, label = table[wanted], label[wanted]
     order = np.lexsort((table[:, 1], table[:, 0]))
     y, x, score = table[order].T
     return y, x, score, label[order]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from napari_stemlearn.errors import JobError, MissingPixelSizeError, SitesError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started
 from napari_stemlearn.finding.settings import FindSettings
+from napari_stemlearn.jobs.search_outputs import SearchOutputs
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from napari_stemlearn.finding.found import Found
     from napari_stemlearn.micrograph import Micrograph
 
@@ -97,7 +96,8 @@ def search_files(
         columns ``image`` and ``image_frame`` tell where a site is from. Another name is a folder, which gets a table
         ``NAME_sites.csv`` for each image. Maps lie beside the tables as ``NAME_map_CLASS.tif``.
     should_stop
-        Asked between tiles; images that were searched to their end, and finished frames of a stack, are kept.
+        Asked between tiles; images that were searched to their end, and finished frames of a stack, are kept, as they
+        are where a later frame or image cannot be searched.
 
     Yields
     ------
@@ -107,65 +107,65 @@ def search_files(
     Raises
     ------
     FormatError, MicrographError
-        If an image cannot be read or searched; all of them are looked at before the search begins.
+        If an image cannot be read or searched, or what is found cannot be written. Files and targets are looked at
+        before the search begins; what breaks later is told with what was written until then.
     ModelError
         If the model is unknown or broken.
     SitesError
         If images of different pixel sizes are to share one table.
     """
-    names = _names(request.images)
+    outputs = SearchOutputs(out, request.images)
+    names = outputs.names
     sizes = [_checked(path, request) for path in request.images]
-    one_table = out.suffix.lower() == ".csv"
-    if one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
+    if outputs.one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
         raise SitesError(
             f"The images have pixel sizes from {min(sizes):.4g} to {max(sizes):.4g} angstrom, which one table cannot "
             "hold; give a folder, which gets one table for each."
         )
-    folder = out.parent if one_table else out
-    folder.mkdir(parents=True, exist_ok=True)
     model, device = _loaded(request)
+    outputs.prepare(_map_classes(model, settings) if request.maps else ())
     yield Started(device=device[0], device_name=device[1], memory_free_gb=device[2])
-    tables: list[pd.DataFrame] = []
-    written: list[str] = []
-    images: list[dict[str, Any]] = []
     notes: list[str] = []
     counts: dict[str, int] = {}
-    record: dict[str, Any] = {}
-    first_frame = 0
     stopped = False
-    for name, path in zip(names, request.images, strict=True):
-        if should_stop():
-            stopped = True
-            break
-        micrograph = _read(path, request)
-        found = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
-        record, stopped = found.record, found.stopped
-        for note in found.notes:
-            sentence = f"{name}: {note}" if len(names) > 1 else note
-            notes.append(sentence)
-            yield Log(message=sentence)
-        for site_class in record["thresholds"]:
-            count = int((found.sites["class"] == site_class).sum())
-            counts[site_class] = counts.get(site_class, 0) + count
-        images.append({"name": name, "shape": list(micrograph.data.shape), "pixel_size": micrograph.pixel_size})
-        if found.maps is not None:
-            _write_maps(folder, _table_name(name, names), found)
-        if one_table and len(names) > 1:
-            numbered = found.sites.assign(image=name, image_frame=found.sites["frame"])
-            tables.append(numbered.assign(frame=numbered["frame"] + first_frame))
-        else:
-            table = out if one_table else folder / f"{_table_name(name, names)}_sites.csv"
-            _write(table, found.sites, found.record, images[-1:], micrograph)
-            written.append(str(table))
-        first_frame += micrograph.n_frames
-        if stopped:
-            break
-    if one_table and len(names) > 1 and tables:
-        from napari_stemlearn.sites import concat_sites
-
-        _write(out, concat_sites(tables), record, images, None)
-        written.append(str(out))
-    result = {"tables": written, "sites": sum(counts.values()), "classes": counts, "notes": notes}
+    broke: Exception | None = None
+    try:
+        for name, path in zip(names, request.images, strict=True):
+            if should_stop():
+                stopped = True
+                break
+            micrograph = _read(path, request)
+            found, fault = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
+            try:
+                outputs.add(name, micrograph, found)
+            finally:
+                # what ended the search goes before a table that cannot be written for the same reason
+                if fault is not None:
+                    raise fault
+            stopped = found.stopped
+            for note in found.notes:
+                sentence = f"{name}: {note}" if len(names) > 1 else note
+                notes.append(sentence)
+                yield Log(message=sentence)
+            for site_class in found.record["thresholds"]:
+                count = int((found.sites["class"] == site_class).sum())
+                counts[site_class] = counts.get(site_class, 0) + count
+            if stopped:
+                break
+    except Exception as error:
+        broke = error
+    try:
+        outputs.finish()
+    except Exception as error:
+        raise error from broke
+    if broke is not None:
+        told = outputs.told(broke)
+        if told is broke:
+            if outputs.kept_words():
+                yield Log(message=f"Before the fault, {outputs.kept_words()}.", level="warning")
+            raise broke
+        raise told from broke
+    result = {"tables": outputs.written, "sites": sum(counts.values()), "classes": counts, "notes": notes}
     yield Done(result=result, stopped=stopped)
 
 
@@ -176,16 +176,16 @@ def _search(
     settings: FindSettings,
     with_maps: bool,
     should_stop: Callable[[], bool],
-) -> Generator[Event, None, Found]:
+) -> Generator[Event, None, tuple[Found, Exception | None]]:
     """Search one micrograph in a thread, so that its tiles can be reported while it works."""
-    from napari_stemlearn.finding import find
+    from napari_stemlearn.finding import find_kept
 
     reports: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
     left = threading.Event()
 
     def work() -> None:
         try:
-            found = find(
+            found = find_kept(
                 micrograph,
                 model,
                 settings,
@@ -224,6 +224,13 @@ def _loaded(request: Request) -> tuple[Any, tuple[str, str, float | None]]:
     return model, (str(model.device), device_name(model.device), memory_free_gb(model.device))
 
 
+def _map_classes(model: Any, settings: FindSettings) -> tuple[str, ...]:
+    from napari_stemlearn.finding import classical
+
+    classes = (classical.CLASS,) if model == CLASSICAL else model.card.classes
+    return tuple(name for name in classes if not settings.classes or name in settings.classes)
+
+
 def _read(path: str, request: Request, lazy: bool | None = None) -> Micrograph:
     from napari_stemlearn.formats import read_micrograph
 
@@ -237,56 +244,3 @@ def _checked(path: str, request: Request) -> float:
     except MissingPixelSizeError as error:
         name = Path(path).name
         raise MissingPixelSizeError(f"{name} does not tell its pixel size; give it in angstrom.") from error
-
-
-def _names(images: Sequence[str]) -> list[str]:
-    """Short names of files, longer where two would be the same.
-
-    Raises
-    ------
-    SitesError
-        If there is no file, or one is given twice.
-    """
-    if not images:
-        raise SitesError("There is no image to search.")
-    for path in images:
-        if list(images).count(path) > 1:
-            raise SitesError(f"{path} is given twice.")
-    short = [Path(path).name for path in images]
-    return [name if short.count(name) == 1 else str(path) for name, path in zip(short, images, strict=True)]
-
-
-def _table_name(name: str, names: Sequence[str]) -> str:
-    """Name of an image's table and maps, without ending."""
-    stems = [Path(other).stem for other in names]
-    stem = Path(name).stem
-    return stem if stems.count(stem) == 1 else name.replace("/", "_").replace("\\", "_").replace(":", "_")
-
-
-def _write(
-    path: Path,
-    sites: pd.DataFrame,
-    record: dict[str, Any],
-    images: list[dict[str, Any]],
-    micrograph: Micrograph | None,
-) -> None:
-    from napari_stemlearn.formats import write_sites
-
-    write_sites(
-        path,
-        sites,
-        pixel_size=images[0]["pixel_size"],
-        micrograph=micrograph,
-        classes=list(record["thresholds"]),
-        provenance={**record, "images": images},
-    )
-
-
-def _write_maps(folder: Path, stem: str, found: Found) -> None:
-    from napari_stemlearn.formats import write_tiff
-    from napari_stemlearn.micrograph import Micrograph
-
-    for site_class, values in (found.maps or {}).items():
-        provenance = {**found.record, "kind": "score map", "class": site_class}
-        name = f"{stem}_map_{site_class}"
-        write_tiff(folder / f"{name}.tif", Micrograph(values, found.map_pixel_size, name, provenance))

@@ -196,7 +196,9 @@ def read_set(folder: str | Path) -> list[StoredFrame]:
     folder = Path(folder)
     if not folder.is_dir():
         raise TrainingError(f"The folder of the stored set, {folder}, does not exist.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff"))
+    files = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
+    )
     frames = [frame for path in files for frame in read_labelled(path)]
     if not frames:
         raise TrainingError(f"The folder {folder} holds no images NAME.tif with NAME{SITES_ENDING}.")

@@ -13,6 +13,7 @@ import numpy as np
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats import write_sites, write_tiff
 from napari_stemlearn.formats.atomic import make_folder, replacing
+from napari_stemlearn.formats.folders import holds_files
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.widgets.layer_data import layer_from_data
 from napari_stemlearn.widgets.layers import (
@@ -66,7 +67,7 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
         If the folder cannot be made, or already holds something else.
     """
     folder = Path(path)
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / INDEX).is_file())):
+    if folder.exists() and (not folder.is_dir() or (holds_files(folder) and not (folder / INDEX).is_file())):
         raise FormatError(f"{folder} already exists and was not made by this command; choose another name.")
     layers = [layer_from_data(entry) for entry in layer_data]
     images = {layer.name: layer for layer in layers if layer.as_layer_data_tuple()[2] == "image"}
