@@ -148,7 +148,13 @@ def test_frames_and_images(stemlearn, refused, tmp_path: Path) -> None:  # type:
     )
     write_sites(tmp_path / "found.csv", found)
     write_sites(tmp_path / "truth.csv", truth)
-    every = stemlearn("score", "found.csv", "truth.csv", "--json")
+    assert refused("score", "found.csv", "truth.csv") == (
+        "found.csv holds the sites of 3 images (a.tif, b.tif, c.tif); say with --image which of them truth.csv is of, "
+        "or with --frames which frames to score."
+    )
+    assert refused("score", "truth.csv", "found.csv").startswith("found.csv holds the sites of 3 images")
+    write_sites(tmp_path / "stack.csv", found.drop(columns=["image", "image_frame"]))
+    every = stemlearn("score", "stack.csv", "truth.csv", "--json")
     assert json.loads(every.stdout)["classes"][-1]["fp"] == 4
     assert "Warning: frames 2 have found sites but no true ones" in every.stderr
     some = stemlearn("score", "found.csv", "truth.csv", "--frames", "0-1", "--json")
@@ -163,6 +169,26 @@ def test_frames_and_images(stemlearn, refused, tmp_path: Path) -> None:  # type:
     assert "holds no sites of d.tif; it has those of a.tif" in refused(
         "score", "found.csv", "one.csv", "--image", "d.tif"
     )
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    tables = []
+    for frame, name in enumerate(["a/x.tif", "b/x.tif", "y.tif"]):
+        extra = {"image": name, "image_frame": 0}
+        tables.append(make_sites(Y + 9 * frame, X, "vacancy1", pixel_size=PIXEL, frame=frame, score=0.9, extra=extra))
+    write_sites(tmp_path / "all.csv", concat_sites(tables))
+    write_sites(tmp_path / "one.csv", make_sites(Y + 9, X, "vacancy1", pixel_size=PIXEL))
+    base = ["score", "all.csv", "one.csv", "--tolerance", 0.6, "--json", "--image"]
+    for name, f1 in (("b/x.tif", 1.0), ("./b/x.tif", 1.0), (tmp_path / "b" / "x.tif", 1.0), ("a/x.tif", 0.0)):
+        assert json.loads(stemlearn(*base, name).stdout)["classes"][-1]["f1"] == f1
+    assert refused(*base, "x.tif") == "x.tif can be a/x.tif or b/x.tif in all.csv; give --image with the folder."
+    assert refused(*base, "c/x.tif").startswith("all.csv holds no sites of c/x.tif; it has those of a/x.tif, b/x.tif")
+    # frames of two tables must be of the same images
+    write_sites(tmp_path / "same.csv", concat_sites(tables))
+    write_sites(tmp_path / "other.csv", tables[1].assign(image="z.tif"))
+    assert stemlearn("score", "all.csv", "same.csv").exit_code == 0
+    told = "Frame 1 is of b/x.tif in all.csv, but of z.tif in other.csv; choose an image with --image."
+    assert refused("score", "all.csv", "other.csv") == told
 
 
 def test_pixel_size_is_never_guessed(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -64,14 +64,17 @@ def score(
     """Score found sites against true ones: one-to-one optimal matching per frame and class."""
     from napari_stemlearn import scoring
     from napari_stemlearn.cli.printing import note, print_json, print_table
+    from napari_stemlearn.cli.scored_images import check_images, of_image
     from napari_stemlearn.formats import read_sidecar, read_sites
 
     found_sidecar, truth_sidecar = read_sidecar(found), read_sidecar(truth)
     found_sites = read_sites(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
     truth_sites = read_sites(truth, pixel_size=scale, origin="truth")
-    found_sites = _of_image(found_sites, found, image)
-    truth_sites = _of_image(truth_sites, truth, image)
+    found_sites = of_image(found_sites, found, image)
+    truth_sites = of_image(truth_sites, truth, image)
+    if image is None:
+        check_images(found_sites, found, truth_sites, truth, by_frames=frames is not None)
     if threshold is not None:
         found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
     class_map = _class_map(maps or [], "--map", "FOUND=TRUTH")
@@ -166,21 +169,6 @@ def _implied(sites: pd.DataFrame) -> float | None:
 
     far = sites[(sites["y"].abs() > 1) & np.isfinite(sites["y_angstrom"])]
     return float(np.median(far["y_angstrom"] / far["y"])) if len(far) else None
-
-
-def _of_image(sites: pd.DataFrame, path: Path, image: Path | None) -> pd.DataFrame:
-    """The sites of one image, where a table holds those of several."""
-    from napari_stemlearn.errors import SitesError
-
-    if "image" not in sites or image is None:
-        return sites
-    names = [str(name) for name in dict.fromkeys(sites["image"])]
-    if image.name not in names:
-        raise SitesError(f"{path.name} holds no sites of {image.name}; it has those of {', '.join(names)}.")
-    chosen = sites[sites["image"].astype(str) == image.name].reset_index(drop=True)
-    if "image_frame" in chosen:
-        chosen["frame"] = chosen["image_frame"].astype(int)
-    return chosen
 
 
 def _class_map(entries: list[str], option: str, form: str) -> dict[str, str]:
