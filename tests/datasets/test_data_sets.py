@@ -16,9 +16,10 @@ import pytest
 from napari_stemlearn.datasets import DataSet, create_data_set, open_data_set
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.datasets.store import CARD, IMAGES, TABLE, Entry, data_set_folder
-from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.errors import FormatError, MicrographError, SitesError
 from napari_stemlearn.formats import read_micrograph, read_sites
 from napari_stemlearn.learning.stored import read_set
+from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import concat_sites, make_sites
 
 SHAPE = (20, 24)
@@ -157,6 +158,49 @@ def test_images_that_do_not_belong_are_refused(data_set: DataSet) -> None:
     assert len(data_set) == 3
 
 
+def test_micrographs_that_do_not_belong_are_refused(data_set: DataSet) -> None:
+    with pytest.raises(MicrographError, match=r"pixel size of 'x' is 0\.4 angstrom; images of .* have 0\.2 angstrom"):
+        data_set.add(Micrograph(pixels(0), 0.4, "x"), some_sites(0))
+    stack = np.stack([pixels(seed) for seed in range(3)])
+    with pytest.raises(MicrographError, match="'x' is a stack of 3 frames"):
+        data_set.add(Micrograph(stack, 0.2, "x"), some_sites(0))
+    with pytest.raises(SitesError, match="30 sites are of frames other than 0, the first of frame 2"):
+        data_set.add(pixels(0), concat_sites([some_sites(0, 0), some_sites(1, 0).assign(frame=2)]))
+    before = data_set.pixels(2)
+    with pytest.raises(FormatError, match=r"cannot have the number -1; they count from 0"):
+        data_set.add(pixels(0), some_sites(0), index=-1)
+    np.testing.assert_array_equal(data_set.pixels(2), before)
+    for column in ("class", "kind"):
+        with pytest.raises(SitesError, match=f"Row 4 of the sites has no {column}"):
+            data_set.add(pixels(0), some_sites(0).assign(**{column: [*["W"] * 3, None, *["W"] * 28]}))
+    with pytest.raises(FormatError, match=r"'seed' is 9223372036854775808; whole numbers from -2\^63 to 2\^63 - 1"):
+        data_set.add(pixels(0), some_sites(0), {"seed": 2**63})
+    assert data_set.indices() == [0, 1, 2]
+    # rounding, an unknown pixel size and a stack of one frame do no harm
+    for image in (
+        Micrograph(pixels(7), 0.20001),
+        Micrograph(pixels(7), None),
+        Micrograph(pixels(7)[None], 0.2),
+    ):
+        number = data_set.add(image, some_sites(0), {"seed": 2**63 - 1})
+        np.testing.assert_array_equal(data_set.pixels(number), pixels(7))
+    assert data_set.indices("seed > 9e18") == [3, 4, 5]
+
+
+def test_missing_words_stay_missing(data_set: DataSet, tmp_path: Path) -> None:
+    table = some_sites(5).assign(remark=[*["good"] * 2, None, np.nan, *["nan"] * 28])
+    data_set.add(pixels(5), table)
+    again = data_set.sites(3)
+    assert again["remark"].isna().tolist() == [False] * 2 + [True] * 2 + [False] * 28
+    assert again["remark"].tolist()[:2] == ["good", "good"]
+    assert again["remark"].tolist()[4] == "nan"
+    nothing = unpack_sites(pack_sites(table.assign(remark=pd.Series([None] * 32, dtype=object)), 0.2), 0.2)
+    assert nothing["remark"].isna().all()
+    data_set.export(tmp_path / "files", "image = 3")
+    exported = pd.read_csv(tmp_path / "files" / "00003_sites.csv", keep_default_na=False)
+    assert exported["remark"].tolist()[:5] == ["good", "good", "", "", "nan"]
+
+
 def test_info_tells_what_is_there(data_set: DataSet) -> None:
     info = data_set.info()
     assert info["images"] == 3
@@ -237,6 +281,8 @@ def test_places_that_cannot_take_a_set(data_set: DataSet, tmp_path: Path) -> Non
         create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2)
     with pytest.raises(FormatError, match=r"must end in \.stemset"):
         create_data_set(tmp_path / "set", shape=SHAPE, pixel_size=0.2)
+    with pytest.raises(MicrographError, match="would have 0 by 50 pixels; at least 2 by 2 are needed"):
+        create_data_set(tmp_path / "bad.stemset", shape=(0, 50), pixel_size=0.2)
     with pytest.raises(MicrographError, match="pixel size"):
         create_data_set(tmp_path / "bad.stemset", shape=SHAPE, pixel_size=0)
     (tmp_path / "file").write_text("")

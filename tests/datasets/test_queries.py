@@ -65,6 +65,23 @@ def test_what_a_query_selects(data_set: DataSet, query: str, images: list[int]) 
     assert list(data_set.query(query).index) == images
 
 
+def test_a_parameter_that_is_now_a_number_and_now_a_word(tmp_path: Path) -> None:
+    made = create_data_set(tmp_path / "mixed.stemset", shape=(4, 4), pixel_size=0.2)
+    sites = make_sites([1.0], [1.0], "W", pixel_size=0.2)
+    for value in (5, "5", "auto", 5.5, True, None):
+        made.add(np.eye(4), sites, {"m": value})
+    assert made.indices("m = 5") == [0, 1]
+    assert made.indices("m = 5.5") == [3]
+    assert made.indices("m = '5'") == [1]
+    assert made.indices("m = auto") == [2]
+    assert made.indices("m = yes") == [4]
+    assert made.indices("m != 5") == [2, 3, 4]
+    assert made.indices("not m = 5") == [2, 3, 4, 5]
+    assert list(made.query("m = 5")["m"]) == [5, "5"]
+    with pytest.raises(QueryError, match="a value is expected after '!=', not the end"):
+        made.indices("m !=")
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

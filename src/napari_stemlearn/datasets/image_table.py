@@ -290,6 +290,8 @@ def _storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if name.lower() in folded or name.lower() == "image":
             raise FormatError(f"The parameter '{name}' cannot be stored: another has the same name.")
         folded.add(name.lower())
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise FormatError(f"The parameter '{name}' is {value}; whole numbers from -2^63 to 2^63 - 1 can be stored.")
         if value is not None and not isinstance(value, (bool, int, float, str)):
             value = json.dumps(value, default=str)
         done[name] = None if isinstance(value, float) and math.isnan(value) else value

@@ -242,8 +242,24 @@ class _Parser:
         operator = _SIGNS[sign.text]
         if kind != "number" and operator not in ("=", "<>"):
             raise QueryError(f"In the query, {name} holds words, which '{sign.text}' cannot compare; use = or !=.")
+        if kind == "text":
+            return self._equality(name, sql, bound, sign.text)
         value = self._value(name, kind, f"'{sign.text}'")
         return Condition(f"COALESCE({sql} {operator} ?, 0)", (*bound, value))
+
+    def _equality(self, name: str, sql: str, bound: tuple[Any, ...], sign: str) -> Condition:
+        """Comparison of a parameter that holds words, and in some images perhaps numbers or truth values."""
+        token = self._next
+        word = self._value(name, "text", f"'{sign}'")
+        operator = _SIGNS[sign]
+        values: list[Any] = [word]
+        if token.kind == "number":
+            values.append(float(word))
+        if token.kind == "word" and word.lower() in _FLAGS:
+            values.append(_FLAGS[word.lower()])
+        joint = " OR " if operator == "=" else " AND "
+        condition = joint.join([f"{sql} {operator} ?"] * len(values))
+        return Condition(f"COALESCE({condition}, 0)", tuple(entry for value in values for entry in (*bound, value)))
 
     def _value(self, name: str, kind: Kind, after: str) -> Any:
         token = self._take()

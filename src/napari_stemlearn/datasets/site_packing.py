@@ -27,8 +27,8 @@ def pack_sites(table: pd.DataFrame, pixel_size: float) -> bytes:
     """Pack a site table.
 
     A block is zlib of: the length of a JSON list of columns, that list, the numbers one column after the other.
-    Words are codes into a list of them; a column of one value is that value; angstrom are left out where they are
-    pixels times the pixel size.
+    Words are codes into a list of them, where null is a missing word; a column of one value is that value; angstrom
+    are left out where they are pixels times the pixel size.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def pack_sites(table: pd.DataFrame, pixel_size: float) -> bytes:
             continue
         column: dict[str, Any] = {"name": name}
         if values.dtype.kind not in "fiub":
-            words, codes = np.unique(values.astype(str), return_inverse=True)
-            column["words"] = words.tolist()
+            words, codes = _as_codes(values)
+            column["words"] = words
             kind = next(code for code in _CODES if len(words) <= np.iinfo(code).max + 1)
             values = codes.astype(kind)
         else:
@@ -59,6 +59,15 @@ def pack_sites(table: pd.DataFrame, pixel_size: float) -> bytes:
         numbers.append(values.tobytes())
     head = json.dumps({"sites": len(table), "columns": columns}, separators=(",", ":")).encode()
     return zlib.compress(len(head).to_bytes(_HEAD, "little") + head + b"".join(numbers), 3)
+
+
+def _as_codes(values: NDArray[Any]) -> tuple[list[str | None], NDArray[np.int64]]:
+    """The words of a column in alphabetical order, None last where any is missing, and the place of each row's word."""
+    missing = pd.isna(values)
+    words, places = np.unique(values[~missing].astype(str), return_inverse=True)
+    codes = np.full(len(values), len(words), np.int64)
+    codes[~missing] = places
+    return [*words.tolist(), *([None] if missing.any() else [])], codes
 
 
 def unpack_sites(block: bytes, pixel_size: float) -> pd.DataFrame:
@@ -105,7 +114,7 @@ def _unpacked(block: bytes) -> dict[str, NDArray[Any]]:
         head = json.loads(plain[_HEAD:end])
         count, columns = int(head["sites"]), {}
         for column in head["columns"]:
-            words = np.array(column["words"], dtype=object) if "words" in column else None
+            words = _words(column["words"]) if "words" in column else None
             if column["type"] not in (_NUMBERS if words is None else _CODES):
                 raise ValueError(column["type"])
             values = np.frombuffer(plain, column["type"], min(1, count) if column.get("same") else count, end)
@@ -117,3 +126,8 @@ def _unpacked(block: bytes) -> dict[str, NDArray[Any]]:
     except (zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise FormatError("The labels of an image are damaged.") from error
     return columns
+
+
+def _words(listed: list[str | None]) -> NDArray[np.object_]:
+    """Words of a column; a missing one as pandas has it."""
+    return np.array([np.nan if word is None else word for word in listed], dtype=object)

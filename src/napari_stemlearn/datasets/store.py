@@ -28,7 +28,7 @@ from napari_stemlearn.datasets.places import ENDING as ENDING
 from napari_stemlearn.datasets.places import is_data_set as is_data_set
 from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
-from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.errors import FormatError, MicrographError, SitesError
 from napari_stemlearn.events import Done
 from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
@@ -40,6 +40,9 @@ FORMAT = 1
 """Version of the layout."""
 
 IMAGES, TABLE = "images.zarr", "table.sqlite"
+
+SAME_PIXEL_SIZE = 1e-3
+"""Relative difference of two pixel sizes that are the same but for rounding."""
 
 _IN_CARD = (
     "name",
@@ -85,7 +88,22 @@ class Entry:
             By name; mappings inside are joined by dots.
         pixel_size
             In angstrom.
+
+        Raises
+        ------
+        SitesError
+            If a site is of another frame than 0, or lacks its class or kind.
         """
+        strays = sites.loc[sites["frame"] != 0, "frame"] if "frame" in sites else ()
+        if len(strays):
+            raise SitesError(
+                f"{len(strays)} sites are of frames other than 0, the first of frame {next(iter(strays))}; an image of a "
+                "data set is one frame, so give its sites with frame 0."
+            )
+        for column in ("class", "kind"):
+            if column in sites and sites[column].isna().any():
+                number = int(np.flatnonzero(sites[column].isna())[0]) + 1
+                raise SitesError(f"Row {number} of the sites has no {column}; every site of a data set needs one.")
         kinds = sites["kind"] if "kind" in sites else pd.Series("column", index=sites.index)
         counts: dict[str, dict[str, int]] = {}
         for (kind, name), n in sites.groupby([kinds, sites["class"]]).size().items():
@@ -251,13 +269,30 @@ class DataSet:
         Raises
         ------
         FormatError, MicrographError
-            If it cannot be written, is there already, or has another shape.
+            If it cannot be written, is there already, is a stack, or has another shape or pixel size.
+        SitesError
+            If a site is of another frame than 0, or lacks its class or kind.
         """
+        if isinstance(image, Micrograph):
+            self._check_belongs(image)
         pixels = image.frame(0) if isinstance(image, Micrograph) else np.asarray(image)
         if index is None:
             index = max(self.indices(), default=-1) + 1
         self.add_entries({index: Entry.of(pixels, sites, parameters or {}, pixel_size=self.pixel_size)})
         return index
+
+    def _check_belongs(self, image: Micrograph) -> None:
+        """Refuse what cannot be an image of this set."""
+        if image.n_frames > 1:
+            raise MicrographError(
+                f"'{image.name}' is a stack of {image.n_frames} frames; add its frames to {self.path} one by one."
+            )
+        size = image.pixel_size
+        if size is not None and abs(size / self.pixel_size - 1) > SAME_PIXEL_SIZE:
+            raise MicrographError(
+                f"The pixel size of '{image.name}' is {size:g} angstrom; images of {self.path} have "
+                f"{self.pixel_size:g} angstrom, so resample it first."
+            )
 
     def add_entries(self, entries: Mapping[int, Entry]) -> None:
         """Add images, pixels first; all of them are in the set afterwards, or none.
@@ -265,11 +300,13 @@ class DataSet:
         Raises
         ------
         FormatError, MicrographError
-            If one cannot be written, is there already, or has another shape.
+            If one cannot be written, is there already, has another shape, or a negative number.
         """
         if not entries:
             return
         for index, entry in entries.items():
+            if index < 0:
+                raise FormatError(f"An image of {self.path} cannot have the number {index}; they count from 0.")
             if entry.pixels.shape != self.shape:
                 wanted, given = (" by ".join(map(str, shape)) for shape in (self.shape, entry.pixels.shape))
                 raise MicrographError(f"Images of {self.path} have {wanted} pixels; image {index} has {given}.")
@@ -428,7 +465,7 @@ def create_data_set(
     FormatError
         If the folder is there already or cannot be made.
     MicrographError
-        If the pixel size cannot be one.
+        If the pixel size cannot be one, or the shape is below 2 by 2 pixels.
     """
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
@@ -439,6 +476,10 @@ def create_data_set(
     if path.exists():
         raise FormatError(f"{path} is there already; choose another name.")
     height, width = (int(side) for side in shape)
+    if min(height, width) < 2:
+        raise MicrographError(
+            f"The images of {path.name} would have {height} by {width} pixels; at least 2 by 2 are needed."
+        )
     card: dict[str, Any] = {
         "format": FORMAT,
         "kind": "stemlearn data set",
