@@ -91,7 +91,11 @@ def check_pixel_size(pixel_size: Any, name: str = "micrograph") -> float:
     MicrographError
         Says what is wrong; two different numbers are reported as anisotropic pixels.
     """
-    values = np.atleast_1d(np.asarray(pixel_size, dtype=float)).ravel()
+    try:
+        values = np.atleast_1d(np.asarray(pixel_size, dtype=float)).ravel()
+    except (TypeError, ValueError):
+        # words such as "0.2 nm" are refused like every other wrong number
+        values = np.empty(0)
     if values.size == 2 and np.isfinite(values).all() and values.min() > 0:
         if values.max() / values.min() > 1.005:
             raise MicrographError(

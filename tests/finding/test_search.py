@@ -61,6 +61,15 @@ def test_frames_smaller_than_a_tile_or_the_halo(make_model, shape):
     assert found.sites["y"].between(-0.5, shape[0] - 0.5).all()
 
 
+@pytest.mark.parametrize(("shape", "left"), [((2, 400), "0 by 133"), ((5, 90), "1 by 30"), ((90, 3), "30 by 1")])
+def test_frames_of_which_too_little_is_left_are_refused(make_model, shape, left):
+    model = make_model(pixel_size=0.15, pixel_size_range=(0.05, 0.4))
+    pixels = " by ".join(map(str, shape))
+    with pytest.raises(MicrographError, match="too small for the model 'random'") as caught:
+        find(Micrograph(noise(shape), 0.05, "strip"), model)
+    assert f"its {pixels} pixels are {left} at 0.15 angstrom, where at least 2 by 2 are needed" in str(caught.value)
+
+
 def test_augmentation_is_turned_back_exactly(make_model):
     import torch
 

@@ -26,7 +26,7 @@ def test_bad_data(data, words):
         Micrograph(data)
 
 
-@pytest.mark.parametrize("pixel_size", [0, -1, np.nan, np.inf, 5000])
+@pytest.mark.parametrize("pixel_size", [0, -1, np.nan, np.inf, 5000, "0.2 nm", {"y": 0.2}])
 def test_bad_pixel_size(pixel_size):
     with pytest.raises(MicrographError, match=r"between 0.001 and 1000 angstrom"):
         Micrograph(np.zeros((4, 4)), pixel_size)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.models.resampling import resample, scale_positions, scale_sites
 from napari_stemlearn.sites import make_sites
 
@@ -45,3 +46,6 @@ def test_batches_and_equal_sizes():
     images = torch.rand(2, 3, 40, 50)
     assert resample(images, 0.2, 0.2) is images
     assert resample(images, 0.1, 0.2).shape == (2, 3, 20, 25)
+    assert resample(torch.rand(1, 4, 4), 0.05, 0.2).shape == (1, 1, 1)
+    with pytest.raises(MicrographError, match=r"2 by 400 pixels of 0\.05 angstrom is less than one pixel of 0\.2"):
+        resample(torch.rand(1, 2, 400), 0.05, 0.2)

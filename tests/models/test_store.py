@@ -63,6 +63,19 @@ def test_what_was_kept_in_the_project_is_found_by_its_name(saved, tmp_path, monk
         find_model("mine")
 
 
+@pytest.mark.usefixtures("saved")
+def test_a_name_that_is_too_long_is_no_model(monkeypatch):
+    with pytest.raises(ModelError, match=r"There is no model 'x{300}'; .*tiny"):
+        find_model("x" * 300)
+
+    def closed(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.is_file", closed)
+    with pytest.raises(ModelError, match="The model 'tiny' cannot be read: Permission denied"):
+        find_model("tiny")
+
+
 def test_models_are_listed_and_a_broken_card_is_named(saved):
     folder, _ = saved
     entry = next(entry for entry in list_models() if entry.name == "tiny")

@@ -202,3 +202,16 @@ def test_bad_input_is_one_sentence():
         match(truth, truth, 0.0, 1.0)
     with pytest.raises(SitesError, match="pixel size is 0"):
         match(truth, truth, 0.5, 0.0)
+    holed = table([(10, 10, "a"), (10, 12, "a"), (10, 14, "a")])
+    holed.loc[1, "y"] = np.nan
+    with pytest.raises(SitesError, match="The truth table has y = nan in row 2, which is no position"):
+        score(truth, holed, 0.5, 1.0)
+    holed.loc[1, ["y", "x"]] = 10, np.inf
+    with pytest.raises(SitesError, match="The found table has x = inf in row 2"):
+        score(holed, truth, 0.5, 1.0)
+    for name in ("all", "nothing"):
+        named = table([(10, 10, name)])
+        with pytest.raises(SitesError, match=f"A class cannot be called '{name}'"):
+            score(named, truth, 0.5, 1.0)
+        renamed = score(named, named, 0.5, 1.0, class_map={name: "a"}, truth_class_map={name: "a"})
+        assert renamed.of("a")["tp"] == 1

@@ -97,8 +97,8 @@ class Entry:
         strays = sites.loc[sites["frame"] != 0, "frame"] if "frame" in sites else ()
         if len(strays):
             raise SitesError(
-                f"{len(strays)} sites are of frames other than 0, the first of frame {next(iter(strays))}; an image of a "
-                "data set is one frame, so give its sites with frame 0."
+                f"{len(strays)} sites are of frames other than 0, the first of frame {next(iter(strays))}; an image of "
+                "a data set is one frame, so give its sites with frame 0."
             )
         for column in ("class", "kind"):
             if column in sites and sites[column].isna().any():

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LARGEST_FACTOR = 4.0
 """A pixel size farther than this factor outside the range of the card is refused."""
 
+SMALLEST = 2
+"""Least side in pixels of what a network sees; one pixel cannot be mirrored."""
 
 TILES_BETWEEN_RELEASES = 4
 """After so many tiles of a frame freed memory is given back to the system."""
@@ -251,6 +253,7 @@ def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSet
     else:
         loaded = model
     card = loaded.card
+    check_size(card, pixel_size, micrograph)
     return Finder(
         card.name,
         card.classes,
@@ -259,6 +262,23 @@ def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSet
         card=card,
         notes=pixel_size_notes(card, pixel_size, micrograph.name),
     )
+
+
+def check_size(card: ModelCard, pixel_size: float, micrograph: Micrograph) -> None:
+    """Refuse a frame of which too little is left at the pixel size of a network.
+
+    Raises
+    ------
+    MicrographError
+        With the size before and after.
+    """
+    height, width = micrograph.shape
+    rows, columns = (int(side * (pixel_size / card.pixel_size)) for side in (height, width))
+    if min(rows, columns) < SMALLEST:
+        raise MicrographError(
+            f"'{micrograph.name}' is too small for the model '{card.name}': its {height} by {width} pixels are {rows} "
+            f"by {columns} at {card.pixel_size:g} angstrom, where at least {SMALLEST} by {SMALLEST} are needed."
+        )
 
 
 def pixel_size_notes(card: ModelCard, pixel_size: float, name: str) -> tuple[str, ...]:

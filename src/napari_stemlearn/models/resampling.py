@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from napari_stemlearn.errors import MicrographError
+
 Positions = TypeVar("Positions", float, NDArray[np.floating], Tensor)
 
 
@@ -29,11 +31,21 @@ def resample(images: Tensor, from_pixel_size: float, to_pixel_size: float) -> Te
     -------
     torch.Tensor
         Shape (..., `resampled_length` of y, of x).
+
+    Raises
+    ------
+    MicrographError
+        If less than one new pixel is left along an axis.
     """
     if from_pixel_size == to_pixel_size:
         return images
     factor = from_pixel_size / to_pixel_size
     shape = images.shape[-2:]
+    if min(shape) * factor < 1:
+        raise MicrographError(
+            f"An image of {shape[0]} by {shape[1]} pixels of {from_pixel_size:g} angstrom is less than one pixel of "
+            f"{to_pixel_size:g} angstrom wide or high."
+        )
     size = [resampled_length(length, from_pixel_size, to_pixel_size) for length in shape]
     flat = images.reshape(-1, 1, *shape)
     done = functional.interpolate(

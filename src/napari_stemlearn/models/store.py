@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import warnings
@@ -96,10 +97,15 @@ def find_model(name: str | Path, folders: Sequence[str | Path] = ()) -> Path:
         If there is none; names those that there are.
     """
     path = Path(name)
-    if path.name == CARD and path.is_file():
-        return path.parent
-    if (path / CARD).is_file():
-        return path
+    try:
+        if path.name == CARD and path.is_file():
+            return path.parent
+        if (path / CARD).is_file():
+            return path
+    except OSError as error:
+        # what is too long for a file system is no path, so it can only be a wrong name
+        if error.errno != errno.ENAMETOOLONG:
+            raise ModelError(f"The model '{name}' cannot be read: {error.strerror or error}.") from error
     entries = list_models(folders)
     for entry in entries:
         if entry.name == str(name):

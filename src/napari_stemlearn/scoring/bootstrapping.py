@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import SitesError
-from napari_stemlearn.scoring.matching import Matches
-from napari_stemlearn.scoring.scores import ALL
+from napari_stemlearn.scoring.matching import ALL, Matches
 
 METRICS = ("precision", "recall", "f1", "rms_error_angstrom")
 

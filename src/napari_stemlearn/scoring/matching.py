@@ -22,6 +22,9 @@ TOLERANCE_ANGSTROM = 0.6
 OUTCOMES = ("true positive", "false positive", "false negative", "ignored", "border")
 """What can become of a site; found sites are never false negatives, true sites never false positives."""
 
+ALL = "all"
+"""Name of the row of a score table that counts every class together."""
+
 NOTHING = "nothing"
 """Row and column of the confusion matrix for found sites without truth and true sites without find."""
 
@@ -114,6 +117,7 @@ def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matc
         missing = [column for column in ("frame", "y", "x", "class") if column not in table.columns]
         if missing:
             raise SitesError(f"{name} lacks the column {missing[0]}.")
+        _check_positions(table, name)
     scale = float(rule.pixel_size if rule.pixel_size is not None else _pixel_size_of(truth, found))
     found = _renamed(found, rule.class_map)
     truth = _renamed(truth, rule.truth_class_map)
@@ -127,6 +131,8 @@ def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matc
         classes = tuple(sorted((set(truth["class"]) | set(found["class"])) - set(rule.ignore), key=str))
     else:
         classes = tuple(dict.fromkeys(rule.classes))
+    for name in sorted({ALL, NOTHING} & set(classes)):
+        raise SitesError(f"A class cannot be called '{name}', which has a meaning of its own in scores; rename it.")
     tolerance = default_tolerance(truth, scale) if rule.tolerance_angstrom is None else float(rule.tolerance_angstrom)
     undecided = truth["class"].isin(list(rule.ignore)).to_numpy(dtype=bool)
     return Matcher(
@@ -267,6 +273,16 @@ class Matcher:
         if not tables:
             return pd.DataFrame(columns=["found", "truth", "found_class", "true_class", "distance_angstrom"])
         return pd.concat(tables, ignore_index=True)
+
+
+def _check_positions(table: pd.DataFrame, name: str) -> None:
+    """Refuse positions that are no finite numbers."""
+    for column in ("y", "x"):
+        values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            value = table[column].iloc[bad[0]]
+            raise SitesError(f"{name} has {column} = {value} in row {bad[0] + 1}, which is no position.")
 
 
 def _renamed(table: pd.DataFrame, class_map: Mapping[str, str] | None) -> pd.DataFrame:

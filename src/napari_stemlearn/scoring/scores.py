@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 
 from napari_stemlearn.errors import SitesError
-from napari_stemlearn.scoring.matching import NOTHING, Matches, match
+from napari_stemlearn.scoring.matching import ALL, NOTHING, Matches, match
 from napari_stemlearn.scoring.rule import RuleOptions
-
-ALL = "all"
-"""Name of the row that counts every class together."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import SitesError
-from napari_stemlearn.scoring.matching import Matcher, prepare
+from napari_stemlearn.scoring.matching import ALL, Matcher, prepare
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
-from napari_stemlearn.scoring.scores import ALL, precision_recall_f1, ratio
+from napari_stemlearn.scoring.scores import precision_recall_f1, ratio
 
 
 @dataclass(frozen=True)
