@@ -35,6 +35,9 @@ def test_train_on_a_stored_set_then_list_show_and_delete(stemlearn, refused) -> 
         "targets:\n  classes:\n    vacancy1: [vacancy1]\n    column: [all columns]\n"
         "data:\n  source: folder\n  folder: stored\n"
     )
+    # what a system hides in a folder is no other file
+    Path("models/small").mkdir(parents=True)
+    Path("models/small/.DS_Store").write_text("")
     words = ["--settings", settings, "--set", "optimisation.steps=2", "--name", "small", "--out", "models/small"]
     result = stemlearn("train", *TINY, *words)
     assert result.exit_code == 0, result.stderr

@@ -332,6 +332,11 @@ def test_folder_round_trip_keeps_layers_names_and_order(tmp_path, micrograph, si
     with pytest.raises(FormatError, match="was not made by this command"):
         writer.write_folder(str(tmp_path / "mine"), [layer.as_layer_data_tuple() for layer in viewer.layers])
     assert sorted(entry.name for entry in (tmp_path / "mine").iterdir()) == ["thesis.txt"]
+    # what a system hides in a folder is nothing else
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".DS_Store").write_text("x")
+    writer.write_folder(str(tmp_path / "new"), [layer.as_layer_data_tuple() for layer in viewer.layers])
+    assert (tmp_path / "new" / reader.INDEX).exists()
 
 
 def test_damaged_folder_is_a_sentence(tmp_path):
