@@ -285,6 +285,7 @@ def test_what_was_found_before_a_fault_goes_to_stdout(stemlearn, images, tmp_pat
     result = stemlearn("find", "late.tif", "--model", "log")
     assert result.exit_code == 2
     assert result.stderr.strip().endswith("(written: the sites of 2 of 3 frames of late.tif).")
+    assert "column radius was measured" in result.stderr
     assert len(pd.read_csv(io.StringIO(result.stdout))) == 2 * len(images[0])
 
 

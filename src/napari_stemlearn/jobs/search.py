@@ -136,6 +136,10 @@ def search_files(
                 break
             micrograph = _read(path, request)
             found, fault = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
+            for note in found.notes:
+                sentence = f"{name}: {note}" if len(names) > 1 else note
+                notes.append(sentence)
+                yield Log(message=sentence)
             try:
                 outputs.add(name, micrograph, found)
             finally:
@@ -143,10 +147,6 @@ def search_files(
                 if fault is not None:
                     raise fault
             stopped = found.stopped
-            for note in found.notes:
-                sentence = f"{name}: {note}" if len(names) > 1 else note
-                notes.append(sentence)
-                yield Log(message=sentence)
             for site_class in found.record["thresholds"]:
                 count = int((found.sites["class"] == site_class).sum())
                 counts[site_class] = counts.get(site_class, 0) + count
