@@ -15,14 +15,14 @@ from napari_stemlearn import jobs
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Progress
 from napari_stemlearn.finding.settings import FindSettings
-from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites, write_tiff
+from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites, write_sites, write_tiff
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.jobs.search import Request, search_files
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.card import ModelCard
 from napari_stemlearn.models.store import save_model
-from napari_stemlearn.sites import make_sites
+from napari_stemlearn.sites import concat_sites, make_sites
 
 PIXEL = 0.2
 
@@ -357,7 +357,7 @@ def test_places_that_cannot_be_written_are_refused_before_the_search(refused, mo
     assert "The folder file cannot be made: " in refused("find", "one.tif", "--model", "log", "--out", "file")
     long = "x" * 300 + ".csv"
     assert refused("find", "one.tif", "--model", "log", "--out", long) == (
-        f"{long} cannot be written: File name too long."
+        f"{long} cannot be used: File name too long."
     )
 
     def read_only(*_arguments, **_settings):  # type: ignore[no-untyped-def]
@@ -397,3 +397,42 @@ def test_series_that_come_with_their_emi_file_are_not_read_twice(tmp_path: Path)
     kept = ["alone_1.ser", "scan.emi", "scan.ser", "scan_1_1.ser"]
     assert [path.name for path in micrograph_files([tmp_path])] == kept
     assert micrograph_files([tmp_path / "scan_1.ser"]) == [tmp_path / "scan_1.ser"]
+
+
+def test_labels_are_replaced_only_when_asked(stemlearn, refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    labels = make_sites(*images, "vacancy1", pixel_size=PIXEL, origin="hand")
+    table = tmp_path / "one_sites.csv"
+    write_sites(table, labels, pixel_size=PIXEL)
+    before = table.read_bytes()
+    error = refused("find", "one.tif", "--model", "log", "--out", ".")
+    assert "one_sites.csv is there already and was not written by a search" in error
+    assert table.read_bytes() == before
+    asked = ("find", "one.tif", "--model", "log", "--out", ".")
+    assert stemlearn(*asked, "--overwrite").exit_code == 0
+    assert set(read_sites(table)["origin"]) == {"predicted"}
+    # its own tables a search replaces as it likes
+    assert stemlearn(*asked).exit_code == 0
+
+
+def test_a_search_stopped_in_its_first_frame_writes_nothing(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    out = tmp_path / "out.csv"
+    asked = iter([False, False])
+    request = Request(images=(str(tmp_path / "stack.tif"),), model="log")
+    *_, done = search_files(FindSettings(), request, out, should_stop=lambda: next(asked, True))
+    assert isinstance(done, Done)
+    assert done.stopped
+    assert done.result["tables"] == []
+    assert not out.exists()
+
+
+def test_frames_that_were_not_searched_do_not_count(stemlearn, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    y, x = images
+    truth = [make_sites(y, x, "column", pixel_size=PIXEL, frame=frame, origin="truth") for frame in (0, 1)]
+    write_sites(tmp_path / "truth.csv", concat_sites(truth), pixel_size=PIXEL)
+    seen: list[bool] = []
+    request = Request(images=(str(tmp_path / "stack.tif"),), model="log")
+    events = search_files(FindSettings(), request, tmp_path / "out.csv", should_stop=lambda: bool(seen))
+    seen.extend(True for event in events if isinstance(event, Progress))
+    result = stemlearn("score", "out.csv", "truth.csv", "--tolerance", 0.6, "--json")
+    assert json.loads(result.stdout)["classes"][-1]["n_truth"] == len(y)
+    assert "Only frames 0 were searched" in result.stderr

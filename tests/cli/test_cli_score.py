@@ -220,3 +220,20 @@ def test_nothing_found_is_a_score_too(stemlearn, tmp_path: Path) -> None:  # typ
     assert record["classes"][0]["recall"] == 0.0
     assert record["classes"][0]["precision"] is None
     assert record["classes"][0]["fn"] == 4
+
+
+@pytest.mark.usefixtures("tables")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--ignore", "doubtfull"), "--ignore names 'doubtfull', but the true classes are vacancy1."),
+        (("--frames", "7"), "No site lies in the frames 7; the tables have sites in frames up to 0."),
+        (("--frames", "3-1"), "--frames takes numbers from 0 such as 0,2-5, not '3-1'."),
+        (("--frames", "5-999999999999"), "No site lies in the frames 5-999999999999"),
+        (("--border", "nan"), "--border is nan; it must be a finite number."),
+        (("--threshold", "nan"), "--threshold is nan; it must be a finite number."),
+        (("--out", "found.csv"), "found.csv is one of the tables that are scored; write the scores elsewhere."),
+    ],
+)
+def test_slips_that_would_change_the_score_are_refused(refused, given, said) -> None:  # type: ignore[no-untyped-def]
+    assert said in refused("score", "found.csv", "foreign.csv", "--tolerance", 0.6, *given)

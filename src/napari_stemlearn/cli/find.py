@@ -33,6 +33,9 @@ def find(
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over rotations and mirrorings: better, eight times slower.")
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace tables that no search wrote, such as labels.")
+    ] = False,
     maps: Annotated[bool, typer.Option("--maps", help="Write the score maps beside the CSV.")] = False,
     title: Annotated[
         str | None, typer.Option("--title", help="Which image of a file that holds several: its number or title.")
@@ -76,6 +79,7 @@ def find(
         device=device or "auto",
         maps=maps,
         folders=tuple(map(str, folder or ())),
+        overwrite=overwrite,
     )
     asked: list[bool] = []
     with tempfile.TemporaryDirectory() as scratch, stop_on_interrupt(lambda: asked.append(True)):

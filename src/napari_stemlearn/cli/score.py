@@ -64,9 +64,11 @@ def score(
     """Score found sites against true ones: one-to-one optimal matching per frame and class."""
     from napari_stemlearn import scoring
     from napari_stemlearn.cli.printing import note, print_json, print_table
-    from napari_stemlearn.cli.scored_images import check_images, of_image
+    from napari_stemlearn.cli.scored_images import check_images, of_image, searched_frames
     from napari_stemlearn.formats import read_sidecar, read_sites
 
+    _check_numbers(border=border, threshold=threshold)
+    _check_targets((out, figure), (found, truth))
     found_sidecar, truth_sidecar = read_sidecar(found), read_sidecar(truth)
     found_sites = read_sites(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
@@ -75,6 +77,9 @@ def score(
     truth_sites = of_image(truth_sites, truth, image)
     if image is None:
         check_images(found_sites, found, truth_sites, truth, by_frames=frames is not None)
+    wanted = _frames(frames, found_sites, truth_sites) if frames is not None else searched_frames(found_sidecar, image)
+    if frames is None and wanted is not None:
+        note(f"Only frames {', '.join(map(str, wanted))} were searched; the others do not count.")
     if threshold is not None:
         found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
     class_map = _class_map(maps or [], "--map", "FOUND=TRUTH")
@@ -87,11 +92,12 @@ def score(
         "truth_class_map": truth_map,
         "ignore": ignore or (),
         "classes": classes,
-        "frames": _frames(frames) if frames is not None else None,
+        "frames": wanted,
         "shape": _shape(shape, image, found_sidecar, truth_sidecar) if border > 0 else None,
     }
+    _check_ignored(ignore or [], truth_map, truth_sites, truth_sidecar)
     _check_classes(classes or [], class_map, truth_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
-    if frames is None:
+    if wanted is None:
         _tell_unlabelled(found_sites, truth_sites)
     _tell_strangers(found_sites, truth_sites, class_map, truth_map)
     scores = scoring.score(found_sites, truth_sites, **rule)
@@ -238,17 +244,56 @@ def _tell_unlabelled(found: pd.DataFrame, truth: pd.DataFrame) -> None:
         )
 
 
-def _frames(text: str) -> list[int]:
-    """Frame numbers from ``0,2-5``."""
+def _frames(text: str, found: pd.DataFrame, truth: pd.DataFrame) -> list[int]:
+    """Frame numbers from ``0,2-5``, of which at least one has sites."""
     from napari_stemlearn.errors import SitesError
 
+    last_frame = max((int(sites["frame"].max()) for sites in (found, truth) if len(sites)), default=0)
     chosen: list[int] = []
     for part in text.split(","):
         first, separator, last = part.strip().partition("-")
-        if not first.isdigit() or (separator and not last.isdigit()):
+        if not first.isdigit() or (separator and not last.isdigit()) or int(last or first) < int(first):
             raise SitesError(f"--frames takes numbers from 0 such as 0,2-5, not '{text}'.")
-        chosen += range(int(first), int(last or first) + 1)
+        # frames beyond the last one with a site add nothing
+        chosen += range(int(first), min(int(last or first), last_frame) + 1)
+    there = {*found["frame"], *truth["frame"]}
+    if there and not there & set(chosen):
+        raise SitesError(f"No site lies in the frames {text}; the tables have sites in frames up to {last_frame}.")
     return chosen
+
+
+def _check_numbers(**numbers: float | None) -> None:
+    """Refuse what is no number, and a border below zero."""
+    from math import isfinite
+
+    from napari_stemlearn.errors import SitesError
+
+    for name, value in numbers.items():
+        if value is not None and not isfinite(value):
+            raise SitesError(f"--{name} is {value}; it must be a finite number.")
+
+
+def _check_targets(targets: tuple[Path | None, ...], sources: tuple[Path, ...]) -> None:
+    """Refuse to replace a table that is read."""
+    from napari_stemlearn.errors import SitesError
+
+    for target in targets:
+        for source in sources:
+            if target is not None and target.exists() and source.exists() and target.samefile(source):
+                raise SitesError(f"{target} is one of the tables that are scored; write the scores elsewhere.")
+
+
+def _check_ignored(
+    ignore: list[str], truth_map: dict[str, str], truth: pd.DataFrame, sidecar: SitesSidecar | None
+) -> None:
+    """Refuse to leave out a true class that occurs nowhere: a misspelt one would count after all."""
+    from napari_stemlearn.errors import SitesError
+
+    known = {*truth["class"].astype(str), *(sidecar.classes if sidecar else [])}
+    known |= {truth_map.get(name, name) for name in known}
+    for name in ignore:
+        if name not in known:
+            raise SitesError(f"--ignore names '{name}', but the true classes are {', '.join(sorted(known)) or 'none'}.")
 
 
 def _shape(

@@ -10,6 +10,8 @@ from napari_stemlearn.errors import SitesError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_stemlearn.formats.site_files import SitesSidecar
+
 
 def of_image(sites: pd.DataFrame, path: Path, image: Path | None) -> pd.DataFrame:
     """The sites of one image, where a table holds those of several.
@@ -79,6 +81,16 @@ def check_images(
                 f"Frame {frame} is of {' and '.join(one)} in {found_path.name}, but of {' and '.join(other_one)} in "
                 f"{truth_path.name}; choose an image with --image."
             )
+
+
+def searched_frames(sidecar: SitesSidecar | None, image: Path | None) -> list[int] | None:
+    """Frames of the image that were searched, where a search ended before its last one; else None."""
+    entries = sidecar.provenance.get("images", []) if sidecar else []
+    if image is not None:
+        entries = [entry for entry in entries if _may_be(str(entry.get("name", "")), image)]
+    if len(entries) != 1 or "frames" not in entries[0]:
+        return None
+    return [int(frame) for frame in entries[0]["frames"]]
 
 
 def images_of(sites: pd.DataFrame) -> list[str]:

@@ -42,6 +42,8 @@ class Request:
         Whether to write the score maps.
     folders
         Further folders of models to look for `model` in.
+    overwrite
+        Whether tables that no search wrote may be replaced.
     """
 
     images: tuple[str, ...]
@@ -51,6 +53,7 @@ class Request:
     device: str = "auto"
     maps: bool = False
     folders: tuple[str, ...] = ()
+    overwrite: bool = False
 
 
 def find_in_files(
@@ -112,9 +115,9 @@ def search_files(
     ModelError
         If the model is unknown or broken.
     SitesError
-        If images of different pixel sizes are to share one table.
+        If images of different pixel sizes are to share one table, or a table is there that no search wrote.
     """
-    outputs = SearchOutputs(out, request.images)
+    outputs = SearchOutputs(out, request.images, overwrite=request.overwrite)
     names = outputs.names
     sizes = [_checked(path, request) for path in request.images]
     if outputs.one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:

@@ -29,6 +29,8 @@ class SearchOutputs:
         A name that ends in ``.csv`` for one table, else a folder.
     images
         Files that are searched.
+    overwrite
+        Whether tables that no search wrote may be replaced: labels, above all.
 
     Raises
     ------
@@ -36,8 +38,9 @@ class SearchOutputs:
         If there is no file, or one is given twice.
     """
 
-    def __init__(self, out: Path, images: Sequence[str]) -> None:
+    def __init__(self, out: Path, images: Sequence[str], *, overwrite: bool = False) -> None:
         self.names = short_names(images)
+        self.overwrite = overwrite
         self.out = out
         self.one_table = out.suffix.lower() == ".csv"
         self.folder = out.parent if self.one_table else out
@@ -61,6 +64,8 @@ class SearchOutputs:
         ------
         FormatError
             Names the file asked for, or the table that an image would get.
+        SitesError
+            If a table is there that no search wrote.
         """
         from napari_stemlearn.formats import sidecar_path
         from napari_stemlearn.formats.atomic import make_folder, reason
@@ -69,6 +74,12 @@ class SearchOutputs:
         targets = {path: table for table in tables for path in (table, sidecar_path(table))}
         maps = [self._map(name, entry) for name in self.names for entry in map_classes]
         targets |= {path: path for path in maps}
+        for table in tables:
+            if not self.overwrite and table.is_file() and not _is_of_a_search(table):
+                raise SitesError(
+                    f"{table} is there already and was not written by a search: it may hold labels. "
+                    "Write elsewhere, or say that it may be overwritten."
+                )
         place = self.out
         make_folder(self.folder)
         try:
@@ -94,6 +105,10 @@ class SearchOutputs:
             If something cannot be written.
         """
         self._record = found.record
+        if not found.frames:
+            # stopped before its first frame was done: an empty table would say that nothing is there
+            self._first_frame += micrograph.n_frames
+            return
         shape = list(micrograph.data.shape)
         image: dict[str, Any] = {"name": name, "shape": shape, "pixel_size": micrograph.pixel_size}
         if len(found.frames) < micrograph.n_frames:
@@ -182,6 +197,17 @@ class SearchOutputs:
         path = self._map(name, site_class)
         provenance = {**found.record, "kind": SCORE_MAP, "class": site_class}
         write_tiff(path, Micrograph(values, found.map_pixel_size, path.stem, provenance))
+
+
+def _is_of_a_search(table: Path) -> bool:
+    """Whether a search wrote a table, by its sidecar."""
+    from napari_stemlearn.formats import read_sidecar
+
+    try:
+        sidecar = read_sidecar(table)
+    except SitesError:
+        return False
+    return sidecar is not None and "thresholds" in sidecar.provenance
 
 
 def short_names(images: Sequence[str]) -> list[str]:
