@@ -15,6 +15,7 @@ _HOME = {
     "local_maxima": "peaks",
     "spot_centres": "peaks",
     "keep_apart": "peaks",
+    "strongest_of_rivals": "rivals",
     "fit_gaussians": "gaussians",
     "estimate_column_radius": "column_radius",
 }

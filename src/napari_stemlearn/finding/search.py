@@ -18,6 +18,7 @@ from napari_stemlearn.finding.frame_reader import FrameReader, open_frame
 from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.finding.image_refinement import refine_positions, set_back_close
 from napari_stemlearn.finding.peaks import keep_apart, local_maxima, patch_radius, spot_centres
+from napari_stemlearn.finding.rivals import strongest_of_rivals, with_rivals
 from napari_stemlearn.finding.score_maps import ScoreMaps
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.micrograph import Micrograph
@@ -148,13 +149,18 @@ def find_frames(
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     with_maps: bool = False,
+    rivals: bool = False,
 ) -> Iterator[FrameFound]:
     """Find the sites of a micrograph and give each frame when it is done; parameters and errors as of `find`.
 
+    With `rivals`, sites of exclusive classes are all given, for thresholds that are to be moved afterwards:
+    `strongest_of_rivals` then says which of those above their thresholds stay.
     Asked to stop, it ends; the frame that it was in is not given.
     """
     settings = settings or FindSettings()
     finder = _finder(micrograph, model, settings)
+    if rivals:
+        finder.exclusive = ()
     try:
         for part in _search(micrograph, finder, settings, frames, on_progress, should_stop, with_maps):
             if finder.notes:
@@ -222,17 +228,6 @@ class Finder:
             "thresholds": {name: self.thresholds[name] for name in self.wanted},
             "settings": settings.record(),
         }
-
-
-def with_rivals(
-    wanted: tuple[str, ...], classes: tuple[str, ...], exclusive: Sequence[Sequence[str]]
-) -> tuple[str, ...]:
-    """The wanted classes and all that stand in an exclusive group with one of them, directly or by another class."""
-    found = set(wanted)
-    # a rival can itself lose its place to a class of another group
-    while grown := {name for group in exclusive if found & set(group) for name in group} - found:
-        found |= grown
-    return tuple(name for name in classes if name in found)
 
 
 def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSettings) -> Finder:
@@ -436,14 +431,9 @@ def _chosen(
         tables.append(every)
         labels.append(np.full(len(every), name, dtype=object))
     table, label = np.concatenate(tables), np.concatenate(labels)
-    for group in finder.exclusive:
-        members = np.flatnonzero(np.isin(label.astype(str), list(group)))
-        y, x, score = table[members].T
-        stays = members[keep_apart(y, x, score, distance)]
-        keep = np.ones(len(table), bool)
-        keep[members] = False
-        keep[stays] = True
-        table, label = table[keep], label[keep]
+    y, x, score = table.T
+    keep = strongest_of_rivals(y, x, score, label, finder.exclusive, distance)
+    table, label = table[keep], label[keep]
     wanted = np.isin(label.astype(str), list(finder.wanted))
     table, label = table[wanted], label[wanted]
     order = np.lexsort((table[:, 1], table[:, 0]))

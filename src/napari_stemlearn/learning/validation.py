@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_stemlearn.finding.peaks import keep_apart, local_maxima, spot_centres
+from napari_stemlearn.finding.rivals import strongest_of_rivals
 from napari_stemlearn.learning.crops import Crop, LabelledBatch, as_batch
 from napari_stemlearn.learning.losses import mixed_loss
 from napari_stemlearn.learning.settings import SegmentationSettings
@@ -46,8 +47,8 @@ class Validation:
         One row a class: as `Sweep.best`.
     maps
         Scores (image, class, y, x).
-    found, truth
-        Site tables; `found` down to the lowest score.
+    candidates, truth
+        Site tables; candidates down to the lowest score, those of exclusive classes beside each other.
     absent
         Classes of which no image holds a site that counts: their F1 says nothing.
     """
@@ -55,7 +56,7 @@ class Validation:
     loss: float
     best: pd.DataFrame
     maps: NDArray[np.float32]
-    found: pd.DataFrame
+    candidates: pd.DataFrame
     truth: pd.DataFrame
     absent: tuple[str, ...] = ()
 
@@ -102,12 +103,14 @@ def evaluate(
             logits = network(images.contiguous(memory_format=torch.channels_last))
             losses.append(float(loss_of(logits, wanted, settings)) * len(images))
             maps.append(logits.float().sigmoid().cpu().numpy())
-    found, truth = found_in(np.concatenate(maps), settings), true_sites(batch, settings)
-    best = sweep(found, truth, **matching_rule(settings, len(crops)), n_thresholds=N_THRESHOLDS).best
+    candidates, truth = candidates_in(np.concatenate(maps), settings), true_sites(batch, settings)
+    # one threshold is tried at a time, so every candidate takes its place here
+    rule = matching_rule(settings, len(crops))
+    best = sweep(without_rivals(candidates, settings), truth, **rule, n_thresholds=N_THRESHOLDS).best
     names = list(targets.classes)
     best = best.set_index("class").reindex(names).reset_index()
     absent = absent_classes(truth, settings)
-    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), found, truth, absent)
+    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), candidates, truth, absent)
 
 
 def loss_of(logits: torch.Tensor, targets: Targets, settings: SegmentationSettings) -> torch.Tensor:
@@ -122,11 +125,8 @@ def loss_of(logits: torch.Tensor, targets: Targets, settings: SegmentationSettin
     )
 
 
-def found_in(maps: NDArray[np.float32], settings: SegmentationSettings) -> pd.DataFrame:
-    """Sites at the maxima of score maps (image, class, y, x), at least `min_distance` apart.
-
-    Of the classes of an exclusive group a place holds only the one with the highest score.
-    """
+def candidates_in(maps: NDArray[np.float32], settings: SegmentationSettings) -> pd.DataFrame:
+    """Sites at the maxima of score maps (image, class, y, x), those of a class at least `min_distance` apart."""
     targets, pixel_size = settings.targets, settings.pixel_size
     names = list(targets.classes)
     apart, radius = targets.min_distance / pixel_size, targets.radius / pixel_size
@@ -148,14 +148,18 @@ def found_in(maps: NDArray[np.float32], settings: SegmentationSettings) -> pd.Da
                     y[kept], x[kept], name, pixel_size=pixel_size, frame=image, score=scores[kept], origin="predicted"
                 )
             )
-        table = pd.concat(sites, ignore_index=True)
-        for group in targets.exclusive:
-            member = table["class"].isin(group).to_numpy()
-            rivals = table[member]
-            kept = keep_apart(rivals["y"].to_numpy(), rivals["x"].to_numpy(), rivals["score"].to_numpy(), apart)
-            table = pd.concat([table[~member], rivals.iloc[kept]], ignore_index=True)
-        tables.append(table)
+        tables.extend(sites)
     return pd.concat(tables, ignore_index=True)
+
+
+def without_rivals(sites: pd.DataFrame, settings: SegmentationSettings) -> pd.DataFrame:
+    """Of the classes of an exclusive group a place holds only the one with the highest score."""
+    targets, apart = settings.targets, settings.targets.min_distance / settings.pixel_size
+    tables = []
+    for _, table in sites.groupby("frame", sort=True):
+        y, x = (table[axis].to_numpy(dtype=float) for axis in ("y", "x"))
+        tables.append(table[strongest_of_rivals(y, x, table["score"], table["class"], targets.exclusive, apart)])
+    return pd.concat(tables, ignore_index=True) if tables else sites
 
 
 def true_sites(batch: LabelledBatch, settings: SegmentationSettings) -> pd.DataFrame:
@@ -195,9 +199,10 @@ def card_scores(
     measured_on: str,
 ) -> list[Score]:
     """Scores of a model card at given thresholds."""
-    found = validation.found
-    kept = found[found["score"] >= found["class"].map(thresholds)]
-    matches = match(kept, validation.truth, **matching_rule(settings, n_images))
+    candidates = validation.candidates
+    # as finding does: what lies below its threshold takes no place from others
+    found = without_rivals(candidates[candidates["score"] >= candidates["class"].map(thresholds)], settings)
+    matches = match(found, validation.truth, **matching_rule(settings, n_images))
     table = summarise(matches).table.set_index("class")
     scores = []
     for name in settings.targets.classes:
