@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from interrupted_children import interrupted_children
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets import DataSet, open_data_set
 from napari_stemlearn.datasets.store import IMAGES
@@ -176,6 +178,15 @@ def test_a_worker_that_dies_is_one_sentence_and_what_is_made_stays(tmp_path: Pat
     assert 1 <= len(kept) < 40
     assert kept.indices() == list(range(len(kept)))
     assert np.isfinite(kept.pixels(len(kept) - 1)).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_workers_go_on_when_ctrl_c_reaches_them(tmp_path: Path) -> None:
+    with interrupted_children() as reached:
+        done = list(write_generated_set(TINY.changed(workers=1), tmp_path / "set.stemset"))[-1]
+    assert reached
+    assert isinstance(done, Done)
+    assert done.result["images"] == 4
 
 
 def test_what_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Path, generator: Path) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stemlearn.datasets.store import Entry
 from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.generation.recipe import Recipe, make_image
+from napari_stemlearn.spawning import ignore_interrupts, spawned_workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -179,6 +180,8 @@ def made_by_workers(
                 for index, future in ready:
                     yield index, future.result()
         except (KilledWorker, CommClosedError, CancelledError, TimeoutError) as error:
+            if should_stop():
+                return
             # on this computer a connection is lost only with the worker at its end, which held images that were done
             if scheduler and not isinstance(error, KilledWorker):
                 raise JobError(f"The connection to the workers of {scheduler} was lost; resume to go on.") from error
@@ -232,7 +235,7 @@ def _client(workers: int, scheduler: str) -> Iterator[Client]:
         # without dask's limit on what malloc keeps, under which each large array comes from the system anew
         "distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, 1),
     }
-    with dask.config.set(settings), _script_left_alone():
+    with dask.config.set(settings), spawned_workers():
         try:
             cluster = LocalCluster(
                 n_workers=workers,
@@ -247,22 +250,8 @@ def _client(workers: int, scheduler: str) -> Iterator[Client]:
         except (OSError, RuntimeError, TimeoutError) as error:
             raise JobError(f"Worker processes cannot be started: {str(error).splitlines()[0]}.") from error
     with cluster, Client(cluster, set_as_default=False) as client:
+        client.run(ignore_interrupts)
         yield client
-
-
-@contextmanager
-def _script_left_alone() -> Iterator[None]:
-    """Start processes that do not run the caller's script again: workers need nothing of it."""
-    main = sys.modules["__main__"]
-    kept = {name: getattr(main, name) for name in ("__spec__", "__file__") if hasattr(main, name)}
-    main.__spec__ = None
-    if hasattr(main, "__file__"):
-        del main.__file__
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(main, name, value)
 
 
 def _check_versions(client: Client, scheduler: str) -> None:

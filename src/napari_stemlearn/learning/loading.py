@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.learning.crops import CropSource, LabelledBatch, training_batch
-from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.failures import WorkerDiedError
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.spawning import ignore_interrupts, spawned_workers
 
 MOST_WORKERS = 16
 """Worker processes that are started at most when the number is left open."""
@@ -86,7 +87,7 @@ def iterate_batches(settings: SegmentationSettings, start: int) -> Iterator[Labe
 
     Raises
     ------
-    TrainingError
+    WorkerDiedError
         If a worker process dies.
     StemlearnError
         What making a batch raised.
@@ -109,14 +110,15 @@ def iterate_batches(settings: SegmentationSettings, start: int) -> Iterator[Labe
         collate_fn=_unchanged,  # type: ignore[arg-type]
         worker_init_fn=_calm,
     )
-    iterator = iter(loader)
+    with spawned_workers():
+        iterator = iter(loader)
     for _ in numbers:
         try:
             batch = next(iterator)
         except RuntimeError as error:
             if "exited unexpectedly" not in str(error) and "killed" not in str(error):
                 raise
-            raise TrainingError(
+            raise WorkerDiedError(
                 "A process that makes training images died, most likely for want of memory; "
                 "lower data.workers or the batch size."
             ) from error
@@ -129,6 +131,7 @@ def _unchanged(batch: Any) -> Any:
 
 def _calm(_worker: int) -> None:
     torch.set_num_threads(1)
+    ignore_interrupts()
 
 
 def _checked(batch: LabelledBatch | StemlearnError) -> LabelledBatch:

@@ -45,7 +45,7 @@ from napari_stemlearn.learning.device import (
     out_of_memory,
     shared_cores,
 )
-from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.failures import TrainingError, WorkerDiedError
 from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_workers, open_source
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
@@ -295,14 +295,10 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
     if training.step < steps:
         batches = iterate_batches(settings, training.step)
         while training.step < steps:
-            if should_stop():
-                if meter.count:
-                    yield _metric(training, meter)
-                yield training.save(folder)
-                yield Log(message=f"Stopped at step {training.step} of {steps}, as asked.")
-                yield Done(result=_result_of_best(training, folder), stopped=True)
+            batch = None if should_stop() else _waited(meter, batches, should_stop)
+            if batch is None:
+                yield from _stop(training, meter, folder)
                 return
-            batch = meter.waited(lambda: next(batches))
             meter.add(_learn(training, batch))
             yield Progress(done=training.step, total=steps, stage="train")
             at_end = training.step == steps
@@ -313,6 +309,28 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
                 meter.restart()
     yield Progress(done=steps, total=steps, stage="choose thresholds")
     yield Done(result=_finish(training, folder, same_style))
+
+
+def _waited(
+    meter: _Meter, batches: Iterator[LabelledBatch], should_stop: Callable[[], bool]
+) -> LabelledBatch | None:
+    """The next batch; None where the process that makes it died while a stop was asked for."""
+    try:
+        return meter.waited(lambda: next(batches))
+    except WorkerDiedError:
+        # what ends the workers asks the training to stop as well
+        if not should_stop():
+            raise
+        return None
+
+
+def _stop(training: _Training, meter: _Meter, folder: Path) -> Iterator[Event]:
+    """End early, with a checkpoint."""
+    if meter.count:
+        yield _metric(training, meter)
+    yield training.save(folder)
+    yield Log(message=f"Stopped at step {training.step} of {training.settings.optimisation.steps}, as asked.")
+    yield Done(result=_result_of_best(training, folder), stopped=True)
 
 
 def _learn(training: _Training, batch: LabelledBatch) -> Tensor:
