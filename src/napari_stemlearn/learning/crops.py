@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_stemlearn.imaging.sites_in_image import SitesInImage
 from napari_stemlearn.learning.augmentation import Turn, change_levels, draw_turn
-from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
 from napari_stemlearn.learning.styles import STYLE_FUNCTIONS
 from napari_stemlearn.learning.targets import sites_array
 from napari_stemlearn.models.normalisation import normalise
@@ -66,6 +66,10 @@ class CropSource(Protocol):
     @property
     def pixel_size_range(self) -> tuple[float, float]:
         """Smallest and largest acquisition pixel size in angstrom."""
+
+    @property
+    def structures(self) -> tuple[MixtureSettings, ...]:
+        """Specimens that it simulates; those of the settings where it reads a set."""
 
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Make a crop of `size` pixels a side, of the images that belong to `stream`."""

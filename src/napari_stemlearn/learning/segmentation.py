@@ -311,9 +311,7 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
     yield Done(result=_finish(training, folder, same_style))
 
 
-def _waited(
-    meter: _Meter, batches: Iterator[LabelledBatch], should_stop: Callable[[], bool]
-) -> LabelledBatch | None:
+def _waited(meter: _Meter, batches: Iterator[LabelledBatch], should_stop: Callable[[], bool]) -> LabelledBatch | None:
     """The next batch; None where the process that makes it died while a stop was asked for."""
     try:
         return meter.waited(lambda: next(batches))
@@ -496,19 +494,21 @@ def _write_model(
     settings = training.settings
     network = training.averaged.network
     assert isinstance(network, ResidualUNet)
+    source = open_source(settings)
     card = ModelCard(
         name=settings.name,
         description=settings.description,
         classes=tuple(settings.targets.classes),
         pixel_size=settings.pixel_size,
-        pixel_size_range=open_source(settings).pixel_size_range,
+        pixel_size_range=source.pixel_size_range,
         normalisation=NormalisationRecord(**settings.normalisation.record()),
         network=network.record(),
         target_radius=settings.targets.radius,
         thresholds=thresholds,
         min_distance=settings.targets.min_distance,
         exclusive=settings.targets.exclusive,
-        settings=settings.record(),
+        # with a generator, what it simulates is what was learnt from
+        settings={**settings.record(), "structures": [part.record() for part in source.structures]},
         seed=settings.seed,
         versions={
             "napari-stemlearn": version("napari-stemlearn"),

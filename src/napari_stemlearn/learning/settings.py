@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from napari_stemlearn.distributions import Distribution, Drawn
 from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.learning.truth_classes import unknown_name, unmade_class
 from napari_stemlearn.settings import Settings, quantity
 from napari_stemlearn.structures.presets import preset_named
-from napari_stemlearn.structures.settings import DefectKind, StructureSettings, is_cif
-
-DEFECT_KINDS: tuple[str, ...] = get_args(DefectKind)
-"""Classes of the truth that are defects; all others are the contents of columns."""
+from napari_stemlearn.structures.settings import StructureSettings, is_cif
 
 LOSSES = ("cross_entropy", "dice", "focal", "heat_map")
 """Losses that can be mixed."""
-
-ALL_COLUMNS, ALL_DEFECTS = "all columns", "all defects"
-"""Words that stand for every class of a truth table."""
 
 STYLES = ("worn_microscope", "soft_detector", "harsh_export")
 """Named transformations that give images a style which no training image has."""
@@ -61,7 +56,7 @@ class TargetSettings(Settings):
         default_factory=_usual_classes,
         description="Classes of the model, each with the classes of the truth that it marks: defects (vacancy1, "
         "vacancy2, metal_vacancy, antisite, substitution, adatom), contents of columns (W, Se2), 'all columns' or "
-        "'all defects'.",
+        "'all defects'; with a stored set also classes of its own.",
     )
     radius: float = quantity(0.6, "angstrom", "Radius of the mark around each site.", minimum=0.05, maximum=5)
     shape: Literal["gaussian", "disc"] = Field(
@@ -322,14 +317,11 @@ class SegmentationSettings(Settings):
     def _targets_can_occur(self) -> SegmentationSettings:
         if self.data.source == "folder":
             return self
-        kinds = {defect.kind for part in self.structures for defect in part.structure.defects if possible(defect)}
-        for name, truth in self.targets.classes.items():
-            wanted = {entry for entry in truth if entry in DEFECT_KINDS}
-            if len(wanted) == len(truth) and not wanted & kinds:
-                raise ValueError(
-                    f"targets: no structure has defects of the class '{name}' ({', '.join(truth)}); "
-                    f"they have {', '.join(sorted(kinds)) or 'none'}"
-                )
+        unknown = unknown_name(self.targets.classes)
+        # what a generator simulates stands on its card, which is read when the training opens
+        unmade = "" if self.data.generator else unmade_class(self.targets.classes, self.structures, "no structure")
+        if unknown or unmade:
+            raise ValueError(f"targets: {unknown or unmade}")
         if not any(part.weight > 0 for part in self.structures):
             raise ValueError("structures: at least one needs a weight above 0")
         return self
@@ -338,9 +330,3 @@ class SegmentationSettings(Settings):
         """Smallest and largest pixel size in angstrom at which training images are taken."""
         value = self.acquisition_pixel_size
         return value.extent() if isinstance(value, Distribution) else (float(value), float(value))
-
-
-def possible(defect: Any) -> bool:
-    """Whether a defect's probability can be above 0."""
-    value = defect.probability
-    return (value.extent()[1] if isinstance(value, Distribution) else float(value)) > 0

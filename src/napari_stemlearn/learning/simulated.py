@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_stemlearn.distributions import draw
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side, resampled_crop
-from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
 from napari_stemlearn.learning.structure_mixture import StructureMixture
 from napari_stemlearn.learning.translated import TranslatedCrops
+from napari_stemlearn.learning.truth_classes import unmade_class
 from napari_stemlearn.structures.build import build
 
 
@@ -21,12 +25,33 @@ class SimulatedCrops:
     ----------
     settings
         Of the training.
+
+    Raises
+    ------
+    ModelError
+        If the generator that the settings name cannot be used.
+    TrainingError
+        If the generator simulates nothing of what is to be marked.
     """
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
         self._translated = TranslatedCrops(settings) if settings.data.generator else None
         self._mixture = StructureMixture(settings.structures)
+        self.structures = self._structures()
+        if self._translated:
+            who = f"setting targets: the generator {settings.data.generator} simulates no specimen that"
+            unmade = unmade_class(settings.targets.classes, self.structures, who)
+            if unmade:
+                raise TrainingError(f"{unmade[0].upper()}{unmade[1:]}.")
+
+    def _structures(self) -> tuple[MixtureSettings, ...]:
+        """Specimens of the training images, those of a generator among them, by their weights."""
+        own = self.settings.structures
+        if self._translated is None:
+            return own
+        part = self.settings.data.translated
+        return _weighing(own, 1 - part) + _weighing(self._translated.translator.settings.structures, part)
 
     @property
     def pixel_size_range(self) -> tuple[float, float]:
@@ -51,6 +76,14 @@ class SimulatedCrops:
         batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
         sites = (batch.column_sites[0], batch.defect_sites[0])
         return resampled_crop(batch.images[0], sites, acquired, settings.pixel_size, size)
+
+
+def _weighing(parts: Sequence[MixtureSettings], whole: float) -> tuple[MixtureSettings, ...]:
+    """Parts of a mixture with weights that sum to `whole`; none where that is nothing."""
+    total = sum(part.weight for part in parts)
+    return tuple(
+        part.model_copy(update={"weight": whole * part.weight / total}) for part in parts if whole * part.weight > 0
+    )
 
 
 def _taken_at(imaging: ImagingSettings, side: int, pixel_size: float) -> ImagingSettings:

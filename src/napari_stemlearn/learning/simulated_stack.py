@@ -16,9 +16,9 @@ from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.failures import TrainingError
-from napari_stemlearn.learning.settings import DEFECT_KINDS
 from napari_stemlearn.learning.simulation_pool import SimulatedImage
 from napari_stemlearn.learning.stored import LabelledFrame, labelled_frames, random_window, read_labelled
+from napari_stemlearn.learning.truth_classes import DEFECT_KINDS
 from napari_stemlearn.micrograph import check_values
 from napari_stemlearn.models.resampling import resampled_length
 from napari_stemlearn.sites import make_sites

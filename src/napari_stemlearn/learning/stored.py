@@ -18,7 +18,8 @@ from napari_stemlearn.formats.reading import read_micrograph
 from napari_stemlearn.formats.site_files import read_sites
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, TRAINING, Crop, acquired_side
 from napari_stemlearn.learning.failures import TrainingError
-from napari_stemlearn.learning.settings import ALL_COLUMNS, ALL_DEFECTS, SegmentationSettings
+from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
+from napari_stemlearn.learning.truth_classes import empty_class, unknown_name
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resample, scale_positions
 
@@ -293,8 +294,7 @@ class StoredCrops:
             raise TrainingError(
                 f"The stored set {settings.data.folder} holds one frame; at least two are needed, one for validation."
             )
-        if isinstance(frames[0], DataSetFrame):
-            _check_classes(frames[0].data_set, settings)
+        _check_classes(frames, settings)
         order = np.random.default_rng(settings.seed).permutation(len(frames))
         count = min(max(round(settings.data.held_out_fraction * len(frames)), 1), len(frames) - 1)
         self._held_out = [frames[index] for index in order[:count]]
@@ -309,6 +309,11 @@ class StoredCrops:
         """Smallest and largest pixel size of the training frames in angstrom."""
         sizes = [frame.pixel_size for frame in self._training]
         return min(sizes), max(sizes)
+
+    @property
+    def structures(self) -> tuple[MixtureSettings, ...]:
+        """As in the settings: nothing is simulated."""
+        return self.settings.structures
 
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Cut a random window out of a random frame and resample it to the training pixel size."""
@@ -326,15 +331,27 @@ def _one_of(frames: Sequence[LabelledFrame], rng: np.random.Generator) -> Labell
     return frames[int(rng.integers(len(frames)))]
 
 
-def _check_classes(data_set: DataSet, settings: SegmentationSettings) -> None:
-    """Refuse a data set that shows nothing of what is to be marked."""
-    there = {name for classes in data_set.table.totals().values() for name in classes}
-    wanted = {name for truth in settings.targets.classes.values() for name in truth}
-    if not wanted & {*there, ALL_COLUMNS, ALL_DEFECTS}:
+def _check_classes(frames: Sequence[LabelledFrame], settings: SegmentationSettings) -> None:
+    """Refuse a stored set that shows nothing of a class that is to be marked."""
+    there, classes, folder = _classes_in(frames), settings.targets.classes, settings.data.folder
+    has = ", ".join(sorted(there)) or "no sites"
+    empty = empty_class(classes, there)
+    if empty is not None:
+        name, truth = empty
         raise TrainingError(
-            f"The data set {data_set.path} has no site of the classes {', '.join(sorted(wanted))}; "
-            f"it has {', '.join(sorted(there)) or 'no sites'}."
+            f"The stored set {folder} has no site of the class '{name}' ({', '.join(truth)}); it has {has}."
         )
+    unknown = unknown_name(classes, there)
+    if unknown:
+        raise TrainingError(f"Setting targets: {unknown}, and what the stored set {folder} has: {has}.")
+
+
+def _classes_in(frames: Sequence[LabelledFrame]) -> set[str]:
+    """Classes of all sites of a stored set."""
+    if isinstance(frames[0], DataSetFrame):
+        totals = frames[0].data_set.table.totals()
+        return {name for classes in totals.values() for name in classes}
+    return {str(name) for frame in frames for name in set(frame.positions().classes)}
 
 
 def _check_size(frame: LabelledFrame, settings: SegmentationSettings) -> None:

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.learning.generator_cards import BY_A_SET, knows_no_simulation, read_generator_card
-from napari_stemlearn.learning.settings import (
-    ALL_COLUMNS,
-    DEFECT_KINDS,
-    MixtureSettings,
-    SegmentationSettings,
-    possible,
-)
+from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
+from napari_stemlearn.learning.truth_classes import ALL_COLUMNS, DEFECT_KINDS, possible
 from napari_stemlearn.models.card import ModelCard
 
 if TYPE_CHECKING:

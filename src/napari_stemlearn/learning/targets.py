@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_stemlearn.learning.settings import ALL_COLUMNS, ALL_DEFECTS, DEFECT_KINDS
+from napari_stemlearn.learning.truth_classes import belongs
 
 SIGMA_OF_RADIUS = 1 / math.sqrt(2 * math.log(2))
 """Standard deviation of a Gaussian whose half height is at radius 1."""
@@ -45,9 +45,6 @@ def class_indices(names: Sequence[str], classes: Mapping[str, Sequence[str]]) ->
     classes
         As in `TargetSettings`.
     """
-
-    def belongs(name: str, wanted: Sequence[str]) -> bool:
-        return name in wanted or (ALL_DEFECTS if name in DEFECT_KINDS else ALL_COLUMNS) in wanted
 
     known = {
         name: tuple(index for index, wanted in enumerate(classes.values()) if belongs(name, wanted))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemlearn.structures.elements import symbol_of
+from napari_stemlearn.structures.elements import NUMBERS, symbol_of
 
 MOST_ATOMS_IN_ORDER = 8
 """Thin columns up to this many atoms are named atom by atom."""
@@ -21,6 +22,14 @@ def content_text(numbers: Iterable[int]) -> str:
         count = len(list(run))
         parts.append(symbol_of(number) + (str(count) if count > 1 else ""))
     return "".join(parts)
+
+
+def is_content(text: str) -> bool:
+    """Whether a text is a name that `content_text` gives: ``W``, ``Se2``, ``SSe``, but not ``SeSe`` or ``Xx``."""
+    parts = re.findall(r"([A-Z][a-z]?)([0-9]{0,2})", text)
+    if not parts or any(symbol not in NUMBERS for symbol, _ in parts):
+        return False
+    return text == content_text(NUMBERS[symbol] for symbol, count in parts for _ in range(int(count or 1)))
 
 
 def classes_in_order(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
