@@ -12,7 +12,7 @@ import pytest
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.datasets.simulated import all_sites, simulate_one, write_data_set
-from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Preview
 from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites
 from napari_stemlearn.imaging.settings import ImagingSettings
@@ -111,6 +111,20 @@ def test_another_set_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds other files"):
         list(write_data_set(SMALL, tmp_path / "home"))
     assert os.listdir(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"nowhere\.cif"):
+        list(write_data_set(SMALL.changed(structure={"crystal": "nowhere.cif"}), tmp_path / "set"))
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_set_without_images_blocks_no_other(tmp_path: Path) -> None:
+    list(write_data_set(SMALL, tmp_path / "set", should_stop=lambda: True))
+    assert not list((tmp_path / "set").glob("*.tif"))
+    done = list(write_data_set(SMALL.changed(number=1, seed=SMALL.seed + 1), tmp_path / "set"))[-1]
+    assert isinstance(done, Done)
+    assert done.result["images"] == 1
 
 
 def test_a_distorted_scan_stays_on_the_specimen() -> None:

@@ -147,6 +147,15 @@ def test_a_set_goes_on_where_it_was_stopped(tmp_path: Path, translated: DataSet,
     np.testing.assert_array_equal(open_data_set(path).pixels(3), translated.pixels(3))
 
 
+def test_a_set_without_images_blocks_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "set.stemset"
+    list(write_generated_set(TINY, path, should_stop=lambda: True))
+    assert len(open_data_set(path)) == 0
+    done = list(write_generated_set(TINY.changed(number=1, seed=4, shape=(32, 32)), path))[-1]
+    assert done.result["images"] == 1
+    assert open_data_set(path).shape == (32, 32)
+
+
 def test_a_set_is_not_gone_on_with_otherwise(tmp_path: Path, generator: Path) -> None:
     path = tmp_path / "set.stemset"
     settings = TINY.changed(number=1, generator=str(generator))
@@ -199,6 +208,8 @@ def test_what_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Pat
         list(write_generated_set(TINY.changed(generator=str(generator_without)), path))
     with pytest.raises(MicrographError, match="too small for the visible mark"):
         list(write_generated_set(TINY.changed(visible_mark=True, shape=(32, 32)), path))
+    with pytest.raises(FormatError, match=r"nowhere\.cif"):
+        list(write_generated_set(TINY.changed(structures=[{"crystals": "WSe2, nowhere.cif"}]), path))
     assert not path.parent.exists()
     with pytest.raises(FormatError, match=r"must end in \.stemset"):
         list(write_generated_set(TINY, tmp_path / "set"))

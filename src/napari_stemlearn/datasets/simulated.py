@@ -19,6 +19,7 @@ from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.settings import read_yaml
+from napari_stemlearn.structures.trial import check_buildable
 
 if TYPE_CHECKING:
     from napari_stemlearn.imaging.labelled import LabelledMicrograph
@@ -71,11 +72,12 @@ def write_data_set(
     SettingsError
         If the folder holds a set made with other settings, or the settings contradict each other.
     FormatError
-        If the folder cannot be written or the disk is full.
+        If a CIF file cannot be read, the folder cannot be written or the disk is full.
     """
     from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
 
     device = choose_device(settings.device)
+    check_buildable(settings.structure)
     _begin(settings, folder)
     rows = _read_index(folder)
     yield Started(
@@ -153,7 +155,8 @@ def _begin(settings: SimulateSettings, folder: Path) -> None:
 
     path = folder / SETTINGS
     record = settings.record()
-    if path.exists():
+    # a set without images keeps nobody from beginning another one
+    if path.exists() and _complete_rows(folder):
         before = read_yaml(path)
         for name in sorted({*before, *record} - {"number", "device"}):
             if before.get(name) != record.get(name):
@@ -205,8 +208,8 @@ def _write_one(folder: Path, index: int, labelled: LabelledMicrograph, seeds: di
     return row
 
 
-def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
-    """Rows of the images that are complete; a half-written last line is dropped for good, its image is made again."""
+def _complete_rows(folder: Path) -> dict[int, dict[str, Any]]:
+    """Rows of the images that are complete."""
     path = folder / INDEX
     if not path.exists():
         return {}
@@ -218,6 +221,15 @@ def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
             continue
         if all((folder / row[name]).exists() for name in ("image", "sites")):
             rows[int(row["index"])] = row
+    return rows
+
+
+def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
+    """Rows of the images that are complete; a half-written last line is dropped for good, its image is made again."""
+    path = folder / INDEX
+    if not path.exists():
+        return {}
+    rows = _complete_rows(folder)
     part = folder / f".{INDEX}"
     part.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
     os.replace(part, path)

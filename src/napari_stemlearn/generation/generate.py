@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from napari_stemlearn.datasets.simulated import small_part
-from napari_stemlearn.datasets.store import DataSet, Entry, create_data_set, data_set_folder, open_data_set
+from napari_stemlearn.datasets.store import DataSet, Entry, create_data_set, data_set_folder, is_data_set, open_data_set
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.generation.recipe import Recipe, recipe_of
 from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.generation.workers import check_scheduler, made_by_workers, made_here, number_of_workers
+from napari_stemlearn.learning.structure_mixture import check_mixture
 
 WRITE_EVERY = 1.0
 """Seconds after which finished images are written together; a crash costs no more."""
@@ -83,9 +85,10 @@ def write_generated_set(
     JobError
         If workers die or cannot be reached.
     FormatError
-        If the set is there already or cannot be written.
+        If a CIF file cannot be read, or the set is there already or cannot be written.
     """
     recipe = recipe_of(settings)
+    check_mixture(recipe.structures)
     _check_marks(recipe)
     if settings.scheduler:
         check_scheduler(settings.scheduler)
@@ -158,6 +161,9 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
         record["generator"] = str(Path(settings.generator).expanduser().absolute())
     generator = recipe.generator.record() if recipe.generator else None
     path = path.expanduser()
+    if _is_empty_set(path):
+        # nothing was made: it keeps nobody from beginning another one
+        shutil.rmtree(path)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return create_data_set(
@@ -182,6 +188,17 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
     data_set.mend()
     data_set.grow(settings.number)
     return data_set
+
+
+def _is_empty_set(path: Path) -> bool:
+    """Whether a data set was begun here of which no image was made."""
+    if not is_data_set(path):
+        return False
+    data_set = open_data_set(path)
+    try:
+        return len(data_set) == 0
+    finally:
+        data_set.close()
 
 
 def _check_marks(recipe: Recipe) -> None:

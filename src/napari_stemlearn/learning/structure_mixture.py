@@ -8,6 +8,21 @@ import numpy as np
 
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.settings import StructureSettings
+from napari_stemlearn.structures.trial import check_buildable
+
+
+def check_mixture(parts: Sequence[MixtureSettings]) -> None:
+    """Build a small specimen of every part and crystal that can be drawn, before anything is written for them.
+
+    Raises
+    ------
+    SettingsError, FormatError
+        If one cannot be built.
+    """
+    for part in parts:
+        if part.weight > 0:
+            for crystal in part.crystals or (part.structure.crystal,):
+                check_buildable(part.structure.changed(crystal=crystal))
 
 
 class StructureMixture:
