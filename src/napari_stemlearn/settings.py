@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError
+
+SEED_LIMIT = 1 << 63
+"""Seeds are below it: numpy takes any, torch 64 bits."""
 
 
 def quantity(
@@ -72,6 +75,17 @@ def range_text(minimum: float | None, maximum: float | None, unit: str) -> str:
     if maximum is not None:
         return f"at most {maximum:.10g}{suffix}"
     return f"any number{suffix}"
+
+
+def _checked_seed(value: int) -> int:
+    # as a bound it would be rounded to a number that torch does not take
+    if value >= SEED_LIMIT:
+        raise ValueError(f"{value} is too large for a seed; allowed: whole numbers from 0 to {SEED_LIMIT - 1}")
+    return value
+
+
+Seed = Annotated[int, AfterValidator(_checked_seed)]
+"""A seed: a whole number that numpy and torch take; declare it with a minimum of 0."""
 
 
 class Settings(BaseModel):

@@ -106,6 +106,8 @@ BAD = {
     "out in the background": (["stack.tif", "--background", "--out", "look"], "leave --out away"),
     "out is a file": (["stack.tif", "--out", "stack.tif"], "is a file"),
     "out holds other things": (["stack.tif", "--out", "."], "holds other files than a generator"),
+    "no crystal": (["stack.tif", "--structure", "gone.cif"], "gone.cif does not exist"),
+    "no device": (["stack.tif", "--set", "device=cuda:9"], "cuda:9"),
     "no such run": (["--resume", "last"], "There is no run 'last'"),
 }
 
@@ -121,7 +123,7 @@ def test_bad_input_is_one_sentence_and_nothing_begins(case, refused) -> None:  #
     write_stack("flat.tif", np.ones((64, 64), np.float32))
     write_stack("nan.tif", np.where(np.eye(64), np.nan, rng.random((64, 64))).astype(np.float32))
     words, sentence = BAD[case]
-    tiny = [] if "--resume" in words or "--preset" in words else TINY
+    tiny = [] if "--resume" in words or "--preset" in words else TINY[:2]
     assert sentence in refused("train-gan", *words, *tiny)
     assert not Path("runs").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -13,7 +14,7 @@ import yaml
 from napari_stemlearn import jobs
 from napari_stemlearn.events import Metric
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.models.store import load_model
+from napari_stemlearn.models.store import WEIGHTS, load_model
 
 TINY = ["--preset", "tiny", "--device", "cpu"]
 
@@ -89,10 +90,9 @@ def test_train_on_a_stored_set_then_list_show_and_delete(stemlearn, refused) -> 
 
 
 def test_a_failed_training_is_one_sentence_and_a_readable_run(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
-    Path("empty").mkdir()
-    words = ["--set", "data.source=folder", "--set", "data.folder=empty"]
-    sentence = refused("train", *TINY, *words)
-    assert "empty" in sentence
+    sentence = refused("train", *TINY, "--set", "optimisation.loss={cross_entropy: 1e39}", "--out", "model")
+    assert "no longer a number" in sentence
+    assert not Path("model").exists()
     (run,) = jobs.list_runs("runs")
     assert run.state is RunState.FAILED
     assert run.failure is not None
@@ -100,6 +100,57 @@ def test_a_failed_training_is_one_sentence_and_a_readable_run(stemlearn, refused
     shown = yaml.safe_load(stemlearn("runs", "show", "last").stdout)
     assert shown["what"] == sentence
     assert "Traceback" in shown["detail"]
+
+
+NOT_BEGUN = {
+    "empty folder": (["data={source: folder, folder: empty}"], "holds no images"),
+    "no folder": (["data={source: folder, folder: gone}"], "gone, does not exist"),
+    "bad query": (["data={source: folder, folder: set.stemset, where: colour is red}"], "colour"),
+    "no such class": (["data={source: folder, folder: set.stemset}", "targets.classes={a: vacncy1}"], "no site of the"),
+    "no generator": (["data.generator=gone"], "There is no generator in gone"),
+    "no start": (["start_from=gone"], "There is no model 'gone'"),
+    "another start": (["start_from=tmd-defects"], "needs the same classes"),
+    "no device": (["device=cuda:9"], "cuda:9"),
+    "no crystal": (["structures=[{crystals: gone.cif}]", "targets.classes={a: vacancy1}"], "gone.cif does not exist"),
+    "large seed": (["seed=9223372036854775808"], "9223372036854775808 is too large for a seed"),
+    "negative seed": (["seed=-1"], "seed is -1"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_BEGUN)
+def test_a_training_that_cannot_begin_leaves_no_run(case, stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    Path("empty").mkdir()
+    if "set.stemset" in str(NOT_BEGUN[case]):
+        assert stemlearn("generate", "--preset", "tiny", "--out", "set").exit_code == 0
+    changes, said = NOT_BEGUN[case]
+    assert said in refused("train", *TINY[:2], *(word for change in changes for word in ("--set", change)))
+    assert not Path("runs").exists()
+
+
+def test_out_takes_the_model_or_is_refused_before_the_training(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    Path("file").write_text("")
+    assert "Nothing can be written to file/models" in refused("train", *TINY, "--out", "file/models")
+    assert stemlearn("train", *TINY, "--out", "models/one").exit_code == 0
+    weights = Path("models/one") / WEIGHTS
+    before = weights.read_bytes()
+    other = ["--set", "seed=1", "--out", "models/one"]
+    assert "models/one holds a model already; choose another folder" in refused("train", *TINY, *other)
+    assert weights.read_bytes() == before
+    assert len(jobs.list_runs("runs")) == 1
+    assert stemlearn("train", *TINY, *other, "--overwrite").exit_code == 0
+    assert weights.read_bytes() != before
+
+
+def test_a_model_that_cannot_be_copied_is_told_where_it_lies(refused, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def full(_source: object, _target: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    sentence = refused("train", *TINY, "--out", "models/one")
+    (run,) = jobs.list_runs("runs")
+    assert sentence == (
+        f"The model cannot be copied to models/one: No space left on device; it lies in {run.result_folder}."
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")

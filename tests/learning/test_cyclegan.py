@@ -49,6 +49,12 @@ def test_it_learns_and_leaves_a_generator(stack, tmp_path):
     assert translator.translate(image).shape == image.shape
 
 
+@pytest.mark.parametrize("seed", [20261122141503, 2**63 - 1])
+def test_large_seeds_are_taken(stack, tmp_path, seed):
+    events = list(train_cyclegan(tiny(stack, seed=seed, steps=1), tmp_path))
+    assert isinstance(events[-1], Done)
+
+
 def losses(events) -> dict[int, dict[str, float]]:
     """Every part of the loss at each step that was reported."""
     return {event.step: event.values for event in events if isinstance(event, Metric) and "generators" in event.values}

@@ -58,6 +58,13 @@ def test_a_training_ends_with_a_model(tmp_path):
     assert torch.equal(model.network.state_dict()["head.weight"], averaged["averaged.head.weight"])
 
 
+def test_the_largest_seed_is_taken_and_larger_ones_are_refused(tmp_path):
+    events = list(train_segmentation(TINY.changed(seed=2**63 - 1), tmp_path))
+    assert isinstance(events[-1], Done)
+    with pytest.raises(SettingsError, match="Setting seed: 9223372036854775808 is too large for a seed; allowed: "):
+        TINY.changed(seed=2**63)
+
+
 def test_a_class_without_any_true_site_is_left_out_of_the_mean(tmp_path):
     common, never = ({"kind": kind, "probability": chance} for kind, chance in (("vacancy1", 0.3), ("vacancy2", 1e-9)))
     structures = [{"structure": {**TINY.structures[0].structure.record(), "defects": [common, never]}}]

@@ -9,7 +9,7 @@ import typer
 
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
-from napari_stemlearn.cli.training import BackgroundOption, ResumeOption
+from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
 
 
 def train(
@@ -23,6 +23,7 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder that gets a copy of the trained model.", metavar="FOLDER")
     ] = None,
+    overwrite: OverwriteOption = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
     device: DeviceOption = None,
     resume: ResumeOption = None,
@@ -37,12 +38,13 @@ def train(
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.training import Training
     from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.learning.readiness import check_training
     from napari_stemlearn.learning.recipes import load_recipe
     from napari_stemlearn.learning.settings import SegmentationSettings
     from napari_stemlearn.models.store import CARD, WEIGHTS
 
     training = Training("train", "train", "a training", "training", "model", (WEIGHTS, CARD))
-    training.check_out(out, background)
+    training.check_out(out, background, overwrite)
     if resume is not None:
         if settings or recipe or assignments or name or device or preset != "default":
             raise SettingsError("A resumed run keeps its settings; give --resume without other settings.")
@@ -58,6 +60,7 @@ def train(
             changes={"name": name, "device": device},
             base=load_recipe(recipe) if recipe is not None else None,
         )
+        check_training(chosen)
         run = jobs.create("train", chosen, runs_folder=runs_folder, label=chosen.name)
     model = training.product(run, resumed=resume is not None, background=background, out=out)
     if model is not None:

@@ -9,7 +9,7 @@ import typer
 
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
-from napari_stemlearn.cli.training import BackgroundOption, ResumeOption
+from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
 
 if TYPE_CHECKING:
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -43,6 +43,7 @@ def train_gan(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder that gets a copy of the generator.", metavar="FOLDER")
     ] = None,
+    overwrite: OverwriteOption = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the generator.")] = None,
     device: DeviceOption = None,
     resume: ResumeOption = None,
@@ -69,7 +70,7 @@ def train_gan(
 
     files = (GENERATOR_WEIGHTS, GENERATOR_CARD)
     training = Training("train-gan", "cyclegan", "the training of a generator", "learning the look", "generator", files)
-    training.check_out(out, background)
+    training.check_out(out, background, overwrite)
     if resume is not None:
         if (
             stack
@@ -128,7 +129,7 @@ def specimen_named(name: str) -> list[dict[str, Any]]:
 
 
 def check_experiment(settings: CycleGANSettings) -> None:
-    """Refuse images that cannot be learnt from, before a run folder is made.
+    """Refuse images and specimens that cannot be learnt from, before a run folder is made.
 
     Raises
     ------
@@ -137,11 +138,16 @@ def check_experiment(settings: CycleGANSettings) -> None:
     """
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.formats import read_micrograph
+    from napari_stemlearn.learning.device import choose_precision
     from napari_stemlearn.learning.experiment import Experiment
     from napari_stemlearn.learning.simulated_stack import SimulatedStack
+    from napari_stemlearn.learning.structure_mixture import check_mixture
+    from napari_stemlearn.models.device import choose_device
 
     if not settings.experiment:
         raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")
+    choose_precision(settings.precision, choose_device(settings.device))
+    check_mixture(settings.structures)
     experiment = Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
     if settings.simulated:
         SimulatedStack.of(settings, experiment.pixel_size)

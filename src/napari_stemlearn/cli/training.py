@@ -17,6 +17,7 @@ ResumeOption = Annotated[
 BackgroundOption = Annotated[
     bool, typer.Option("--background", help="Start a process of its own and return; see 'stemlearn runs'.")
 ]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what another training left at --out.")]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Training:
     what: str
     files: tuple[str, ...]
 
-    def check_out(self, out: Path | None, background: bool) -> None:
+    def check_out(self, out: Path | None, background: bool, overwrite: bool) -> None:
         """Refuse, before hours of training, a folder that cannot take the product.
 
         Parameters
@@ -55,11 +56,13 @@ class Training:
             Folder that was asked for, or None.
         background
             Whether nobody will wait for the product.
+        overwrite
+            Whether the product of another training may be replaced.
 
         Raises
         ------
         SettingsError
-            If nobody brings the product there, or the folder holds something else.
+            If nobody brings the product there, or the folder holds something else or cannot be written.
         """
         from napari_stemlearn.errors import SettingsError
         from napari_stemlearn.formats.folders import holds_files
@@ -70,8 +73,17 @@ class Training:
             raise SettingsError(f"With --background the {self.what} stays in the run folder; leave --out away.")
         if out.exists() and not out.is_dir():
             raise SettingsError(f"{out} is a file; --out takes a folder.")
-        if out.is_dir() and holds_files(out) and not (out / self.files[-1]).exists():
+        if (out / self.files[-1]).exists():
+            if not overwrite:
+                raise SettingsError(
+                    f"{out} holds a {self.what} already; choose another folder, or give --overwrite to replace it."
+                )
+        elif out.is_dir() and holds_files(out):
             raise SettingsError(f"{out} holds other files than a {self.what}; choose a new or empty folder.")
+        try:
+            try_writing(out)
+        except OSError as error:
+            raise SettingsError(f"Nothing can be written to {out}: {error.strerror or error}.") from error
 
     def run_to_resume(self, name: str, runs_folder: Path) -> Run:
         """The run that is to go on, by its name or folder, or ``last``.
@@ -108,7 +120,7 @@ class Training:
         typer.Exit
             After Ctrl-C.
         JobError
-            If the run left no product.
+            If the run left no product, or it cannot be copied.
         """
         from napari_stemlearn.cli.printing import note
         from napari_stemlearn.cli.refusals import INTERRUPTED
@@ -122,9 +134,17 @@ class Training:
         with stop_on_interrupt(run.stop):
             done = watch(run.execute(resume=resumed), self.doing)
         if done.stopped:
-            note(f"Stopped with a checkpoint; go on with: stemlearn {self.command} --resume {run.folder}")
+            note(f"{self._kept(run)}; go on with: stemlearn {self.command} --resume {run.folder}")
             raise typer.Exit(INTERRUPTED)
         return self._delivered(run.result_folder, out)
+
+    @staticmethod
+    def _kept(run: Run) -> str:
+        """Words on what a stopped run goes on from."""
+        from napari_stemlearn.learning.checkpoints import checkpoint_path
+
+        there = checkpoint_path(run.folder, "last").exists()
+        return "Stopped with a checkpoint" if there else "Stopped before the first step, so there is no checkpoint yet"
 
     def _delivered(self, result: Path, out: Path | None) -> Path:
         """Where the product of a run lies; copied to `out` where that was asked for."""
@@ -138,9 +158,35 @@ class Training:
         folder = cards[0].parent
         if out is None:
             return folder
-        out.mkdir(parents=True, exist_ok=True)
-        for file in self.files:
-            part = out / f".{file}"
-            shutil.copyfile(folder / file, part)
-            part.replace(out / file)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for file in self.files:
+                part = out / f".{file}"
+                shutil.copyfile(folder / file, part)
+                part.replace(out / file)
+        except OSError as error:
+            raise JobError(
+                f"The {self.what} cannot be copied to {out}: {error.strerror or error}; it lies in {folder}."
+            ) from error
         return out
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder and a file in it, and remove what was made.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done.
+    """
+    import tempfile
+
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            stream.write(b"a file")
+    finally:
+        for place in missing:
+            if place.is_dir():
+                place.rmdir()

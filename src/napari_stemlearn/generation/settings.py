@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings
-from napari_stemlearn.settings import Settings, quantity
+from napari_stemlearn.settings import Seed, Settings, quantity
 from napari_stemlearn.structures.settings import StructureSettings
 
 TINY: dict[str, Any] = {
@@ -31,7 +31,9 @@ class GenerateSettings(Settings):
         "simulations.",
     )
     number: int = quantity(100, "1", "Number of micrographs.", minimum=1, maximum=10_000_000)
-    seed: int = quantity(0, "1", "Same seed and settings, same micrographs, whatever the number of workers.", minimum=0)
+    seed: Seed = quantity(
+        0, "1", "Same seed and settings, same micrographs, whatever the number of workers.", minimum=0
+    )
     device: str = Field("auto", description="Where each worker computes: auto, cpu, cuda:0, mps.")
     structures: tuple[MixtureSettings, ...] | None = Field(
         None,

@@ -57,6 +57,7 @@ from napari_stemlearn.learning.settings import AugmentationSettings
 from napari_stemlearn.learning.simulated_stack import SimulatedStack
 from napari_stemlearn.learning.simulation_pool import SimulatedImage, SimulationPool, simulated_images
 from napari_stemlearn.learning.steadiness import Steadiness
+from napari_stemlearn.learning.torch_seeds import torch_seed
 from napari_stemlearn.learning.translators import Translator, save_translator
 from napari_stemlearn.memory_errors import is_out_of_memory
 from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
@@ -118,7 +119,7 @@ class Trainer:
         self.settings, self.experiment, self.pool = settings, experiment, pool
         self.device = choose_device(settings.device)
         self.bf16 = choose_precision(settings.precision, self.device) == "bf16-mixed"
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(torch_seed(settings.seed))
         networks = Networks(settings)
         self._bring_together(networks)
         self.networks = networks.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -128,7 +129,7 @@ class Trainer:
             "critics": torch.optim.Adam(self.networks.critics.parameters(), settings.learning_rate, betas),
         }
         self.pools = {
-            name: ReplayBuffer(settings.replay, settings.seed + number)
+            name: ReplayBuffer(settings.replay, torch_seed(settings.seed + number))
             for number, name in enumerate(("experiment", "simulation"))
         }
         self.average = copy.deepcopy(self.networks.generators["to_experiment"]).requires_grad_(False)
@@ -192,7 +193,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = self.learning_rate()
         # what chance adds inside the networks depends on the step alone, so that a resumed run goes on as it would have
-        torch.manual_seed(settings.seed * 1_000_003 + self.step)
+        torch.manual_seed(torch_seed(settings.seed * 1_000_003 + self.step))
         simulated, measured = self.batch()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             self.networks.critics.requires_grad_(False)
@@ -392,6 +393,7 @@ def train_cyclegan(
         images.append(image)
         yield Progress(len(images), settings.simulations, "simulations")
     if len(images) < settings.simulations:
+        yield Log(message=f"Stopped after {len(images)} of {settings.simulations} simulations, as asked.")
         yield Done(stopped=True)
         return
     pool = SimulationPool(images)

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings, Names
-from napari_stemlearn.settings import Settings, quantity
+from napari_stemlearn.settings import Seed, Settings, quantity
 from napari_stemlearn.structures.settings import StructureSettings
 
 
@@ -233,7 +233,7 @@ class CycleGANSettings(Settings):
     survival: SurvivalSettings = Field(default_factory=SurvivalSettings, description="Labels must survive.")
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
-    seed: int = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
+    seed: Seed = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
 
     @field_validator("name")
     @classmethod

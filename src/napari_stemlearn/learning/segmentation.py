@@ -50,6 +50,7 @@ from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
 from napari_stemlearn.learning.targets import Targets, draw_targets
+from napari_stemlearn.learning.torch_seeds import torch_seed
 from napari_stemlearn.learning.validation import (
     Validation,
     absent_classes,
@@ -120,7 +121,7 @@ class _Training:
         self.precision = choose_precision(settings.precision, self.device)
         devices: Any = [self.device.index] if self.device.type == "cuda" else 1
         self.fabric = Fabric(accelerator=self.device.type, devices=devices, precision=self.precision)  # type: ignore[arg-type]
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(torch_seed(settings.seed))
         self.network = ResidualUNet(1, len(settings.targets.classes), **settings.network.model_dump())
         if settings.start_from:
             take_weights(self.network, settings)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from napari_stemlearn.distributions import Distribution, Drawn
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.truth_classes import unknown_name, unmade_class
-from napari_stemlearn.settings import Settings, quantity
+from napari_stemlearn.settings import Seed, Settings, quantity
 from napari_stemlearn.structures.presets import preset_named
 from napari_stemlearn.structures.settings import StructureSettings, is_cif
 
@@ -311,7 +311,7 @@ class SegmentationSettings(Settings):
     precision: Literal["auto", "32", "bf16-mixed"] = Field(
         "auto", description="Numbers that it computes with; auto takes bf16-mixed where the device is made for it."
     )
-    seed: int = quantity(0, "1", "Same seed and settings, same images and the same start.", minimum=0)
+    seed: Seed = quantity(0, "1", "Same seed and settings, same images and the same start.", minimum=0)
 
     @model_validator(mode="after")
     def _targets_can_occur(self) -> SegmentationSettings:

@@ -1,0 +1,33 @@
+"""Refuse at once a training that could not begin: everything that is soon looked up is looked up."""
+
+from __future__ import annotations
+
+from napari_stemlearn.learning.device import choose_precision
+from napari_stemlearn.learning.loading import open_source
+from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.starting_weights import take_weights
+from napari_stemlearn.learning.structure_mixture import check_mixture
+from napari_stemlearn.models.device import choose_device
+from napari_stemlearn.networks.residual_unet import ResidualUNet
+
+
+def check_training(settings: SegmentationSettings) -> None:
+    """Look for the device, the weights to start from, and the stored set, the generator or the crystals.
+
+    Parameters
+    ----------
+    settings
+        Of the training.
+
+    Raises
+    ------
+    StemlearnError
+        Says what is missing or does not fit.
+    """
+    choose_precision(settings.precision, choose_device(settings.device))
+    if settings.start_from:
+        network = ResidualUNet(1, len(settings.targets.classes), **settings.network.model_dump())
+        take_weights(network, settings)
+    source = open_source(settings)
+    if settings.data.source == "simulation":
+        check_mixture(source.structures)
