@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.yaml_reading import parse_yaml, yaml_fault
 
 SEED_LIMIT = 1 << 63
 """Seeds are below it: numpy takes any, torch 64 bits."""
@@ -267,10 +268,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        values = parse_yaml(text)
     except FileNotFoundError:
         raise SettingsError(f"The settings file {path} does not exist.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except yaml.YAMLError as error:
+        raise SettingsError(f"The settings file {path} cannot be read as YAML: {yaml_fault(error, text)}.") from error
+    except (UnicodeDecodeError, OSError) as error:
         raise SettingsError(
             f"The settings file {path} cannot be read as YAML: {str(error).splitlines()[0]}."
         ) from error
@@ -307,9 +311,10 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
         if not separator or not key.strip():
             raise SettingsError(f"'{assignment}' is not of the form name=value.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise SettingsError(f"'{assignment}': what stands after the = is not YAML.") from None
+            value = parse_yaml(text)
+        except yaml.YAMLError as error:
+            fault = yaml_fault(error, text).removeprefix("line 1: ")
+            raise SettingsError(f"'{assignment}': what stands after the = is not YAML: {fault}.") from None
         if isinstance(value, str):
             # YAML 1.1 reads 1e4 as text
             with contextlib.suppress(ValueError):

@@ -77,6 +77,20 @@ def test_crystals(stemlearn) -> None:  # type: ignore[no-untyped-def]
     assert all(entry["lattice_constant"] > 2 for entry in entries)
 
 
+def test_an_unknown_preset_prints_nothing_but_its_refusal(stemlearn) -> None:  # type: ignore[no-untyped-def]
+    result = stemlearn("settings", "train", "--preset", "foo")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "There is no preset 'foo'" in result.stderr
+
+
+def test_folders_that_are_none_are_refused(refused) -> None:  # type: ignore[no-untyped-def]
+    Path("file").write_text("")
+    assert refused("models", "--folder", "nope") == "nope is no folder of models: nothing is there."
+    assert refused("models", "show", "columns", "--folder", "file") == "file is no folder of models: it is a file."
+    assert refused("runs", "--runs-folder", "file").startswith("file is a file; --runs-folder takes the folder")
+
+
 @pytest.mark.parametrize("kind", list(MODELS))
 def test_printed_settings_are_the_default_ones(stemlearn, kind: str) -> None:  # type: ignore[no-untyped-def]
     from importlib import import_module

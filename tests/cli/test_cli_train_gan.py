@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -106,6 +107,7 @@ BAD = {
     "out in the background": (["stack.tif", "--background", "--out", "look"], "leave --out away"),
     "out is a file": (["stack.tif", "--out", "stack.tif"], "is a file"),
     "out holds other things": (["stack.tif", "--out", "."], "holds other files than a generator"),
+    "one image twice": (["stack.tif", "empty/../stack.tif"], "are the same image; name each image once"),
     "no crystal": (["stack.tif", "--structure", "gone.cif"], "gone.cif does not exist"),
     "no device": (["stack.tif", "--set", "device=cuda:9"], "cuda:9"),
     "no such run": (["--resume", "last"], "There is no run 'last'"),
@@ -126,6 +128,16 @@ def test_bad_input_is_one_sentence_and_nothing_begins(case, refused) -> None:  #
     tiny = [] if "--resume" in words or "--preset" in words else TINY[:2]
     assert sentence in refused("train-gan", *words, *tiny)
     assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")
+def test_ctrl_c_during_the_simulations_promises_no_checkpoint(stemlearn, interrupt_when) -> None:  # type: ignore[no-untyped-def]
+    write_stack("stack.tif")
+    interrupt_when(lambda: any("simulations" in path.read_text() for path in Path("runs").glob("*/events.jsonl")))
+    result = stemlearn("train-gan", "stack.tif", *TINY, "--set", "simulations=100000")
+    assert result.exit_code == 130, result.stderr
+    assert "there is no checkpoint yet; go on with: stemlearn train-gan --resume" in result.stderr
+    assert "Stopped with a checkpoint" not in result.stderr
 
 
 def test_a_generator_that_moves_atoms_is_refused(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -47,6 +50,14 @@ def test_memory_of_the_computer(error, tmp_path):
 def test_other_faults(error):
     assert not is_gpu_memory(error)
     assert not is_computer_memory(error)
+
+
+@pytest.mark.parametrize(("total", "full"), [(0, False), (1000, True)])
+def test_only_a_disk_can_be_full(total, full, tmp_path, monkeypatch):
+    """Where there is no disk, as in /proc, the free space reads 0 as well."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _place: SimpleNamespace(total=total, used=total, free=0))
+    refused = OSError(errno.EIO, "Input/output error")
+    assert ("is full" in explain_failure(refused, tmp_path)) is full
 
 
 def test_torch_says_what_is_looked_for():

@@ -122,3 +122,24 @@ def test_what_is_no_section_is_one_sentence(values, sentence):
     with pytest.raises(SettingsError) as caught:
         Microscope.checked(values)
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("repeats:\n\t3\n", "cannot be read as YAML: line 2 has a tab, where YAML takes blanks."),
+        ("source_fwhm: 1\nrepeats: 3\nsource_fwhm: 2\n", "cannot be read as YAML: line 3: 'source_fwhm' stands twice."),
+        ("repeats: 1\n fwhm: 2\n", "cannot be read as YAML: line 2: mapping values are not allowed here."),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_told_with_its_line(tmp_path, text, said):
+    path = tmp_path / "probe.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        Probe.load(path)
+    assert str(caught.value).endswith(said)
+
+
+def test_an_assignment_with_a_name_twice_is_refused():
+    with pytest.raises(SettingsError, match="'repeats' stands twice"):
+        parse_assignments(["probe={repeats: 1, repeats: 2}"])

@@ -193,6 +193,20 @@ def test_a_recycled_process_number_is_not_taken_for_the_job(tmp_path: Path) -> N
     assert is_alive(real, run.folder)
 
 
+def test_a_resumed_run_that_vanished_does_not_end_with_the_word_of_its_first_attempt(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(total=3), runs_folder=tmp_path)
+    for event in run.execute():
+        if isinstance(event, Metric):
+            run.stop()
+    assert isinstance(list(run.follow())[-1], Done)
+    size = (run.folder / "events.jsonl").stat().st_size
+    gone = ProcessRecord(pid=2**22 + 1, started=0.0, host=os.uname().nodename, events_from=size, attempt=2)
+    gone.save(run.folder / "process.json")
+    last = list(run.follow())[-1]
+    assert isinstance(last, Failed)
+    assert "gone without a word" in last.message
+
+
 def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
     run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
     until(lambda: run.state is RunState.RUNNING)

@@ -26,7 +26,7 @@ def models(ctx: typer.Context, folder: FolderOption = None, as_json: JsonOption 
     from napari_stemlearn.cli.printing import print_json, print_table
     from napari_stemlearn.models.store import list_models
 
-    entries = list_models(folder or [])
+    entries = list_models(_there(folder))
     if as_json:
         print_json([{"origin": entry.origin, "folder": str(entry.folder), **entry.card.record()} for entry in entries])
         return
@@ -60,12 +60,23 @@ def show(
     from napari_stemlearn.models.card import read_card
     from napari_stemlearn.models.store import CARD, find_model
 
-    place = find_model(name, folder or [])
+    place = find_model(name, _there(folder))
     record = {"folder": str(place), **read_card(place / CARD).record()}
     if as_json:
         print_json(record)
     else:
         typer.echo(yaml.safe_dump(record, sort_keys=False, allow_unicode=True).rstrip())
+
+
+def _there(folders: list[Path] | None) -> list[Path]:
+    """The further folders, which must be there: nobody asks for one that has no models."""
+    from napari_stemlearn.errors import ModelError
+
+    for folder in folders or []:
+        if not folder.is_dir():
+            why = "it is a file" if folder.exists() else "nothing is there"
+            raise ModelError(f"{folder} is no folder of models: {why}.")
+    return folders or []
 
 
 def _range(values: tuple[float, float] | None) -> str:

@@ -25,7 +25,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.callback()
 def runs(ctx: typer.Context, runs_folder: RunsFolderOption = DEFAULT_RUNS, as_json: JsonOption = False) -> None:
     """List the runs, newest first."""
+    from napari_stemlearn.errors import JobError
+
     ctx.obj = runs_folder
+    if runs_folder.exists() and not runs_folder.is_dir():
+        raise JobError(f"{runs_folder} is a file; --runs-folder takes the folder in which run folders lie.")
     if ctx.invoked_subcommand is not None:
         return
     from napari_stemlearn.cli.printing import note, print_json, print_table

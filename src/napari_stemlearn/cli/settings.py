@@ -36,8 +36,9 @@ def settings(
         raise SettingsError(f"There are no settings '{kind}'; choose one of {', '.join(MODELS)}.")
     module, _, name = MODELS[kind].partition(":")
     model: type[Settings] = getattr(import_module(module), name)
+    chosen = model.preset(preset)
     typer.echo(f"# {kind}: {(model.__doc__ or '').strip().splitlines()[0]}  Presets: {', '.join(model.presets)}")
-    typer.echo("\n".join(annotated(model.preset(preset))))
+    typer.echo("\n".join(annotated(chosen)))
 
 
 def annotated(chosen: Settings) -> list[str]:

@@ -137,9 +137,8 @@ def check_experiment(settings: CycleGANSettings) -> None:
         Says which image, and why.
     """
     from napari_stemlearn.errors import SettingsError
-    from napari_stemlearn.formats import read_micrograph
     from napari_stemlearn.learning.device import choose_precision
-    from napari_stemlearn.learning.experiment import Experiment
+    from napari_stemlearn.learning.experiment import read_experiment
     from napari_stemlearn.learning.simulated_stack import SimulatedStack
     from napari_stemlearn.learning.structure_mixture import check_mixture
     from napari_stemlearn.models.device import choose_device
@@ -148,6 +147,6 @@ def check_experiment(settings: CycleGANSettings) -> None:
         raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")
     choose_precision(settings.precision, choose_device(settings.device))
     check_mixture(settings.structures)
-    experiment = Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
+    experiment = read_experiment(settings.experiment, settings.crop, settings.pixel_size)
     if settings.simulated:
         SimulatedStack.of(settings, experiment.pixel_size)

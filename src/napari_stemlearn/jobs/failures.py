@@ -101,6 +101,8 @@ def _is_write_error(error: BaseException) -> bool:
 
 def _free_bytes(folder: Path) -> int:
     try:
-        return shutil.disk_usage(folder).free
+        usage = shutil.disk_usage(folder)
     except OSError:
         return NEARLY_FULL
+    # what is no disk, such as /proc, has neither free bytes nor others
+    return usage.free if usage.total else NEARLY_FULL

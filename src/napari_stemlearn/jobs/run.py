@@ -23,7 +23,7 @@ from napari_stemlearn.jobs.event_log import append_event, last_event, read_event
 from napari_stemlearn.jobs.execute import execute
 from napari_stemlearn.jobs.failures import explain_exit
 from napari_stemlearn.jobs.job_file import JobFile, read_job_file
-from napari_stemlearn.jobs.processes import is_alive, kill_tree, read_process
+from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, kill_tree, read_process
 from napari_stemlearn.jobs.registry import JobKind, job_kind
 from napari_stemlearn.settings import Settings
 
@@ -106,8 +106,7 @@ class Run:
         process = read_process(self.folder / "process.json")
         # first the process, then its last word: the other way round a job that ends in between would look dead
         alive = process is not None and is_alive(process, self.folder)
-        events_from = process.events_from if process else 0
-        last = last_event(self.folder / "events.jsonl", events_from)
+        last = self._last_word(process)
         if isinstance(last, Failed):
             return RunState.FAILED
         if isinstance(last, Done):
@@ -123,8 +122,7 @@ class Run:
     @property
     def result(self) -> dict[str, Any] | None:
         """Plain values that the job handed over at its end (paths, scores); None before."""
-        process = read_process(self.folder / "process.json")
-        last = last_event(self.folder / "events.jsonl", process.events_from if process else 0)
+        last = self._last_word(read_process(self.folder / "process.json"))
         return last.result if isinstance(last, Done) else None
 
     @property
@@ -132,8 +130,7 @@ class Run:
         """Why the run failed: one sentence, with the traceback or the end of ``log.txt`` as detail; else None."""
         if self.state is not RunState.FAILED:
             return None
-        process = read_process(self.folder / "process.json")
-        last = last_event(self.folder / "events.jsonl", process.events_from if process else 0)
+        last = self._last_word(read_process(self.folder / "process.json"))
         if isinstance(last, Failed):
             return last
         if not (self.folder / "job.yaml").exists():
@@ -179,7 +176,9 @@ class Run:
                 last = event
                 yield event
             if not state.active:
-                if not isinstance(last, (Done, Failed)):
+                # an earlier attempt may have ended with a word, and this one without any
+                of_attempt = self._last_word(read_process(self.folder / "process.json"))
+                if not (isinstance(last, (Done, Failed)) and isinstance(of_attempt, (Done, Failed))):
                     yield self.failure or Failed(message=f"The run {self.name} has ended.")
                 return
             time.sleep(interval)
@@ -251,7 +250,7 @@ class Run:
         if process.host != socket.gethostname():
             raise JobError(f"The run {self.name} runs on {process.host}; kill it there.")
         kill_tree(process)
-        last = last_event(self.folder / "events.jsonl", process.events_from)
+        last = self._last_word(process)
         if not isinstance(last, (Done, Failed)) and (self.folder / "job.yaml").exists():
             message = "The run was killed on request; what the last checkpoint holds can be resumed."
             append_event(self.folder / "events.jsonl", Failed(message=message))
@@ -294,6 +293,10 @@ class Run:
             shutil.rmtree(self.folder)
         except OSError as error:
             raise JobError(f"The run {self.name} cannot be deleted: {error}.") from error
+
+    def _last_word(self, process: ProcessRecord | None) -> Event | None:
+        """The last event of the present attempt."""
+        return last_event(self.folder / "events.jsonl", process.events_from if process else 0)
 
     def _prepared(self, resume: bool) -> JobFile:
         job = self.job

@@ -21,7 +21,6 @@ from torch.nn import functional
 from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started, preview
-from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.learning.alike import levels_like, white_noise_level
 from napari_stemlearn.learning.augmentation import blur, draw_turn
 from napari_stemlearn.learning.checkpoints import (
@@ -44,7 +43,7 @@ from napari_stemlearn.learning.device import (
     let_go,
     out_of_memory,
 )
-from napari_stemlearn.learning.experiment import Experiment
+from napari_stemlearn.learning.experiment import Experiment, read_experiment
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.features import load_features
 from napari_stemlearn.learning.label_survival import LabelSurvival, follow_labels, label_survival, translations
@@ -365,7 +364,7 @@ def train_cyclegan(
     StemlearnError
         If images do not fit, memory or disk run out, labels survive in no checkpoint, or it diverges from the start.
     """
-    experiment = Experiment([read_micrograph(path) for path in settings.experiment], settings.crop, settings.pixel_size)
+    experiment = read_experiment(settings.experiment, settings.crop, settings.pixel_size)
     yield Log(
         message=f"{len(experiment.frames)} experimental frames at {experiment.pixel_size:.4g} angstrom per pixel."
     )

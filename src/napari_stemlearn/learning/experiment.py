@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
 from napari_stemlearn.micrograph import Micrograph
 
@@ -136,6 +138,25 @@ class Experiment:
         """Smallest height and width among the frames."""
         shapes = [micrograph.shape for micrograph, _ in self.frames]
         return min(shape[0] for shape in shapes), min(shape[1] for shape in shapes)
+
+
+def read_experiment(paths: Sequence[str | Path], crop: int, pixel_size: float | None = None) -> Experiment:
+    """Open files of an experiment; parameters and errors as for `Experiment`.
+
+    Raises
+    ------
+    MicrographError
+        If a file is named twice: its frames would count double.
+    FormatError
+        If one cannot be read.
+    """
+    known: dict[Path, str | Path] = {}
+    for path in paths:
+        place = Path(path).expanduser().resolve()
+        if place in known:
+            raise MicrographError(f"{known[place]} and {path} are the same image; name each image once.")
+        known[place] = path
+    return Experiment([read_micrograph(path) for path in paths], crop, pixel_size)
 
 
 def _name(micrograph: Micrograph, index: int) -> str:
