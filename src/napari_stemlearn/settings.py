@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
 import yaml
@@ -14,6 +14,11 @@ from pydantic.fields import FieldInfo
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.yaml_reading import parse_yaml, yaml_fault
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _Metaclass
+else:
+    _Metaclass = type(BaseModel)
 
 SEED_LIMIT = 1 << 63
 """Seeds are below it: numpy takes any, torch 64 bits."""
@@ -89,8 +94,24 @@ Seed = Annotated[int, AfterValidator(_checked_seed)]
 """A seed: a whole number that numpy and torch take; declare it with a minimum of 0."""
 
 
-class Settings(BaseModel):
-    """Base of every settings model: unknown fields are refused, bounds checked, presets named."""
+class _OneSentence(_Metaclass):
+    """Lets a refused construction say one sentence; what pydantic builds inside does not come this way."""
+
+    def __call__(cls, *arguments: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*arguments, **values)
+        except ValidationError as error:
+            raise SettingsError(explain(error)) from error
+
+
+class Settings(BaseModel, metaclass=_OneSentence):
+    """Base of every settings model: unknown fields are refused, bounds checked, presets named.
+
+    Raises
+    ------
+    SettingsError
+        Names the field, what is wrong and what is allowed.
+    """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True, frozen=True)
 
@@ -138,10 +159,7 @@ class Settings(BaseModel):
         SettingsError
             Names the field, what is wrong and what is allowed.
         """
-        try:
-            return cls(**with_presets(cls, values))
-        except ValidationError as error:
-            raise SettingsError(explain(error)) from error
+        return cls(**with_presets(cls, values))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -43,6 +43,22 @@ def test_refusals_are_one_sentence(values, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("construct", "said"),
+    [
+        (lambda: Probe(repeats=0), "Setting repeats is 0; allowed: at least 1."),
+        (lambda: Probe(fwhm=2), "There is no setting 'fwhm'."),
+        (lambda: Microscope(probe={"repeats": 0}), "Setting probe: repeats is 0; allowed: at least 1."),
+        (lambda: Microscope(others=[{}, {"repeats": "x"}]), "Setting others.1.repeats is 'x': input should be a valid"),
+    ],
+)
+def test_construction_refuses_in_one_sentence_too(construct, said):
+    with pytest.raises(SettingsError) as caught:
+        construct()
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
 def test_preset_and_changes():
     assert Probe.preset("sharp").source_fwhm == 0.5
     assert Probe.preset("sharp", repeats=7).changed(source_fwhm=2).record() == {"source_fwhm": 2.0, "repeats": 7}
