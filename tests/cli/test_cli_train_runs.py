@@ -130,6 +130,7 @@ def test_a_training_that_cannot_begin_leaves_no_run(case, stemlearn, refused) ->
 def test_out_takes_the_model_or_is_refused_before_the_training(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
     Path("file").write_text("")
     assert "Nothing can be written to file/models" in refused("train", *TINY, "--out", "file/models")
+    assert "give both, or neither" in refused("train", *TINY, "--overwrite")
     assert stemlearn("train", *TINY, "--out", "models/one").exit_code == 0
     weights = Path("models/one") / WEIGHTS
     before = weights.read_bytes()

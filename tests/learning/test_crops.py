@@ -28,6 +28,9 @@ from napari_stemlearn.models.resampling import resampled_length
 from napari_stemlearn.sites import make_sites
 
 TINY = SegmentationSettings.preset("tiny")
+STORED = TINY.changed(
+    **{"data.source": "folder", "data.folder": "given below", "targets.classes": {"vacancy1": ["vacancy1"]}}
+)
 CLEAN = TINY.changed(
     **{"imaging.detector.counting_noise": False, "acquisition_pixel_size": "uniform(0.1, 0.3)", "optimisation.crop": 96}
 )
@@ -120,7 +123,7 @@ def stored(tmp_path):
 
 
 def test_stored_crops_keep_sites_on_their_spots(stored):
-    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    settings = STORED.changed(**{"data.folder": str(stored)})
     source = open_source(settings)
     assert source.pixel_size_range == (0.1, 0.1)
     seen = 0
@@ -148,7 +151,7 @@ def data_set(stored, tmp_path):
 
 
 def test_a_data_set_gives_the_crops_of_its_files(stored, data_set):
-    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    settings = STORED.changed(**{"data.folder": str(stored)})
     of_files = open_source(settings)
     of_set = open_source(settings.changed(**{"data.folder": str(data_set), "data.where": "dose < 2"}))
     assert of_set.pixel_size_range == of_files.pixel_size_range
@@ -163,7 +166,7 @@ def test_a_data_set_gives_the_crops_of_its_files(stored, data_set):
 
 
 def test_a_data_set_is_read_image_by_image(data_set, monkeypatch):
-    source = open_source(TINY.changed(**{"data.source": "folder", "data.folder": str(data_set)}))
+    source = open_source(STORED.changed(**{"data.folder": str(data_set)}))
     read = []
     pixels = DataSet.pixels
     monkeypatch.setattr(DataSet, "pixels", lambda self, index: read.append(index) or pixels(self, index))
@@ -180,8 +183,7 @@ def test_a_data_set_is_read_image_by_image(data_set, monkeypatch):
 
 
 def test_a_data_set_feeds_worker_processes(data_set):
-    changes = {"data.source": "folder", "data.folder": str(data_set), "optimisation.steps": 3}
-    settings = TINY.changed(**changes)
+    settings = STORED.changed(**{"data.folder": str(data_set), "optimisation.steps": 3})
     alone = list(iterate_batches(settings, 0))
     together = list(iterate_batches(settings.changed(**{"data.workers": 1}), 0))
     for one, other in zip(alone, together, strict=True):
@@ -189,7 +191,7 @@ def test_a_data_set_feeds_worker_processes(data_set):
 
 
 def test_queries_that_leave_nothing_to_learn_from_are_named(stored, data_set):
-    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(data_set)})
+    settings = STORED.changed(**{"data.folder": str(data_set)})
     for where, words in (
         ("dose > 9", "no image of which 'dose > 9' is true"),
         ("dose > 1", "holds one frame"),
@@ -197,7 +199,7 @@ def test_queries_that_leave_nothing_to_learn_from_are_named(stored, data_set):
     ):
         with pytest.raises(StemlearnError, match=words):
             open_source(settings.changed(**{"data.where": where}))
-    with pytest.raises(TrainingError, match="no site of the classes antisite; it has W, vacancy1"):
+    with pytest.raises(TrainingError, match=r"no site of the class 'antisite' \(antisite\); it has W, vacancy1"):
         open_source(settings.changed(**{"targets.classes": {"antisite": ["antisite"]}}))
     with pytest.raises(TrainingError, match=r"is no data set, so data\.where cannot choose"):
         open_source(settings.changed(**{"data.folder": str(stored), "data.where": "dose > 1"}))
@@ -206,7 +208,7 @@ def test_queries_that_leave_nothing_to_learn_from_are_named(stored, data_set):
 
 
 def test_stored_sets_that_cannot_be_used_are_named(stored):
-    settings = TINY.changed(**{"data.source": "folder", "data.folder": str(stored)})
+    settings = STORED.changed(**{"data.folder": str(stored)})
     with pytest.raises(TrainingError, match=r"too small for crops of 64.*to 60 or less"):
         open_source(settings.changed(**{"optimisation.crop": 64}))
     with pytest.raises(TrainingError, match="does not exist"):

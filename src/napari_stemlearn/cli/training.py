@@ -68,6 +68,8 @@ class Training:
         from napari_stemlearn.formats.folders import holds_files
 
         if out is None:
+            if overwrite:
+                raise SettingsError("--overwrite replaces what lies at --out; give both, or neither.")
             return
         if background:
             raise SettingsError(f"With --background the {self.what} stays in the run folder; leave --out away.")

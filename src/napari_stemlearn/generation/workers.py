@@ -250,7 +250,8 @@ def _client(workers: int, scheduler: str) -> Iterator[Client]:
         except (OSError, RuntimeError, TimeoutError) as error:
             raise JobError(f"Worker processes cannot be started: {str(error).splitlines()[0]}.") from error
     with cluster, Client(cluster, set_as_default=False) as client:
-        client.run(ignore_interrupts)
+        if os.name != "posix":
+            client.run(ignore_interrupts)
         yield client
 
 
