@@ -339,7 +339,8 @@ def _check_classes(frames: Sequence[LabelledFrame], settings: SegmentationSettin
     if empty is not None:
         name, truth = empty
         raise TrainingError(
-            f"The stored set {folder} has no site of the class '{name}' ({', '.join(truth)}); it has {has}."
+            f"The stored set {folder} has no site of the class '{name}' ({', '.join(truth)}); it has {has}, so "
+            "leave the class out of targets.classes or name what it marks as the set does."
         )
     unknown = unknown_name(classes, there)
     if unknown:
