@@ -7,39 +7,49 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import DEFAULT_CLASSES, ClassChooser, in_order
 from napari_stemlearn.widgets.dock import Dock, separator
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.frame_table import FrameTable
+from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.keys import bind, key_rows, unbind
-from napari_stemlearn.widgets.label_session import LabelSession
-from napari_stemlearn.widgets.label_store import folder_for, free_name, load_set, saved_sets
-from napari_stemlearn.widgets.labelling import HandLabels
-from napari_stemlearn.widgets.labels import ErrorLabel
-from napari_stemlearn.widgets.layers import (
-    about,
-    go_to_frame,
-    image_layers,
-    micrograph_from_layer,
-    our_layers,
-    sites_from_layer,
+from napari_stemlearn.widgets.label_saver import NOT_SAVED, LabelSaver
+from napari_stemlearn.widgets.label_session import LabelSession, labels_left_in
+from napari_stemlearn.widgets.label_store import (
+    folder_for,
+    free_name,
+    load_set,
+    rescue_root,
+    review_path,
+    saved_sets,
 )
+from napari_stemlearn.widgets.labelling import HandLabels, same_labels
+from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.layers import about, go_to_frame, image_layers, micrograph_from_layer, our_layers
+from napari_stemlearn.widgets.pausing import resume, why_paused
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.review_panel import ReviewPanel
 from napari_stemlearn.widgets.score_panel import ScorePanel
 from napari_stemlearn.widgets.section import Section
+from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-SAVE_MS = 1000
-"""Labels are written this long after the first change that is not yet on disk."""
 NEW = "new labels"
 
 
@@ -59,6 +69,8 @@ class LabelDock(Dock):
         self.sessions: list[LabelSession] = []
         self.session: LabelSession | None = None
         self._sets: list[tuple[str, LabelSession | Path | None]] = []
+        self._paused: str | None = None
+        self.watch = ImageWatch(napari_viewer, self)
         self.project = ProjectRow()
         self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
         self.pixel_size = PixelSizeRow(napari_viewer)
@@ -80,19 +92,13 @@ class LabelDock(Dock):
             "Every site of this frame is labelled; only finished frames are scored once there are any"
         )
         self.saved = Sentences()
-        self.review = ReviewPanel(napari_viewer, self._new_set)
+        self.review = ReviewPanel(napari_viewer, self._new_set, self.watch)
         self.review_section = Section("Review predictions", lambda: self.review)
         self.keys_section = Section("Keys", _key_list)
-        self.score = ScorePanel(napari_viewer, self._labelled_frames)
+        self.score = ScorePanel(napari_viewer, self._labelled_frames, self.watch)
         self.score_section = Section("Score", lambda: self.score)
         self._lay_out()
-        self._saving = Background(self)
-        self._saving.done.connect(self._saved)
-        self._saving.failed.connect(lambda sentence, _detail: self._save_failed(sentence))
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SAVE_MS)
-        self._timer.timeout.connect(self._save)
+        self.saver = LabelSaver(lambda: self.sessions, self)
         self._connect()
         self._image_changed()
 
@@ -138,7 +144,9 @@ class LabelDock(Dock):
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
         self.image.calibrated.connect(self._calibrated)
-        self.project.project.changed.connect(self._list_sets)
+        self.project.project.changed.connect(self._project_changed)
+        self.watch.replaced.connect(self._on_replaced)
+        self.saver.done.connect(self._saved)
         self.sets.activated.connect(lambda _index: self._set_chosen())
         self.start_button.clicked.connect(self.start)
         self.classes.chosen.connect(self._class_clicked)
@@ -152,6 +160,9 @@ class LabelDock(Dock):
         self.viewer.layers.selection.events.active.connect(self._on_active)
         self.viewer.layers.events.removed.connect(self._on_removed)
         self.viewer.dims.events.current_step.connect(self._on_frame)
+        for event in (self.viewer.dims.events.ndisplay, self.viewer.dims.events.order):
+            event.connect(self._on_active)
+        QApplication.instance().aboutToQuit.connect(self.save_all)
 
     # -- choosing
 
@@ -166,13 +177,7 @@ class LabelDock(Dock):
             self._use(mine[-1])
 
     def _calibrated(self) -> None:
-        layer = self.image.layer()
-        for session in self.sessions:
-            if session.image == layer:
-                try:
-                    session.calibrate()
-                except StemlearnError as error:
-                    self.error.say(str(error))
+        # the sessions follow by themselves
         self._image_changed()
         self.score.soon()
 
@@ -184,13 +189,18 @@ class LabelDock(Dock):
         reason = self._why_not(layer)
         if reason is None:
             try:
-                folder = folder_for(shared_project().labels, micrograph_from_layer(layer))
+                micrograph = micrograph_from_layer(layer)
+                folder = folder_for(shared_project().labels, micrograph)
                 working = [session for session in self.sessions if session.image == layer]
                 self._sets += [(session.path.stem, session) for session in working]
                 open_paths = {session.path for session in working}
                 for entry in saved_sets(folder):
                     if entry.path not in open_paths:
                         self._sets.append((f"{entry.name} ({entry.n_sites} saved)", entry.path))
+                rescued = {session.rescue_path for session in self.sessions}
+                for entry in saved_sets(folder_for(rescue_root(), micrograph)):
+                    if entry.path not in rescued:
+                        self._sets.append((f"{entry.name} ({entry.n_sites} rescued)", entry.path))
             except (StemlearnError, OSError) as error:
                 reason = str(error)
             self._sets.append((NEW, None))
@@ -251,59 +261,67 @@ class LabelDock(Dock):
             self.error.say(reason)
             return None
         micrograph = micrograph_from_layer(layer)
-        folder = folder_for(shared_project().labels, micrograph)
-        taken = {session.path.stem for session in self.sessions if session.image == layer}
-        path = folder / f"{free_name(folder, 'labels', taken)}.csv"
         labels = HandLabels(pixel_size=micrograph.pixel_size, n_frames=micrograph.n_frames)
+        path = self._free_path(layer, "labels")
         return self._add(LabelSession(self.viewer, layer, labels, path, self._known_classes(layer)))
+
+    def _free_path(self, image: Any, wanted: str) -> Path:
+        """A file for a set in the project folder that neither a set on disk nor one at work has."""
+        folder = folder_for(shared_project().labels, micrograph_from_layer(image))
+        taken = {session.path.stem for session in self.sessions if session.path.parent == folder}
+        return folder / f"{free_name(folder, wanted, taken)}.csv"
 
     def _open(self, path: Path) -> LabelSession | None:
         layer = self.image.layer()
         micrograph = micrograph_from_layer(layer)
+        rescued = rescue_root() in path.parents
+        there = None if rescued else self._layer_of(path)
         try:
             loaded = load_set(path, pixel_size=micrograph.pixel_size)
+            # what is in the viewer is newer than what is on disk
+            left = None if there is None else labels_left_in(there, micrograph)
         except StemlearnError as error:
             self.error.say(str(error))
             return None
-        self.error.say(None)
-        there = self._layer_of(path)
-        sites = loaded.state.sites
-        if there is not None:
-            # what is in the viewer is newer than what is on disk
-            sites = sites_from_layer(there, layer, pixel_size=micrograph.pixel_size, shown_only=False)
+        same = left is None or same_labels(left, loaded.state.sites)
         labels = HandLabels(
             pixel_size=micrograph.pixel_size,
             n_frames=micrograph.n_frames,
-            sites=sites,
+            sites=loaded.state.sites if same else left,
             rejected=loaded.state.rejected,
             done=loaded.state.done,
         )
-        classes = list(dict.fromkeys([*loaded.classes, *loaded.state.sites["class"], *self._known_classes(layer)]))
-        session = LabelSession(self.viewer, layer, labels, path, classes, there)
-        if there is None:
-            session.saved_state = labels.state
+        classes = [*loaded.classes, *labels.sites["class"], *self._known_classes(layer, review_path(path).is_file())]
+        target = self._free_path(layer, path.stem) if rescued else path
+        session = LabelSession(self.viewer, layer, labels, target, list(dict.fromkeys(classes)), there)
+        if rescued:
+            session.rescue_path, session.rescued_state = path, labels.state
+        if same and not rescued:
+            session.take_as_saved()
         else:
-            self._timer.start()
+            self.saver.soon()
         return self._add(session)
 
     def _layer_of(self, path: Path) -> Any:
         """A hand layer of this file that an earlier dock left in the viewer."""
         return next((one for one in our_layers(self.viewer, "hand") if about(one).get("file") == str(path)), None)
 
-    def _known_classes(self, image: Any) -> list[str]:
-        """Classes of the predictions of an image, then the usual defects."""
+    def _known_classes(self, image: Any, chosen: bool = False) -> list[str]:
+        """Classes of the predictions of an image, then the usual defects unless classes were chosen before."""
         found: list[str] = []
         for layer in our_layers(self.viewer, ("predicted", "truth")):
             if about(layer).get("source_id") == str(image.unique_id):
                 names = about(layer).get("classes") or list(dict.fromkeys(layer.features.get("class", [])))
                 found += [str(name) for name in names]
-        return list(dict.fromkeys([*in_order(found), *DEFAULT_CLASSES]))
+        return list(dict.fromkeys([*in_order(found), *(() if chosen else DEFAULT_CLASSES)]))
 
     def _add(self, session: LabelSession) -> LabelSession:
         session.message = self.message.say
         session.alive = lambda: isalive(self)
         session.snapping = self.snap_box.isChecked()
         session.labels.on_change.append(lambda: self._changed(session))
+        for event in (session.layer.events.mode, session.layer.events.visible):
+            event.connect(self._on_active)
         bind(session.layer, self._actions(session))
         self.sessions.append(session)
         self._use(session)
@@ -311,7 +329,10 @@ class LabelDock(Dock):
 
     def _use(self, session: LabelSession | None) -> None:
         self.session = session
+        self._paused = None
         self.message.say()
+        self.saved.say()
+        self.error.say(self.saver.problem)
         if session is not None:
             self.classes.set_classes(session.classes)
             self.classes.choose(session.site_class)
@@ -351,12 +372,15 @@ class LabelDock(Dock):
         name = self.classes.name_of_key(number)
         if name is not None:
             self._class_clicked(name)
-            self.message.say(f"Labelling {name}.")
+            self.message.say(f"Labelling {soft(name)}.")
 
     def _label_clicked(self, on: bool) -> None:
         if self.session is not None:
-            self.session.layer.mode = "pan_zoom"
-            self.viewer.layers.selection.active = self.session.layer if on else self.session.image
+            if on:
+                resume(self.viewer, self.session.layer)
+            else:
+                self.viewer.layers.selection.active = self.session.image
+            self._on_active()
 
     def _snap_toggled(self, on: bool) -> None:
         for session in self.sessions:
@@ -366,14 +390,12 @@ class LabelDock(Dock):
     def undo(self) -> None:
         """Take the last change back."""
         if self.session is not None:
-            what = self.session.labels.undo()
-            self.message.say(f"Undone: {what}." if what else "There is nothing to undo.")
+            self.session.undo()
 
     def redo(self) -> None:
         """Do again what was taken back."""
         if self.session is not None:
-            what = self.session.labels.redo()
-            self.message.say(f"Done again: {what}." if what else "There is nothing to redo.")
+            self.session.redo()
 
     def _go(self, frame: int) -> None:
         if self.session is not None:
@@ -387,8 +409,7 @@ class LabelDock(Dock):
     # -- following
 
     def _changed(self, session: LabelSession) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
+        self.saver.soon()
         if session is self.session:
             self._refresh()
             self.review.labels_changed()
@@ -400,7 +421,12 @@ class LabelDock(Dock):
             return
         labels = session.labels
         frame = session.frame
-        self.classes.set_counts(labels.count_by_class())
+        counts = labels.count_by_class()
+        # undo brings back what was renamed or removed, and napari's own tools may bring anything
+        session.classes += [name for name in counts if name not in session.classes]
+        self.classes.set_classes(session.classes)
+        self.classes.set_counts(counts)
+        self.classes.choose(session.site_class)
         self.frames.show_progress(labels.count_by_frame().tolist(), labels.done, frame)
         self.frames.table.setVisible(session.micrograph.is_stack)
         self.done_box.setChecked(frame in labels.done)
@@ -413,13 +439,14 @@ class LabelDock(Dock):
         self._on_active()
 
     def _on_active(self, _event: Any = None) -> None:
-        if isalive(self) and self.session is not None:
-            on = self.viewer.layers.selection.active == self.session.layer
-            self.label_box.setChecked(on)
-            if not on:
-                self.message.say("Paused: another layer is selected. Tick “Click to label” to go on.")
-            elif self.message.text().startswith("Paused"):
-                self.message.say("Click adds a label, right-click removes it.")
+        if not isalive(self) or self.session is None:
+            return
+        before, self._paused = self._paused, why_paused(self.viewer, self.session.layer)
+        self.label_box.setChecked(self._paused is None)
+        if self._paused and self._paused != before:
+            self.message.say(f"Paused: {self._paused} Tick “Click to label” to go on.")
+        elif before and not self._paused:
+            self.message.say("Click adds a label, right-click removes it.")
 
     def _on_frame(self, _event: Any = None) -> None:
         if isalive(self) and self.session is not None and self.session.micrograph.is_stack:
@@ -429,12 +456,40 @@ class LabelDock(Dock):
         if not isalive(self):
             return
         for session in [one for one in self.sessions if event.value in (one.layer, one.image)]:
-            self._save_now(session)
-            unbind(session.layer)
-            session.close()
-            self.sessions.remove(session)
-            if session is self.session:
-                self._use(None)
+            self._end(session)
+        self._list_sets()
+
+    def _end(self, session: LabelSession) -> None:
+        """Save the labels and let go of their layer."""
+        self.saver.write_now(session)
+        unbind(session.layer)
+        session.close()
+        self.sessions.remove(session)
+        if session is self.session:
+            self._use(None)
+
+    def _on_replaced(self, image: Any) -> None:
+        """Labels belong to the values that they were made on, so they do not follow others."""
+        ended = [session for session in self.sessions if session.image == image and not session.fits()]
+        for session in ended:
+            self._end(session)
+            session.layer.visible = False
+        for session in self.sessions:
+            if session.image == image:
+                session.micrograph = micrograph_from_layer(image)
+        if image == self.image.layer():
+            self._image_changed()
+        if ended:
+            # what could not be saved was told as it happened
+            kept = "are hidden" if any(session.failure for session in ended) else "are saved and hidden"
+            self.error.say(f"The image has changed. The labels of the one before {kept}. Start labelling again.")
+
+    def _project_changed(self) -> None:
+        """List the sets of the other folder; labels that could not be saved go there."""
+        for session in self.sessions:
+            if session.failure:
+                session.keep_in(self._free_path(session.image, session.path.stem))
+                self.saver.soon()
         self._list_sets()
 
     def _labelled_frames(self, layer: Any) -> list[int] | None:
@@ -445,38 +500,23 @@ class LabelDock(Dock):
 
     # -- saving
 
-    def _save(self) -> None:
-        if self._saving.running:
-            self._timer.start()
+    def _saved(self, sessions: list[LabelSession]) -> None:
+        session, problem = self.session, self.saver.problem
+        if problem or self.error.text().startswith(NOT_SAVED):
+            self.error.say(problem)
+        if session is None or session not in sessions:
             return
-        waiting = [session for session in self.sessions if session.unsaved]
-        if waiting:
-            self._saving.start(_save_one, waiting[0], waiting[0].save_job())
-
-    def _saved(self, result: tuple[LabelSession, Any]) -> None:
-        session, state = result
-        session.saved_state = state
-        if session is self.session:
+        if session.failure:
+            self.saved.say()
+        elif not session.unsaved:
             self.saved.say(f"Saved {time.strftime('%H:%M:%S')} to {_short(session.path)}")
             self.saved.setToolTip(str(session.path))
-        if any(one.unsaved for one in self.sessions):
-            self._timer.start()
-
-    def _save_failed(self, sentence: str) -> None:
-        self.error.say(f"The labels are not saved: {sentence}")
-
-    def _save_now(self, session: LabelSession) -> None:
-        """Write what is not yet on disk before the layer or the dock goes away."""
-        if session.unsaved:
-            try:
-                session.saved_state = session.save_job()()
-            except StemlearnError as error:
-                self._save_failed(str(error))
 
     def save_all(self) -> None:
         """Write every set that changed since it was saved."""
-        for session in self.sessions:
-            self._save_now(session)
+        if isalive(self):
+            for session in self.sessions:
+                self.saver.write_now(session)
 
     def hideEvent(self, event: Any) -> None:
         self.save_all()
@@ -487,12 +527,9 @@ class LabelDock(Dock):
         super().closeEvent(event)
 
 
-def _save_one(session: LabelSession, job: Any) -> tuple[LabelSession, Any]:
-    return session, job()
-
-
 def _short(path: Path) -> str:
-    return str(Path(*path.parts[-3:]))
+    # names of images can be long, and a word that cannot be broken makes the dock wider
+    return "/".join(part if len(part) <= 32 else f"{part[:15]}…{part[-16:]}" for part in path.parts[-3:])
 
 
 def _key_list() -> QWidget:

@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.widgets.label_store import save_set
-from napari_stemlearn.widgets.labelling import HandLabels
+from napari_stemlearn.errors import SitesError, StemlearnError
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.widgets.label_store import belongs_to, save_set
+from napari_stemlearn.widgets.labelling import HandLabels, LabelState, changed_frames
 from napari_stemlearn.widgets.layers import (
     KEY,
+    SITE_KINDS,
+    about,
     add_sites,
     current_frame,
+    go_to_frame,
     micrograph_from_layer,
+    our_layers,
     put_on,
     sites_from_layer,
     update_sites,
 )
+from napari_stemlearn.widgets.pausing import why_no_place
 from napari_stemlearn.widgets.snapping import snap
+from napari_stemlearn.widgets.words import one_of, soft
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
     from napari.layers import Image, Points
 
 DRAG_PIXELS = 4
 """A press that moves further than this on the screen is a drag, not a click."""
+PLACEMENT = ("scale", "units", "translate", "rotate", "shear", "affine")
+"""Events of a layer that tell that it lies elsewhere."""
+
+
+def labels_left_in(layer: Points, micrograph: Micrograph) -> pd.DataFrame:
+    """Labels of a hand layer that an earlier session left in the viewer, on the pixels of their image.
+
+    Positions of such a layer are pixels of its image, wherever the two lie in the viewer now.
+
+    Raises
+    ------
+    SitesError
+        If a label lies outside the image.
+    """
+    from napari_stemlearn.sites import inside
+
+    sites = sites_from_layer(layer, pixel_size=micrograph.pixel_size, shown_only=False)
+    outside = ~inside(sites, micrograph.shape, -0.5) | (sites["frame"] >= micrograph.n_frames)
+    if outside.any():
+        raise SitesError(
+            f"{int(outside.sum())} of {len(sites)} labels of layer '{layer.name}' lie outside the image "
+            f"'{micrograph.name}', so they are not taken up. "
+            "Delete these points, or remove the layer to open what was saved."
+        )
+    return sites
 
 
 class LabelSession:
@@ -68,7 +103,13 @@ class LabelSession:
         self.snapping = True
         self.message: Callable[[str], None] = lambda _text: None
         self.alive: Callable[[], bool] = lambda: True
-        self.saved_state: Any = None
+        self.failure: str | None = None
+        self.rescue_path: Path | None = None
+        self.rescued_state: LabelState | None = None
+        self.misplaced: str | None = None
+        self._on_disk: tuple[LabelState, tuple[str, ...]] | None = None
+        self._writing = threading.Lock()
+        self._asked = self._written = 0
         self._quiet = False
         if layer is None:
             active = viewer.layers.selection.active
@@ -82,12 +123,15 @@ class LabelSession:
             )
             viewer.layers.selection.active = active
         else:
+            put_on(layer, image)
+            layer.visible = True
             update_sites(layer, labels.sites)
         self.layer = layer
-        self.layer.metadata[KEY]["file"] = str(path)
+        self.layer.metadata[KEY].update(source=image.name, source_id=str(image.unique_id))
+        self.keep_in(path)
         self.layer.mouse_drag_callbacks.append(self._press)
-        for event in (self.layer.events.data, self.layer.events.features):
-            event.connect(self._edited)
+        for event, follow in self._events():
+            event.connect(follow)
         labels.on_change.append(self._show)
         self.choose_class(self.site_class)
 
@@ -95,17 +139,69 @@ class LabelSession:
         """Let go of the layer; it stays in the viewer."""
         if self._press in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._press)
-        for event in (self.layer.events.data, self.layer.events.features):
-            event.disconnect(self._edited)
+        for event, follow in self._events():
+            event.disconnect(follow)
         if self._show in self.labels.on_change:
             self.labels.on_change.remove(self._show)
 
+    def _events(self) -> list[tuple[Any, Callable[[Any], None]]]:
+        image, layer = self.image.events, self.layer.events
+        return [
+            *((event, self._edited) for event in (layer.data, layer.features)),
+            *((getattr(image, name), self._image_moved) for name in PLACEMENT),
+            *((getattr(layer, name), self._layer_moved) for name in PLACEMENT),
+        ]
+
+    # -- following the image
+
+    def fits(self) -> bool:
+        """Whether the image still has the values that are labelled."""
+        try:
+            return belongs_to(self.path, micrograph_from_layer(self.image))
+        except StemlearnError:
+            return False
+
     def calibrate(self) -> None:
-        """Follow the image, whose pixel size or place changed: labels stay on their pixels."""
+        """Follow the image, whose pixel size or place changed: all that lies on its pixels stays on them.
+
+        Raises
+        ------
+        MicrographError
+            If its pixels are not square any more; labels keep the pixel size of before.
+        """
+        mark = str(self.image.unique_id)
+        self._quiet = True
+        try:
+            for layer in our_layers(self.viewer, SITE_KINDS):
+                if layer.ndim == self.image.ndim and about(layer).get("source_id") == mark:
+                    put_on(layer, self.image)
+        finally:
+            self._quiet = False
         self.micrograph = micrograph_from_layer(self.image)
-        put_on(self.layer, self.image)
-        if self.micrograph.pixel_size != self.labels.pixel_size:
-            self.labels.calibrate(self.micrograph.pixel_size)
+        before, now = self.labels.pixel_size, self.micrograph.pixel_size
+        # a rotation changes the last digits alone
+        if (before is None) != (now is None) or (before and now and not math.isclose(before, now)):
+            self.labels.calibrate(now)
+
+    def _image_moved(self, _event: Any = None) -> None:
+        if not self._in_use():
+            return
+        self.misplaced = None
+        try:
+            self.calibrate()
+        except StemlearnError as error:
+            self.misplaced = str(error)
+
+    def _layer_moved(self, _event: Any = None) -> None:
+        if self._quiet or not self._in_use():
+            return
+        self._quiet = True
+        try:
+            put_on(self.layer, self.image)
+        finally:
+            self._quiet = False
+        if self.layer.mode == "transform":
+            self.message("Labels stay on the pixels of their image.")
 
     # -- classes
 
@@ -130,7 +226,7 @@ class LabelSession:
 
     def position_of(self, world: Any) -> tuple[float, float]:
         """Position in pixels of a place in the viewer."""
-        data = self.layer.world_to_data(np.asarray(world, dtype=float)[-self.layer.ndim :])
+        data = self.image.world_to_data(np.asarray(world, dtype=float)[-self.image.ndim :])
         return float(data[-2]), float(data[-1])
 
     def click(self, y: float, x: float) -> None:
@@ -148,23 +244,57 @@ class LabelSession:
                 "site": " on the lattice site",
                 "nothing": " where you clicked: there is no column near it",
             }[there.on]
+        name = soft(self.site_class)
         if self.labels.add(frame, y, x, self.site_class):
-            self.message(f"{self.site_class}{words}.")
+            self.message(f"{name}{words}.")
         else:
-            self.message(f"There is a {self.site_class} here already.")
+            self.message(f"There is {one_of(name)} here already.")
 
     def remove_at(self, y: float, x: float) -> None:
         """Remove the label under a position."""
-        if not self.labels.remove_at(self.frame, y, x):
+        row = self.labels.nearest(self.frame, y, x)
+        if row is None:
             self.message("There is no label under the cursor.")
+        else:
+            self._remove([row])
 
     def remove_selected(self) -> None:
         """Remove the selected labels, or the one under the cursor."""
         chosen = sorted(self.layer.selected_data)
+        reason = why_no_place(self.viewer, self.layer)
         if chosen:
-            self.labels.remove(chosen)
+            self._remove(chosen)
+        elif reason:
+            self.message(f"There is no cursor on the image: {reason}")
         else:
             self.remove_at(*self.position_of(self.viewer.cursor.position))
+
+    def _remove(self, rows: list[int]) -> None:
+        names = self.labels.sites["class"].iloc[rows].tolist()
+        self.labels.remove(rows)
+        self.message(_count("Removed", names))
+
+    def undo(self) -> None:
+        """Take the last change back, and go to where it was."""
+        self._step(self.labels.undo, "Undone", "There is nothing to undo.")
+
+    def redo(self) -> None:
+        """Do again what was taken back, and go to where it is."""
+        self._step(self.labels.redo, "Done again", "There is nothing to redo.")
+
+    def _step(self, step: Callable[[], str], done: str, nothing: str) -> None:
+        before = self.labels.state
+        what = step()
+        if not what:
+            self.message(nothing)
+            return
+        frames = changed_frames(before, self.labels.state)
+        where = ""
+        if frames and self.micrograph.is_stack:
+            if self.frame not in frames:
+                go_to_frame(self.viewer, self.image, frames[0])
+            where = f" in frame {frames[0]}" if len(frames) == 1 else f" in {len(frames)} frames"
+        self.message(f"{done}{where}: {soft(what)}.")
 
     def class_key(self, name: str) -> None:
         """Choose a class; labels that are selected get it."""
@@ -178,16 +308,48 @@ class LabelSession:
     @property
     def unsaved(self) -> bool:
         """Whether something changed since it was saved."""
-        return self.labels.state is not self.saved_state
+        if self._on_disk is None:
+            return not self.is_empty
+        state, classes = self._on_disk
+        return self.labels.state is not state or tuple(self.classes) != classes
 
-    def save_job(self) -> Callable[[], Any]:
-        """A function that writes the present state and returns it; it may run in a thread."""
-        state, path, classes = self.labels.state, self.path, list(self.classes)
-        pixel_size, name = self.labels.pixel_size, self.image.name
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was labelled yet."""
+        return not (len(self.labels.sites) or len(self.labels.rejected) or self.labels.done)
 
-        def save() -> Any:
-            save_set(path, state, pixel_size=pixel_size, classes=classes, image_name=name)
-            return state
+    def take_as_saved(self) -> None:
+        """What there is now was just read from disk."""
+        self._on_disk = (self.labels.state, tuple(self.classes))
+
+    def keep_in(self, path: Path) -> None:
+        """Write into this file from now on."""
+        self.path = path
+        self._on_disk = None
+        self.layer.metadata[KEY]["file"] = str(path)
+
+    def save_job(self, path: Path | None = None) -> Callable[[], None]:
+        """A function that writes the present state; it may run in a thread.
+
+        Where a newer state was written meanwhile, it writes nothing.
+
+        Parameters
+        ----------
+        path
+            Where a copy goes; by default the file of the set.
+        """
+        state, classes = self.labels.state, tuple(self.classes)
+        pixel_size, name, target = self.labels.pixel_size, self.image.name, path or self.path
+        self._asked += 1
+        number = self._asked
+
+        def save() -> None:
+            with self._writing:
+                if path is None and (number < self._written or target != self.path):
+                    return
+                save_set(target, state, pixel_size=pixel_size, classes=list(classes), image_name=name)
+                if path is None:
+                    self._written, self._on_disk = number, (state, classes)
 
         return save
 
@@ -211,7 +373,7 @@ class LabelSession:
         if self._quiet or action.rsplit(".", 1)[-1].lower() in ("adding", "removing", "changing"):
             return
         try:
-            sites = sites_from_layer(self.layer, self.image, pixel_size=self.labels.pixel_size, shown_only=False)
+            sites = sites_from_layer(self.layer, pixel_size=self.labels.pixel_size, shown_only=False)
         except StemlearnError as error:
             self.message(str(error))
             return
@@ -225,6 +387,11 @@ class LabelSession:
             moved = ((before[["y", "x"]] - sites[["y", "x"]]).abs() > 1e-6).any(axis=1)
             sites.loc[moved & (sites["origin"] == "predicted"), "origin"] = "edited"
         self.labels.replace_sites(sites, "edit with napari's tools")
+        more = len(sites) - len(before)
+        if more:
+            self.message(_count("Added" if more > 0 else "Removed", [""] * abs(more)))
+        else:
+            self.message("Changed with napari's own tools.")
 
     def _in_use(self) -> bool:
         """Whether the dock is still there; without it the session lets go of the layer."""
@@ -236,7 +403,10 @@ class LabelSession:
     def _press(self, layer: Any, event: Any) -> Iterator[None]:
         if not self._in_use():
             return
-        if layer.mode != "pan_zoom" or event.button not in (1, 2) or tuple(getattr(event, "modifiers", ()) or ()):
+        # napari presses on the selected layer alone
+        if layer.mode != "pan_zoom" or why_no_place(self.viewer, layer) or self.misplaced:
+            return
+        if event.button not in (1, 2) or _modifiers(event):
             return
         start = np.array(event.pos, dtype=float)
         position = self.position_of(event.position)
@@ -249,3 +419,14 @@ class LabelSession:
             self.click(*position)
         else:
             self.remove_at(*position)
+
+
+def _modifiers(event: Any) -> tuple[Any, ...]:
+    return tuple(getattr(event, "modifiers", ()) or ())
+
+
+def _count(verb: str, names: list[str]) -> str:
+    """A sentence such as "Removed a vacancy1." or "Removed 2 labels."; an empty name is any label."""
+    if len(names) == 1:
+        return f"{verb} {one_of(soft(names[0]) or 'label')}."
+    return f"{verb} {len(names)} labels."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_stemlearn.errors import SitesError
+from napari_stemlearn.errors import FormatError, SitesError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets.labelling import LabelState
 
@@ -51,6 +51,18 @@ def folder_for(labels: Path, micrograph: Micrograph) -> Path:
     mark = fingerprint(micrograph)
     known = sorted(labels.glob(f"*-{mark}")) if labels.is_dir() else []
     return known[0] if known else labels / f"{slug(micrograph.name)}-{mark}"
+
+
+def belongs_to(path: Path, micrograph: Micrograph) -> bool:
+    """Whether a set is of exactly this image."""
+    return path.parent.name.endswith(f"-{fingerprint(micrograph)}")
+
+
+def rescue_root() -> Path:
+    """Where labels go that cannot be written to the project folder."""
+    import platformdirs
+
+    return platformdirs.user_data_path("napari-stemlearn", appauthor=False) / "rescued_labels"
 
 
 def slug(name: str) -> str:
@@ -111,6 +123,26 @@ def save_set(
         classes=classes,
         provenance={"kind": "hand labels", "image": image_name, "frames_done": sorted(state.done)},
     )
+
+
+def remove_set(path: Path) -> None:
+    """Remove the files of a set, and its folder where nothing else is in it.
+
+    Raises
+    ------
+    FormatError
+        If the disk refuses.
+    """
+    from napari_stemlearn.formats import sidecar_path
+    from napari_stemlearn.formats.atomic import reason
+
+    try:
+        for one in (path, sidecar_path(path), review_path(path)):
+            one.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be removed: {reason(error)}.") from error
 
 
 def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:

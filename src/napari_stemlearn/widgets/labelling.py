@@ -33,6 +33,25 @@ class LabelState:
     done: frozenset[int] = frozenset()
 
 
+def changed_frames(before: LabelState, after: LabelState) -> list[int]:
+    """Frames in which two moments differ."""
+    import pandas as pd
+
+    frames = set(before.done ^ after.done)
+    for one, other in ((before.sites, after.sites), (before.rejected, after.rejected)):
+        if one is not other:
+            both = pd.concat([table[["frame", "y", "x", "class", "origin"]] for table in (one, other) if len(table)])
+            frames |= set(both.drop_duplicates(keep=False)["frame"])
+    return sorted(int(frame) for frame in frames)
+
+
+def same_labels(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether two site tables hold the same labels on the same pixels, in the same order."""
+    return len(one) == len(other) and all(
+        one[column].equals(other[column]) for column in ("frame", "y", "x", "class", "score", "origin")
+    )
+
+
 @dataclass(frozen=True)
 class Promotion:
     """How many predictions became labels, and how many did not because a label or a refusal is there already."""
@@ -209,6 +228,15 @@ class HandLabels:
             sites.loc[rows, "origin"] = sites.loc[rows, "origin"].replace("predicted", "edited")
             self._change(f"make {site_class}", sites=sites)
         return len(rows)
+
+    def rename_class(self, old: str, new: str) -> int:
+        """Give every label of a class another class, as one step; returns how many there were."""
+        rows = self.sites["class"] == old
+        if old != new and rows.any():
+            self._change(
+                f"rename {old} to {new}", sites=self.sites.assign(**{"class": self.sites["class"].mask(rows, new)})
+            )
+        return int(rows.sum())
 
     def replace_sites(self, sites: pd.DataFrame, what: str = "edit") -> None:
         """Take over a table that was changed elsewhere, for example with napari's own tools."""

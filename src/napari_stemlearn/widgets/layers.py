@@ -177,7 +177,14 @@ def calibrate(viewer: ViewerModel, layer: Layer, pixel_size: float) -> None:
 def put_on(layer: Layer, image: Layer) -> None:
     """Put a layer with as many axes on the pixels of an image, where the image now lies."""
     for name, value in layout(layer.ndim, None, image).items():
-        setattr(layer, name, value)
+        # each of them is drawn and heard, so what is right stays
+        if not _equal(getattr(layer, name), value):
+            setattr(layer, name, value)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    one, other = (getattr(value, "affine_matrix", value) for value in (one, other))
+    return bool(np.array_equal(np.asarray(one), np.asarray(other)))
 
 
 def _stretch(layer: Layer, factor: NDArray[np.float64]) -> None:

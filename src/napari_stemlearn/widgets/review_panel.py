@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -13,6 +14,7 @@ from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_colours import colour_of
 from napari_stemlearn.widgets.editors import CalmComboBox
+from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.label_session import LabelSession
 from napari_stemlearn.widgets.labelling import ORDERS
 from napari_stemlearn.widgets.layers import (
@@ -24,6 +26,7 @@ from napari_stemlearn.widgets.layers import (
     sites_from_layer,
     update_sites,
 )
+from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +49,23 @@ class ReviewPanel(QWidget):
         Whose layers and camera.
     new_set
         Makes a new set of labels for the same image and returns its session; predictions are promoted into it.
+    watch
+        Knows which predictions belong to an image that was replaced.
     """
 
-    def __init__(self, viewer: ViewerModel, new_set: Callable[[], LabelSession | None], parent: QWidget | None = None):
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        new_set: Callable[[], LabelSession | None],
+        watch: ImageWatch | None = None,
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent)
         self.viewer = viewer
         self._new_set = new_set
+        self.watch = watch or ImageWatch(viewer, self)
+        self._watched: Any = None
+        self._seen: Any = None
         self.session: LabelSession | None = None
         self.queue: pd.DataFrame | None = None
         self.place = -1
@@ -100,7 +114,8 @@ class ReviewPanel(QWidget):
         self._late.setSingleShot(True)
         self._late.setInterval(LATE_MS)
         self._late.timeout.connect(self._follow)
-        self.source.chosen.connect(lambda _layer: self.restart())
+        self.source.chosen.connect(lambda _layer: self._source_changed())
+        self.watch.replaced.connect(lambda _image: self.restart())
         self.order.activated.connect(lambda _index: self.restart())
         self.hidden_too.clicked.connect(lambda _on: self.restart())
         self.next_button.clicked.connect(lambda: self.step(1))
@@ -130,7 +145,7 @@ class ReviewPanel(QWidget):
     def predictions(self, *, shown_only: bool = True) -> pd.DataFrame | None:
         """Site table of the chosen predictions, or None."""
         layer = self.source.layer()
-        if layer is None or self.session is None:
+        if layer is None or self.session is None or self.watch.is_outdated(layer):
             return None
         try:
             table = sites_from_layer(layer, self.session.image, origin="predicted", shown_only=shown_only)
@@ -138,6 +153,20 @@ class ReviewPanel(QWidget):
             self.words.say(str(error))
             return None
         return table.assign(origin="predicted")
+
+    def _source_changed(self) -> None:
+        if self._watched is not None:
+            self._watched.events.set_data.disconnect(self._on_source)
+        self._watched = self.source.layer()
+        if self._watched is not None:
+            self._watched.events.set_data.connect(self._on_source)
+        self.restart()
+
+    def _on_source(self, _event: Any = None) -> None:
+        # this is also heard when only another frame is drawn
+        if isalive(self) and self._watched is not None and self._watched.data is not self._seen:
+            self.place = -1
+            self._late.start()
 
     def restart(self) -> None:
         """Make the list of what is to be judged anew."""
@@ -163,6 +192,7 @@ class ReviewPanel(QWidget):
         self.refresh()
 
     def _open(self) -> pd.DataFrame | None:
+        self._seen = None if self.source.layer() is None else self.source.layer().data
         table = self.predictions(shown_only=not self.hidden_too.isChecked())
         if table is None or self.session is None:
             return None
@@ -241,6 +271,8 @@ class ReviewPanel(QWidget):
             text = "Start or continue labels to review predictions."
         elif layer is None:
             text = "Run Find on this image to get predictions to review."
+        elif self.watch.is_outdated(layer):
+            text = "The image has changed since these were found: search again."
         elif total == 0:
             text = "Every prediction is judged."
         elif site is None:
@@ -250,16 +282,15 @@ class ReviewPanel(QWidget):
             frame = f", frame {int(site['frame'])}" if self.session.micrograph.is_stack else ""
             text = (
                 f'{self.place + 1} of {total}: <span style="color:{colour_of(site["class"])}">●</span> '
-                f"<b>{site['class']}</b>{score}{frame}"
+                f"<b>{soft(site['class'])}</b>{score}{frame}"
             )
         self.where.setText(text)
         for button in (self.next_button, self.previous_button):
             button.setEnabled(total > 0)
         for button in (self.accept_button, self.reject_button):
             button.setEnabled(site is not None)
-        self.promote_button.allow(
-            None if layer is not None and self.session is not None else "There are no predictions of this image yet."
-        )
+        none = layer is None or self.session is None or self.watch.is_outdated(layer)
+        self.promote_button.allow("There are no predictions of this image yet." if none else None)
         self.into_new.setEnabled(layer is not None)
 
     def _look(self) -> None:

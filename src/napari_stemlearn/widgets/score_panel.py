@@ -33,6 +33,7 @@ from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sent
 from napari_stemlearn.widgets.class_chooser import in_order, swatch
 from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN, colour_of
 from napari_stemlearn.widgets.copy_python import CopyButton
+from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import (
@@ -160,17 +161,21 @@ class ScorePanel(QWidget):
         Whose layers.
     labelled_frames
         Gives the labelled frames of a hand layer, or None where nobody knows.
+    watch
+        Knows which sites belong to an image that was replaced.
     """
 
     def __init__(
         self,
         viewer: ViewerModel,
         labelled_frames: Callable[[Any], list[int] | None] = lambda _layer: None,
+        watch: ImageWatch | None = None,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.viewer = viewer
         self.labelled_frames = labelled_frames
+        self.watch = watch or ImageWatch(viewer, self)
         self.scores: Any = None
         self.question: Question | None = None
         self._watched: list[Any] = []
@@ -231,6 +236,7 @@ class ScorePanel(QWidget):
             lambda paths: self.words.say(f"Saved {', '.join(p.name for p in paths)} in {paths[0].parent}")
         )
         self._writing.failed.connect(lambda sentence, _detail: self.error.say(sentence))
+        self.watch.replaced.connect(lambda _image: self.soon())
         self.found.chosen.connect(lambda _layer: self._watch())
         self.truth.chosen.connect(lambda _layer: self._watch())
         self.tolerance.valueChanged.connect(lambda _value: self.soon())
@@ -303,6 +309,10 @@ class ScorePanel(QWidget):
         sources = [source_of(self.viewer, layer) for layer in (self.found.layer(), self.truth.layer())]
         if None not in sources and sources[0] != sources[1]:
             return f"These sites belong to two images: '{sources[0].name}' and '{sources[1].name}'."
+        if self.watch.is_outdated(self.found.layer()):
+            return "The image has changed since these sites were found: search again."
+        if self.watch.is_outdated(self.truth.layer()):
+            return "The image has changed since these labels were made: label it anew."
         image = self._image()
         if image is None:
             return "The image that these sites belong to is not open."
@@ -366,6 +376,8 @@ class ScorePanel(QWidget):
     def _clear(self, reason: str | None) -> None:
         self._scoring.forget()
         self.scores = self.question = None
+        if self._matches is not None and self.watch.is_outdated(self._matches):
+            self._matches.visible = False
         self.table.hide()
         self.hint.setText(reason or "")
         self.hint.setVisible(bool(reason))
@@ -414,8 +426,10 @@ class ScorePanel(QWidget):
         self.notes.say(counted, *self.question.notes)
         self._switch(None)
         if self._matches is not None and self._matches in self.viewer.layers:
+            outdated = self.watch.is_outdated(self._matches)
             table = match_table(self.scores)
             update_sites(self._matches, table)
+            self._matches.visible |= outdated
             self._explain(table)
 
     def _is_stack(self) -> bool:

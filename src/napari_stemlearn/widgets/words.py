@@ -74,6 +74,16 @@ def number_text(value: object) -> str:
     return str(value)
 
 
+def one_of(name: str) -> str:
+    """A name with its article: "a vacancy1", "an adatom"."""
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def soft(text: str) -> str:
+    """A text whose long words may be broken anywhere, so that they do not make a dock wider."""
+    return re.sub(r"\S{20,}", lambda found: "\u200b".join(found[0]), text)
+
+
 def is_dark(widget: QWidget) -> bool:
     """Whether the widget writes light text, as it does on a dark theme."""
     return widget.palette().color(QPalette.ColorRole.WindowText).lightness() > 128
