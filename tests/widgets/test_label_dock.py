@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from hands import click, own_folders, predictions, press, start_labelling
 from napari.components import ViewerModel
 from qtpy.compat import isalive
 from sites_and_images import add_stack, lattice_stack
@@ -23,7 +24,7 @@ from napari_stemlearn.widgets.score_panel import make_question, match_table, pyt
 
 @pytest.fixture(autouse=True)
 def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
+    own_folders(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -41,44 +42,7 @@ def dock(qtbot, viewer):
 @pytest.fixture
 def at_work(dock, viewer):
     """A dock with labels just started on a stack of three frames."""
-    add_stack(viewer, lattice_stack()[0])
-    dock.classes.set_classes([])
-    dock.start_button.button.click()
-    viewer.dims.set_point(0, 0)
-    return dock
-
-
-def predictions(viewer, image, frames=(0, 0, 1), scores=(0.9, 0.55, 0.8)):
-    """Three predictions on spots of the lattice."""
-    table = make_sites(
-        [8, 24, 40], [8, 24, 40], "vacancy1", pixel_size=0.2, frame=list(frames), score=list(scores), origin="predicted"
-    )
-    return add_sites(viewer, table, kind="predicted", source_layer=image, record={"thresholds": {"vacancy1": 0.5}})
-
-
-def press(dock, key):
-    """Press a key as the canvas hands it to the selected layer."""
-    from app_model.types import KeyBinding
-
-    layer = dock.session.layer
-    found = {KeyBinding.validate(binding) if not isinstance(binding, KeyBinding) else binding: function
-             for binding, function in layer.keymap.items()}  # fmt: skip
-    found[KeyBinding.from_str(key)](layer)
-
-
-def click(dock, y, x, button=1, drag=0):
-    """Press and release the mouse on the layer, as napari drives its callbacks."""
-    session = dock.session
-    world = session.image.data_to_world([session.frame, y, x])
-    event = SimpleNamespace(type="mouse_press", button=button, modifiers=(), pos=np.array([50, 50]), position=world)
-    for callback in session.layer.mouse_drag_callbacks:
-        steps = callback(session.layer, event)
-        next(steps)
-        if drag:
-            event.type, event.pos = "mouse_move", np.array([50 + drag, 50])
-            next(steps, None)
-        event.type = "mouse_release"
-        next(steps, None)
+    return start_labelling(dock)
 
 
 def test_labels_stay_on_their_pixels_when_the_pixel_size_changes(at_work, viewer, qtbot):

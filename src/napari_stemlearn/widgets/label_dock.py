@@ -150,6 +150,8 @@ class LabelDock(Dock):
         self.sets.activated.connect(lambda _index: self._set_chosen())
         self.start_button.clicked.connect(self.start)
         self.classes.chosen.connect(self._class_clicked)
+        self.classes.renamed.connect(self._class_renamed)
+        self.classes.unwanted.connect(self._class_unwanted)
         self.label_box.clicked.connect(self._label_clicked)
         self.snap_box.toggled.connect(self._snap_toggled)
         self.undo_button.clicked.connect(self.undo)
@@ -163,6 +165,9 @@ class LabelDock(Dock):
         for event in (self.viewer.dims.events.ndisplay, self.viewer.dims.events.order):
             event.connect(self._on_active)
         QApplication.instance().aboutToQuit.connect(self.save_all)
+
+    def _complain(self, sentence: str | None) -> None:
+        self.error.say(soft(sentence) if sentence else None)
 
     # -- choosing
 
@@ -258,7 +263,7 @@ class LabelDock(Dock):
         layer = self.image.layer()
         reason = self._why_not(layer)
         if reason:
-            self.error.say(reason)
+            self._complain(reason)
             return None
         micrograph = micrograph_from_layer(layer)
         labels = HandLabels(pixel_size=micrograph.pixel_size, n_frames=micrograph.n_frames)
@@ -281,7 +286,7 @@ class LabelDock(Dock):
             # what is in the viewer is newer than what is on disk
             left = None if there is None else labels_left_in(there, micrograph)
         except StemlearnError as error:
-            self.error.say(str(error))
+            self._complain(str(error))
             return None
         same = left is None or same_labels(left, loaded.state.sites)
         labels = HandLabels(
@@ -332,7 +337,7 @@ class LabelDock(Dock):
         self._paused = None
         self.message.say()
         self.saved.say()
-        self.error.say(self.saver.problem)
+        self._complain(self.saver.problem)
         if session is not None:
             self.classes.set_classes(session.classes)
             self.classes.choose(session.site_class)
@@ -367,6 +372,20 @@ class LabelDock(Dock):
             self.session.class_key(name)
             self.classes.set_classes(self.session.classes)
             self.classes.choose(name)
+
+    def _class_renamed(self, old: str, new: str) -> None:
+        if self.session is not None:
+            self.session.rename_class(old, new)
+            self._classes_changed()
+
+    def _class_unwanted(self, name: str) -> None:
+        if self.session is not None:
+            self.session.remove_class(name)
+            self._classes_changed()
+
+    def _classes_changed(self) -> None:
+        self.saver.soon()
+        self._refresh()
 
     def _class_key(self, number: int) -> None:
         name = self.classes.name_of_key(number)
@@ -482,7 +501,7 @@ class LabelDock(Dock):
         if ended:
             # what could not be saved was told as it happened
             kept = "are hidden" if any(session.failure for session in ended) else "are saved and hidden"
-            self.error.say(f"The image has changed. The labels of the one before {kept}. Start labelling again.")
+            self._complain(f"The image has changed. The labels of the one before {kept}. Start labelling again.")
 
     def _project_changed(self) -> None:
         """List the sets of the other folder; labels that could not be saved go there."""
@@ -503,7 +522,7 @@ class LabelDock(Dock):
     def _saved(self, sessions: list[LabelSession]) -> None:
         session, problem = self.session, self.saver.problem
         if problem or self.error.text().startswith(NOT_SAVED):
-            self.error.say(problem)
+            self._complain(problem)
         if session is None or session not in sessions:
             return
         if session.failure:

@@ -213,6 +213,32 @@ class LabelSession:
         with self.layer.events.features.blocker():
             self.layer.feature_defaults = {**self._defaults(), "class": name, "score": np.nan, "origin": "hand"}
 
+    def rename_class(self, old: str, new: str) -> None:
+        """Give a class, with all its labels, another name; one that is there already takes the labels in."""
+        self.classes = list(dict.fromkeys(new if name == old else name for name in self.classes))
+        if self.site_class == old:
+            self.site_class = new
+        self.choose_class(self.site_class)
+        count = self.labels.rename_class(old, new)
+        self.message(f"{soft(old)} is {soft(new)} now, with {count} label{'' if count == 1 else 's'}.")
+
+    def remove_class(self, name: str) -> None:
+        """Take a class out of the choice, unless it has labels or is the last one."""
+        count = self.labels.count_by_class().get(name, 0)
+        if count:
+            one = count == 1
+            self.message(
+                f"{count} label{' has' if one else 's have'} the class {soft(name)}. "
+                f"Remove {'it' if one else 'them'} or give {'it' if one else 'them'} another class first."
+            )
+        elif self.classes == [name]:
+            self.message("One class must stay.")
+        else:
+            self.classes.remove(name)
+            if self.site_class == name:
+                self.choose_class(self.classes[0])
+            self.message(f"{soft(name)} is removed from the classes.")
+
     def _defaults(self) -> dict[str, Any]:
         defaults = self.layer.feature_defaults
         return {str(column): defaults[column].iloc[0] for column in defaults.columns}

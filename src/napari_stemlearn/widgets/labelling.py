@@ -35,12 +35,12 @@ class LabelState:
 
 def changed_frames(before: LabelState, after: LabelState) -> list[int]:
     """Frames in which two moments differ."""
-    import pandas as pd
+    from napari_stemlearn.sites import concat_sites
 
     frames = set(before.done ^ after.done)
     for one, other in ((before.sites, after.sites), (before.rejected, after.rejected)):
         if one is not other:
-            both = pd.concat([table[["frame", "y", "x", "class", "origin"]] for table in (one, other) if len(table)])
+            both = concat_sites([one, other])[["frame", "y", "x", "class", "origin"]]
             frames |= set(both.drop_duplicates(keep=False)["frame"])
     return sorted(int(frame) for frame in frames)
 
