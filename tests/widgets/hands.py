@@ -51,6 +51,9 @@ def click(dock, y, x, button=1, drag=0):
     event = SimpleNamespace(type="mouse_press", button=button, modifiers=(), pos=np.array([50, 50]), position=world)
     for callback in session.layer.mouse_drag_callbacks:
         steps = callback(session.layer, event)
+        if steps is None:
+            # a tool of napari that only takes the press
+            continue
         next(steps)
         if drag:
             event.type, event.pos = "mouse_move", np.array([50 + drag, 50])

@@ -1,0 +1,192 @@
+"""What the dock says while labelling: why it pauses, what was removed, where undo went, and names of any length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hands import click, own_folders, press, start_labelling
+from napari.components import ViewerModel
+
+from napari_stemlearn.widgets.label_dock import LabelDock
+
+LONG = "vacancy_of_selenium_beside_a_metal_vacancy"[:40]
+
+
+@pytest.fixture(autouse=True)
+def _folders(monkeypatch, tmp_path):
+    own_folders(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def at_work(qtbot):
+    dock = LabelDock(ViewerModel())
+    qtbot.addWidget(dock)
+    return start_labelling(dock)
+
+
+def set_mode(dock):
+    dock.session.layer.mode = "select"
+
+
+def hide_layer(dock):
+    dock.session.layer.visible = False
+
+
+def show_3d(dock):
+    dock.viewer.dims.ndisplay = 3
+
+
+def roll(dock):
+    dock.viewer.dims.roll()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [(set_mode, "select"), (hide_layer, "hidden"), (show_3d, "3D"), (roll, "rolled")]
+)
+def test_a_click_that_cannot_label_is_announced_and_adds_nothing(at_work, change, words):
+    dock = at_work
+    change(dock)
+    assert not dock.label_box.isChecked()
+    assert dock.message.text().startswith("Paused:")
+    assert words in dock.message.text()
+    with pytest.raises(StopIteration):
+        click(dock, 24, 24)
+    assert len(dock.session.labels.sites) == 0
+    dock.label_box.click()
+    assert dock.label_box.isChecked()
+    assert "Paused" not in dock.message.text()
+    click(dock, 24, 24)
+    np.testing.assert_allclose(dock.session.labels.sites[["y", "x"]], [[24, 24]], atol=0.3)
+
+
+def test_axes_that_only_change_places_can_be_labelled(at_work):
+    at_work.viewer.dims.transpose()
+    assert at_work.label_box.isChecked()
+    click(at_work, 24, 40)
+    np.testing.assert_allclose(at_work.session.labels.sites[["y", "x"]], [[24, 40]], atol=0.3)
+
+
+def test_delete_without_a_cursor_on_the_image_removes_nothing(at_work):
+    click(at_work, 24, 24)
+    at_work.viewer.cursor.position = (0, 24 * 0.2, 24 * 0.2)
+    at_work.viewer.dims.ndisplay = 3
+    press(at_work, "Delete")
+    assert len(at_work.session.labels.sites) == 1
+    assert "3D" in at_work.message.text()
+
+
+def test_what_is_removed_is_said(at_work):
+    dock = at_work
+    for place in (24, 40, 56, 72):
+        click(dock, place, place)
+    click(dock, 70, 20, button=2)
+    assert dock.message.text() == "There is no label under the cursor."
+    click(dock, 24, 24, button=2)
+    assert dock.message.text() == "Removed a vacancy1."
+    dock.session.layer.selected_data = {0, 1}
+    press(dock, "Delete")
+    assert dock.message.text() == "Removed 2 labels."
+    dock.viewer.cursor.position = dock.session.image.data_to_world([0, 72, 72])
+    press(dock, "Delete")
+    assert dock.message.text() == "Removed a vacancy1."
+    press(dock, "6")
+    click(dock, 24, 24)
+    click(dock, 24, 24, button=2)
+    assert dock.message.text() == "Removed an adatom."
+    dock.session.layer.add([[0, 30, 30], [0, 60, 30]])
+    assert dock.message.text() == "Added 2 labels."
+    dock.session.layer.selected_data = {0}
+    dock.session.layer.remove_selected()
+    assert dock.message.text() == "Removed a label."
+
+
+def test_undo_and_redo_go_to_the_frame_and_name_it(at_work):
+    dock = at_work
+    dock.viewer.dims.set_point(0, 2)
+    click(dock, 24, 24)
+    dock.viewer.dims.set_point(0, 0)
+    dock.undo_button.click()
+    assert dock.message.text() == "Undone in frame 2: add vacancy1."
+    assert dock.viewer.dims.point[0] == 2
+    dock.viewer.dims.set_point(0, 1)
+    dock.redo_button.click()
+    assert dock.message.text() == "Done again in frame 2: add vacancy1."
+    assert dock.viewer.dims.point[0] == 2
+    dock.viewer.dims.set_point(0, 1)
+    press(dock, "D")
+    dock.viewer.dims.set_point(0, 0)
+    dock.undo()
+    assert dock.viewer.dims.point[0] == 1
+    # a change of several frames leaves the one in view, where it is one of them
+    click(dock, 40, 40)
+    dock.session.rename_class("vacancy1", "Se")
+    dock.viewer.dims.set_point(0, 2)
+    dock.undo()
+    assert dock.message.text() == "Undone in 2 frames: rename vacancy1 to Se."
+    assert dock.viewer.dims.point[0] == 2
+
+
+def test_a_long_class_name_is_shortened_and_the_tool_tip_has_it_all(at_work, qtbot):
+    dock = at_work
+    dock.resize(320, 800)
+    dock.show()
+    dock.classes.line.setText(LONG)
+    dock.classes.add_button.click()
+    click(dock, 24, 24)
+    button = dock.classes.buttons[LONG]
+    qtbot.waitUntil(lambda: "…" in button.text() and button.text().endswith("· 1"), timeout=5000)
+    assert LONG in button.toolTip()
+    assert button.text().startswith("7 ")
+    for act in (dock.undo, dock.redo, lambda: press(dock, "7"), lambda: click(dock, 24, 24, button=2)):
+        act()
+        assert dock.page.minimumSizeHint().width() <= 320 - 20, dock.message.text()
+
+
+def choose(dock, name, words):
+    """Choose an entry of the menu of a class."""
+    (action,) = [one for one in dock.classes.menu_of(name).actions() if one.text().startswith(words)]
+    action.trigger()
+
+
+def test_a_class_is_renamed_with_its_labels_and_back(at_work):
+    dock = at_work
+    click(dock, 24, 24)
+    press(dock, "2")
+    click(dock, 40, 40)
+    choose(dock, "vacancy1", "Rename")
+    assert dock.classes.line.text() == "vacancy1"
+    assert dock.classes.add_button.text() == "Rename"
+    dock.classes.line.setText("Se vacancy")
+    dock.classes.add_button.click()
+    assert dock.session.labels.sites["class"].tolist() == ["Se_vacancy", "vacancy2"]
+    assert dock.classes.classes[:2] == ["Se_vacancy", "vacancy2"]
+    assert dock.session.site_class == "vacancy2"
+    assert dock.classes.add_button.text() == "Add"
+    dock.undo()
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy1", "vacancy2"]
+    assert "· 1" in dock.classes.buttons["vacancy1"].text()
+
+
+def test_a_class_is_removed_only_where_no_label_has_it_and_stays_away(at_work, qtbot):
+    dock = at_work
+    click(dock, 24, 24)
+    choose(dock, "vacancy1", "Remove")
+    assert "1 label has the class vacancy1" in dock.message.text()
+    assert "vacancy1" in dock.classes.classes
+    choose(dock, "antisite", "Remove")
+    assert "antisite" not in dock.classes.classes
+    assert dock.session.unsaved
+    dock.save_all()
+    dock.viewer.layers.remove(dock.session.layer)
+    dock.start_button.button.click()
+    assert "vacancy1" in dock.classes.classes
+    assert "antisite" not in dock.classes.classes
+
+
+def test_removing_the_chosen_class_chooses_another(at_work):
+    dock = at_work
+    choose(dock, "vacancy1", "Remove")
+    assert dock.session.site_class == "vacancy2"
+    assert dock.classes.buttons["vacancy2"].isChecked()
+    click(dock, 24, 24)
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy2"]
