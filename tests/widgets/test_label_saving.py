@@ -138,12 +138,12 @@ def test_another_project_folder_takes_labels_that_could_not_be_saved(at_work, qt
     mend()
 
 
-def test_labels_that_lie_elsewhere_go_on_with_their_layer(at_work, told, tmp_path):
+def test_it_is_said_where_a_copy_fails_too(at_work, told, tmp_path):
     refuse(at_work.session)
     (tmp_path / "rescued").write_text("nor can anything be written here", encoding="utf-8")
     click(at_work, 24, 24)
     at_work.save_all()
-    assert any("A copy failed too" in message for message in told())
+    assert any("a copy failed too" in message for message in told())
 
 
 def test_an_older_state_never_takes_the_place_of_a_newer_one(at_work, qtbot, monkeypatch):

@@ -167,8 +167,13 @@ def test_other_values_in_the_image_end_the_labelling(at_work):
 
 def test_the_same_values_in_the_image_go_on(at_work):
     session = at_work.session
+    predictions(at_work.viewer, session.image)
+    click(at_work, 40, 40)
     session.image.data = lattice_stack()[0]
     assert at_work.session is session
+    assert at_work.score.why_not() is None
+    assert at_work.review.n_open == 3
+    at_work.undo()
     click(at_work, 26, 22)
     np.testing.assert_allclose(session.labels.sites[["y", "x"]], [[24, 24]], atol=0.3)
 

@@ -22,7 +22,7 @@ from napari_stemlearn.widgets.class_colours import colours_of
 
 DEFAULT_CLASSES = ("vacancy1", "vacancy2", "metal_vacancy", "antisite", "substitution", "adatom")
 COLUMNS = 2
-FRAME = 40
+FRAME = 32
 """Pixels of a button that its words do not have: swatch, border and padding."""
 _STYLE = (
     "QToolButton { border: 1px solid rgba(128, 128, 128, 90); border-radius: 3px; padding: 2px 4px; text-align: left; }"
@@ -63,6 +63,7 @@ class ClassButton(QToolButton):
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setMinimumSize(60, 26)
         self.setToolTip(f"Label {name}" + (f" (key {key})" if key else "") + "; right-click to rename or remove it")
+        self.toggled.connect(lambda _on: self._fit())
 
     def set_count(self, count: int) -> None:
         """Show how many labels the class has."""
@@ -74,7 +75,7 @@ class ClassButton(QToolButton):
         after = f"  · {self._count}" if self._count else ""
         # the chosen one is written in bold
         font = self.font()
-        font.setBold(True)
+        font.setBold(self.isChecked())
         metrics = QFontMetrics(font)
         room = self.width() - FRAME - metrics.horizontalAdvance(before + after)
         self.setText(before + metrics.elidedText(self.name, Qt.TextElideMode.ElideMiddle, max(room, 20)) + after)

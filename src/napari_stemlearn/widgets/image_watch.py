@@ -36,6 +36,12 @@ class ImageWatch(QObject):
         # sites that are made anew come in a new array
         return layer is not None and layer.data is self._old.get(str(layer.unique_id))
 
+    def is_as_before(self, image: Any) -> None:
+        """Only the array of an image was replaced, its values are the same: its sites are good."""
+        for layer in our_layers(self._viewer, SITE_KINDS):
+            if about(layer).get("source_id") == str(image.unique_id):
+                self._old.pop(str(layer.unique_id), None)
+
     def _on_list(self, _event: Any = None) -> None:
         if isalive(self):
             for image in image_layers(self._viewer):

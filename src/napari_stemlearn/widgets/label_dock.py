@@ -496,6 +496,8 @@ class LabelDock(Dock):
         for session in self.sessions:
             if session.image == image:
                 session.micrograph = micrograph_from_layer(image)
+                self.watch.is_as_before(image)
+                self.review.restart()
         if image == self.image.layer():
             self._image_changed()
         if ended:

@@ -86,12 +86,15 @@ def rescue(session: LabelSession) -> None:
     folder = rescue_root() / session.path.parent.name
     path = session.rescue_path or folder / f"{free_name(folder, session.path.stem, set())}.csv"
     sentence = _attempt(session.save_job(path))
-    words = f"The labels of '{session.image.name}' are not saved: {session.failure}"
+    cause = f"What was labelled in '{session.image.name}' is not saved: {session.failure}"
     if sentence is None:
         session.rescue_path, session.rescued_state = path, session.labels.state
-        show_error(f"{words} A copy is in {path}; the Label dock offers it with this image.")
+        show_error(f"Labels are not saved, but a copy is in {path}\nThe Label dock offers it with this image. {cause}")
     else:
-        show_error(f"{words} A copy failed too: {sentence} Choose another project folder while they are still open.")
+        show_error(
+            "Labels are not saved, and a copy failed too. "
+            f"Choose another project folder while they are still open. {cause} {sentence}"
+        )
 
 
 def _note(session: LabelSession, sentence: str | None) -> None:

@@ -49,6 +49,7 @@ from napari_stemlearn.widgets.layers import (
     update_sites,
 )
 from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -423,7 +424,7 @@ class ScorePanel(QWidget):
         self.table.show()
         frames = self.question.arguments["frames"]
         counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
-        self.notes.say(counted, *self.question.notes)
+        self.notes.say(counted, *map(soft, self.question.notes))
         self._switch(None)
         if self._matches is not None and self._matches in self.viewer.layers:
             outdated = self.watch.is_outdated(self._matches)

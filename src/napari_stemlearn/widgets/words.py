@@ -80,8 +80,9 @@ def one_of(name: str) -> str:
 
 
 def soft(text: str) -> str:
-    """A text whose long words may be broken anywhere, so that they do not make a dock wider."""
-    return re.sub(r"\S{20,}", lambda found: "\u200b".join(found[0]), text)
+    """A text for the eye whose long words may be broken, so that they do not make a dock wider."""
+    # nothing is seen of the mark, but a line may end there
+    return re.sub(r"\S{20,}", lambda word: re.sub(r"(_|[^\W_]{12})(?=.)", "\\1\u200b", word[0]), text)
 
 
 def is_dark(widget: QWidget) -> bool:
