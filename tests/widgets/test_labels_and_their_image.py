@@ -111,6 +111,7 @@ def test_an_image_that_is_moved_takes_its_predictions_along(at_work):
     dock, image = at_work, at_work.session.image
     predictions(dock.viewer, image)
     image.translate = (0, 4, 4)
+    dock.review.restart()
     dock.review.step(1)
     dock.review.accept()
     np.testing.assert_allclose(dock.session.labels.sites[["y", "x"]], [[24, 24]])
