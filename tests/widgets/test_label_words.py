@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 
 from napari_stemlearn.widgets.label_dock import LabelDock
 
-LONG = "vacancy_of_selenium_beside_a_metal_vacancy"[:40]
+LONG = "MoW_" * 10
 
 
 @pytest.fixture(autouse=True)
