@@ -166,6 +166,12 @@ def test_frames_are_offered_for_stacks_only(dock, viewer):
     assert dock.this_frame.text() == "this frame (2)"
     dock.image.choose(single)
     assert dock.frames.isHidden()
+    # one frame is no choice, and an image that is refused has none to offer
+    for shape in ((1, 16, 16), (2, 3, 16, 16)):
+        dock.image.choose(stack)
+        assert not dock.frames.isHidden()
+        dock.image.choose(viewer.add_image(np.zeros(shape)))
+        assert dock.frames.isHidden()
 
 
 def test_a_setting_that_is_not_allowed_keeps_the_button_off(dock, viewer):
@@ -350,15 +356,132 @@ def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):
     dock.table.set_threshold("column", 0.95)
 
 
-def test_an_edited_layer_is_not_filtered_any_more(dock, viewer, qtbot):
+def test_points_that_were_deleted_or_added_by_hand_are_exported_so(dock, viewer, qtbot, tmp_path):
+    image = add_stack(viewer, lattice_stack()[0])
+    image.translate = (0, 3.0, -2.0)
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9, 0.8, 0.45], "column")), ("end", False)])
+    run(qtbot, dock)
+    dock.table.set_threshold("column", 0.5)
+    layer = dock.layer
+    qtbot.waitUntil(lambda: layer.shown.tolist() == [True, True, False], timeout=2000)
+    assert dock.warning.isHidden()
+    layer.selected_data = {0}
+    layer.remove_selected()
+    layer.add([[0, 5, 6]])
+    layer.add([[0, 7, 8]])
+    qtbot.waitUntil(lambda: dock.found_heading.text() == "3 sites of stack", timeout=2000)
+    assert dock.table.rows["column"][3].text() == "3"
+    assert "Edited by hand" in dock.warning.text()
+    assert not any(widget.isEnabled() for widget in dock.table.rows["column"][:3])
+    dock.export_button.click()
+    qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
+    (path,) = (tmp_path / "project" / "sites").glob("*.csv")
+    exported = read_sites(path)
+    np.testing.assert_allclose(exported[["y", "x"]], [[20, 20], [5, 6], [7, 8]])
+    assert exported["origin"].tolist() == ["predicted", "hand", "hand"]
+    assert read_sidecar(path).provenance["edited_by_hand"] is True
+
+
+def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock, viewer, qtbot):
     add_stack(viewer, lattice_stack()[0])
     dock.model.choose("log")
     answer_with(dock, [("found", found(0, [0.9, 0.5], "column")), ("end", False)])
     run(qtbot, dock)
-    dock.layer.add([[0, 5, 5]])
+    edited = dock.layer
+    qtbot.waitUntil(lambda: edited.visible, timeout=2000)
+    edited.data = edited.data[:1]
     dock.table.set_threshold("column", 0.95)
-    qtbot.waitUntil(lambda: "edited by hand" in dock.saved.text(), timeout=2000)
-    assert dock.layer.shown.all()
+    qtbot.waitUntil(lambda: not dock.warning.isHidden(), timeout=2000)
+    assert edited.shown.all()
+    run(qtbot, dock)
+    assert dock.layer != edited
+    assert our_layers(viewer, "predicted") == [edited, dock.layer]
+    assert (len(edited.data), len(dock.layer.data)) == (1, 2)
+    assert not edited.visible
+    assert dock.warning.isHidden()
+    dock.table.set_threshold("column", 0.6)
+    qtbot.waitUntil(lambda: dock.layer.shown.tolist() == [True, False], timeout=2000)
+
+
+def test_a_layer_is_edited_only_when_its_search_is_over(dock, viewer, qtbot):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    go_on = threading.Event()
+
+    def slow(_request, _micrograph):
+        yield "found", found(0, [0.9], "column")
+        go_on.wait(20)
+        yield "end", False
+
+    dock.process.search = slow
+    dock.find_button.button.click()
+    qtbot.waitUntil(lambda: dock.layer is not None and dock.layer.visible, timeout=WAIT)
+    layer = dock.layer
+    layer.mode = "add"
+    assert layer.mode == "pan_zoom"
+    go_on.set()
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+    layer.mode = "add"
+    assert layer.mode == "add"
+
+
+def test_an_image_that_changes_makes_its_results_old(dock, viewer, qtbot, tmp_path):
+    data = lattice_stack()[0]
+    image = add_stack(viewer, data)
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9], "column")), ("found", found(1, [0.8], "column")), ("end", False)])
+    run(qtbot, dock)
+    image.data = data[:, ::-1]
+    assert dock.warning.text() == "The image has changed since: search again."
+    assert not dock.export_button.isEnabled()
+    dock.export()
+    assert not (tmp_path / "project").exists()
+    # a search that breaks brings the results back, and they are still old
+    answer_with(dock, [("failed", "It broke.", "")])
+    run(qtbot, dock)
+    assert not dock.export_button.isEnabled()
+    # nothing of the image before is kept
+    dock.this_frame.setChecked(True)
+    answer_with(dock, [("found", found(0, [0.7], "column")), ("end", False)])
+    run(qtbot, dock)
+    assert dock.warning.isHidden()
+    assert dock.export_button.isEnabled()
+    assert dock.layer.features["score"].tolist() == [0.7]
+
+
+def test_a_search_ends_when_its_image_is_removed(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("log")
+    killed = threading.Event()
+
+    def slow(_request, _micrograph):
+        yield "started", "cpu"
+        yield ("end", True) if killed.wait(20) else ("end", False)
+
+    dock.process.search = slow
+    dock.process.kill = killed.set
+    dock.find_button.button.click()
+    qtbot.waitUntil(lambda: "Searching on" in dock.state.text(), timeout=WAIT)
+    viewer.layers.remove(image)
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+    assert killed.is_set()
+    assert dock.state.text() == "Stopped: the image was removed."
+    assert dock.results.isHidden()
+    assert not our_layers(viewer)
+
+
+def test_hidden_classes_are_said_to_be_left_out(dock, viewer, qtbot):
+    add_stack(viewer, lattice_stack()[0])
+    dock.model.choose("tmd-defects")
+    answer_with(dock, [("found", found(0, [0.9])), ("end", False)])
+    run(qtbot, dock)
+    assert dock.left_out.isHidden()
+    boxes = [row[0] for row in dock.table.rows.values()]
+    boxes[0].setChecked(False)
+    qtbot.waitUntil(lambda: dock.left_out.text() == "1 hidden class is left out.", timeout=2000)
+    boxes[1].setChecked(False)
+    qtbot.waitUntil(lambda: dock.left_out.text() == "2 hidden classes are left out.", timeout=2000)
 
 
 def test_predictions_of_others_are_left_alone(dock, viewer, qtbot):

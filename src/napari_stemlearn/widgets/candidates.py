@@ -201,6 +201,12 @@ class ThresholdTable(QWidget):
         for label in self._densities:
             label.setVisible(wide)
 
+    def lock(self, locked: bool) -> None:
+        """Switch boxes and thresholds off while they cannot act, or on again."""
+        for box, slider, number, _count, _density in self.rows.values():
+            for widget in (box, slider, number):
+                widget.setEnabled(not locked)
+
     def set_threshold(self, name: str, value: float) -> None:
         """Set a threshold as a user would."""
         self.rows[name][2].setValue(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -44,14 +45,17 @@ from napari_stemlearn.widgets.layers import (
     current_frame,
     image_layers,
     kind_of,
+    made_by_hand,
     micrograph_from_layer,
     our_layers,
     pixel_size_of,
     show_only,
+    shown_counts,
+    sites_from_layer,
     update_sites,
 )
 from napari_stemlearn.widgets.model_chooser import ModelChooser
-from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import CLASSICAL, SearchRequest
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 from napari_stemlearn.widgets.section import Section
@@ -68,12 +72,19 @@ LOWEST_CLASSICAL = 0.4
 """Each candidate of the classical finder costs a fit, so fewer are kept."""
 SHARE_FOR_DRAWING = 0.1
 """While a stack is searched, at most this share of the time goes into drawing what is found so far."""
-RESULTS = ("layer", "searched_layer", "candidates", "_record", "_request", "_notes", "_maps")
+RESULTS = ("layer", "searched_layer", "candidates", "_searched", "_record", "_request", "_notes", "_maps")
 """What belongs to the results of one search."""
 TURN_MS = 15
 """Between two parts of the drawing the window has this time for everything else."""
 IDLE_MS = 10 * 60 * 1000
 """An idle search process is let go after this time, for its memory."""
+EDITED = "edited_by_hand"
+"""Marks a layer of results whose points somebody has moved, added or deleted."""
+OUTDATED = "The image has changed since: search again."
+BY_HAND = (
+    "Edited by hand, so thresholds no longer act, and Export writes what the layer shows. "
+    "To use thresholds again, search again: that makes a new layer."
+)
 
 
 class FindDock(Dock):
@@ -96,10 +107,13 @@ class FindDock(Dock):
         self._request: Any = None
         self._notes: list[str] = []
         self._maps: dict[str, Any] = {}
+        self._changes: Counter[str] = Counter()
+        self._searched = 0
         self._before: dict[str, Any] = {}
         self._drawn_at = 0.0
         self._draw_time = 0.0
         self._stop_asked = False
+        self._image_gone = False
         self._end: tuple[bool, str | None, str] | None = None
         self._begin = 0.0
         self._device_name = "cpu"
@@ -126,10 +140,12 @@ class FindDock(Dock):
         self.results = QWidget()
         self.found_heading = heading("")
         self.found_heading.setWordWrap(True)
+        self.warning = Sentences()
         self.table = ThresholdTable()
         self.notes = Sentences()
         self.export_button = QPushButton("Export CSV")
         self.copy_button = CopyButton(self.python_lines)
+        self.left_out = Sentences()
         self.saved = Sentences()
         self._lay_out()
         self._writing = Background(self)
@@ -189,12 +205,15 @@ class FindDock(Dock):
         inner.setSpacing(6)
         inner.addWidget(separator())
         inner.addWidget(self.found_heading)
+        inner.addWidget(self.warning)
         inner.addWidget(self.table)
         inner.addWidget(self.notes)
+        inner.addWidget(ProjectRow())
         buttons = QHBoxLayout()
         buttons.addWidget(self.export_button)
         buttons.addWidget(self.copy_button)
         inner.addLayout(buttons)
+        inner.addWidget(self.left_out)
         inner.addWidget(self.saved)
         self.column.addLayout(grid)
         self.column.addWidget(self.options)
@@ -241,12 +260,11 @@ class FindDock(Dock):
     def _image_changed(self) -> None:
         layer = self.image.layer()
         self.pixel_size.ask_for(layer)
-        stack = layer is not None and layer.ndim > 2 and not layer.rgb
-        self.frames.setVisible(stack)
-        self.frames_label.setVisible(stack)
-        if stack:
-            count = (layer.data[0] if layer.multiscale else layer.data).shape[-3]
-            self.all_frames.setText(f"all {count} frames")
+        frames = frames_of(layer)
+        self.frames.setVisible(frames > 1)
+        self.frames_label.setVisible(frames > 1)
+        if frames > 1:
+            self.all_frames.setText(f"all {frames} frames")
             self._on_frame()
         self.refresh()
 
@@ -254,6 +272,8 @@ class FindDock(Dock):
         layer, candidates = self.image.layer(), self.candidates
         self._image_changed()
         if self.worker is not None or candidates is None or layer is None or layer != self.searched_layer:
+            return
+        if self.outdated:
             return
         try:
             size = pixel_size_of(layer)
@@ -302,8 +322,13 @@ class FindDock(Dock):
         self.find_button.setVisible(not running)
         self.bar.setVisible(running)
         self.stop_button.setVisible(running)
-        self.export_button.setEnabled(self.layer is not None and not running)
+        self.export_button.setEnabled(self.layer is not None and not running and not self.outdated)
+        self.export_button.setToolTip(OUTDATED if self.outdated else "")
         self.copy_button.setEnabled(self.searched_layer is not None)
+        self.warning.say(OUTDATED if self.outdated else None, BY_HAND if self.edited else None)
+        self.table.lock(self.edited)
+        hidden = len(self.candidates.hidden) if self.candidates is not None else 0
+        self.left_out.say(left_out(hidden))
 
     # -- searching
 
@@ -353,20 +378,28 @@ class FindDock(Dock):
             for other in our_layers(self.viewer, "predicted")
             if about(other).get("source_id") == mark and about(other).get("model") == self.model.name
         ]
-        kept = self.candidates if same and same[-1] == self.layer else None
+        last = same[-1] if same else None
+        kept = self.candidates if last is not None and last == self.layer else None
+        stale = self.outdated or self.edited
         fresh = Candidates(thresholds, lowest, micrograph.pixel_size, micrograph.shape)
         if kept is not None and kept.classes == fresh.classes:
             fresh.hidden = set(kept.hidden)
             fresh.thresholds = {name: max(value, lowest[name]) for name, value in kept.thresholds.items()}
-            if about(self.layer).get("settings") == record["settings"] and kept.pixel_size == fresh.pixel_size:
+            alike = about(self.layer).get("settings") == record["settings"] and kept.pixel_size == fresh.pixel_size
+            if alike and not stale:
                 again = set(request.frames if request.frames is not None else range(micrograph.n_frames))
                 for frame, table in zip(kept.frames, kept.tables, strict=True):
                     if frame not in again:
                         fresh.add(frame, table)
         # a search that finds nothing, because it broke or was stopped, leaves the results before it
         self._before = {name: getattr(self, name) for name in RESULTS}
-        self.layer = same[-1] if same else None
+        # what was edited by hand is never overwritten
+        self.layer = None if last is None or about(last).get(EDITED) else last
+        if self.layer is not None:
+            self._own(self.layer)
         self.searched_layer = layer
+        layer.events.data.connect(self._on_image)
+        self._searched = self._changes[mark]
         self.candidates = fresh
         self._record = record
         self._request = request
@@ -374,6 +407,7 @@ class FindDock(Dock):
         self._maps = {}
         self._draw_time = self._drawn_at = 0.0
         self._stop_asked = False
+        self._image_gone = False
         self._begin = time.perf_counter()
 
     def _start(self, request: SearchRequest, micrograph: Micrograph) -> None:
@@ -446,15 +480,20 @@ class FindDock(Dock):
         self.worker = None
         self._end = None
         self._idle.start()
+        if self.layer is not None:
+            self.layer.editable = True
         if error is not None:
             self.state.say()
             self.error.say(None if self._stop_asked else error, detail)
         if self.layer is not None and self.layer in self.viewer.layers:
             self.viewer.layers.selection.active = self.layer
         frames = len(self.candidates.frames) if self.candidates is not None else 0
-        if not frames and (error is not None or self._stop_asked or stopped):
+        without = not frames or (self._image_gone and self.layer is None)
+        if without and (error is not None or self._stop_asked or stopped):
             self._bring_back()
-        if self._stop_asked or stopped:
+        if self._image_gone:
+            self.state.say("Stopped: the image was removed.")
+        elif self._stop_asked or stopped:
             self.state.say(f"Stopped; {frames} finished frame{'' if frames == 1 else 's'} kept.")
         elif error is None:
             self.state.say(f"Done in {duration(time.perf_counter() - self._begin)} on {self._device_name}.")
@@ -476,11 +515,12 @@ class FindDock(Dock):
         assert candidates is not None
         complete = self._end is not None and self._end[:2] == (False, None) and not self._stop_asked
         anything = bool(candidates.frames) or complete
-        if anything and self.searched_layer in self.viewer.layers:
-            if self.layer is None or self.layer not in self.viewer.layers:
-                self._make_layer()
-                self._drawing.start()
-                return
+        there = self.layer is not None and self.layer in self.viewer.layers
+        if anything and not there and self.searched_layer in self.viewer.layers:
+            self._make_layer()
+            self._drawing.start()
+            return
+        if anything and there:
             begin = time.perf_counter()
             self._fill_layer(candidates)
             self._drawn_at = time.perf_counter()
@@ -503,8 +543,18 @@ class FindDock(Dock):
             name=f"{self.searched_layer.name} {self.model_name}",
             visible=False,
         )
+        self._own(self.layer)
         self._unseen = True
         self.viewer.layers.selection.active = active
+        before = self._before["layer"]
+        if before is not None and about(before).get(EDITED) and self._before["searched_layer"] == self.searched_layer:
+            # two layers of the same sites would be hard to tell apart
+            before.visible = False
+
+    def _own(self, layer: Any) -> None:
+        """Fill a layer during a search; nobody edits it meanwhile, for each new frame writes it anew."""
+        layer.editable = False
+        layer.events.data.connect(self._on_edit)
 
     def _show_layer(self) -> None:
         if self.layer is not None and self.layer in self.viewer.layers:
@@ -521,6 +571,7 @@ class FindDock(Dock):
                 "classes": candidates.classes,
                 "frames": sorted(candidates.frames),
                 "notes": list(self._notes),
+                EDITED: False,
             }
         )
         if self.table.candidates is not candidates:
@@ -534,14 +585,17 @@ class FindDock(Dock):
         candidates, layer = self.candidates, self.layer
         if candidates is None or layer is None or layer not in self.viewer.layers:
             return
-        table = candidates.table()
-        if len(table) != len(layer.data):
-            self.saved.say("The layer was edited by hand, so thresholds no longer act on it; search again.")
-            return
-        if len(table):
-            show_only(layer, candidates.mask(table))
-        layer.metadata[KEY]["thresholds"] = dict(candidates.thresholds)
-        counts = candidates.counts(table)
+        if self.edited:
+            counts = shown_counts(layer)
+        else:
+            table = candidates.table()
+            if len(table) != len(layer.data):
+                # a search has begun to fill it anew, and filters then
+                return
+            if len(table):
+                show_only(layer, candidates.mask(table))
+            layer.metadata[KEY]["thresholds"] = dict(candidates.thresholds)
+            counts = candidates.counts(table)
         self.table.show_counts(counts, candidates.area())
         total, frames = sum(counts.values()), len(candidates.frames)
         where = f" in {frames} frames" if frames > 1 else ""
@@ -549,6 +603,7 @@ class FindDock(Dock):
         self.found_heading.setText(
             f"{number} site{'' if total == 1 else 's'}{where} of {shortened(self.searched_layer.name)}"
         )
+        self.refresh()
 
     def _show_maps(self, part: FrameFound) -> None:
         """Put the score maps of a frame into image layers, one a class, on the pixels of the image."""
@@ -605,24 +660,67 @@ class FindDock(Dock):
             self.layer = None
             if self.worker is None:
                 self.results.hide()
+        if event.value == self.searched_layer and self.worker is not None:
+            self._image_gone = self._stop_asked = True
+            self.process.kill()
         self.refresh()
+
+    # -- what others change
+
+    @property
+    def edited(self) -> bool:
+        """Whether somebody moved, added or deleted sites of the layer."""
+        return self.layer is not None and bool(about(self.layer).get(EDITED))
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the searched image got other pixels since."""
+        layer = self.searched_layer
+        return layer is not None and self._changes[str(layer.unique_id)] != self._searched
+
+    def _on_edit(self, event: Any) -> None:
+        # what we write ourselves is not heard
+        if isalive(self):
+            event.source.metadata[KEY][EDITED] = True
+            if event.action == "added":
+                made_by_hand(event.source, event.data_indices)
+            if event.source == self.layer:
+                self._filtering.start()
+
+    def _on_image(self, event: Any) -> None:
+        if isalive(self):
+            self._changes[str(event.source.unique_id)] += 1
+            self.refresh()
 
     # -- taking away
 
     def sites(self) -> Any:
-        """Site table of what is shown."""
+        """Site table of what is shown.
+
+        Raises
+        ------
+        StemlearnError
+            If the layer was edited so that it gives no table.
+        """
         assert self.candidates is not None
+        if self.edited:
+            return sites_from_layer(self.layer, self.searched_layer, pixel_size=self.candidates.pixel_size)
         table = self.candidates.table()
         return table[self.candidates.mask(table)].reset_index(drop=True)
 
     def export(self) -> None:
         """Write the shown sites as CSV into the project folder."""
-        if self.candidates is None or self.layer is None:
+        if self.candidates is None or self.layer is None or self.outdated:
+            return
+        try:
+            sites = self.sites()
+        except StemlearnError as error:
+            self.error.say(str(error))
             return
         record = {key: value for key, value in about(self.layer).items() if key != "source_id"}
         name = f"{slug(self.searched_layer.name)}-{self.model_name}-{datetime.now():%Y%m%d-%H%M%S}.csv"
         path = shared_project().folder / "sites" / name
-        self._writing.start(_write, path, self.sites(), self.candidates, record)
+        self._writing.start(_write, path, sites, self.candidates, record)
 
     @property
     def model_name(self) -> str:
@@ -671,6 +769,24 @@ class FindDock(Dock):
     def closeEvent(self, event: Any) -> None:
         self.process.close()
         super().closeEvent(event)
+
+
+def frames_of(layer: Any) -> int:
+    """Number of frames of an image layer that can be searched; 0 where there is none or it is refused."""
+    if layer is None:
+        return 0
+    try:
+        return micrograph_from_layer(layer).n_frames
+    except StemlearnError:
+        # the button says why
+        return 0
+
+
+def left_out(hidden: int) -> str:
+    """Sentence on classes that are not shown, and so not exported either."""
+    if not hidden:
+        return ""
+    return "1 hidden class is left out." if hidden == 1 else f"{hidden} hidden classes are left out."
 
 
 def shortened(name: str, length: int = 28) -> str:

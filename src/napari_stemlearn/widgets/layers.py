@@ -6,6 +6,7 @@ Compare layers with ``==``: a dock gets its viewer in a wrapper that wraps layer
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -488,6 +489,19 @@ def show_only(layer: Points, shown: NDArray[np.bool_]) -> None:
         colours = np.array(layer.border_color)
         colours[:, 3] = np.where(shown, 1.0, 0.0)
         layer.border_color = colours
+
+
+def made_by_hand(layer: Points, indices: Sequence[int]) -> None:
+    """Take score and origin from points that were just added: napari copies them from a selected point."""
+    features = layer.features
+    for name, value in (("score", np.nan), ("origin", "hand")):
+        features.iloc[list(indices), features.columns.get_loc(name)] = value
+
+
+def shown_counts(layer: Points) -> dict[str, int]:
+    """Number of sites of each class that a layer shows."""
+    names = layer.features["class"].to_numpy(dtype=object)[np.asarray(layer.shown, dtype=bool)]
+    return {str(name): int(np.count_nonzero(names == name)) for name in dict.fromkeys(names)}
 
 
 def _set_feature_defaults(layer: Points, sites: pd.DataFrame, kind: str) -> None:
