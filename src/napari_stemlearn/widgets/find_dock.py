@@ -563,6 +563,8 @@ class FindDock(Dock):
     def _fill_layer(self, candidates: Candidates) -> None:
         table = candidates.table()
         update_sites(self.layer, table)
+        # new points make a layer editable
+        self.layer.editable = self._end is not None
         self.layer.metadata[KEY].update(
             {
                 **self._record,
