@@ -8,8 +8,9 @@ from napari.components import ViewerModel
 
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.jobs import RunState
+from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.settings import StructureSettings
-from napari_stemlearn.widgets.layers import kind_of, our_layers
+from napari_stemlearn.widgets.layers import add_sites, kind_of, our_layers
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
 
@@ -146,7 +147,52 @@ def test_a_process_that_dies_in_the_middle_is_told(qtbot, dock):
     qtbot.waitUntil(lambda: dock._process._child is not None)
     dock._process._child.kill()
     qtbot.waitUntil(lambda: not dock._background.running, timeout=30_000)
-    assert "The simulation process ended" in dock.reason.text()
+    assert "The simulation process ended: it was killed" in dock.reason.text()
+
+
+def test_a_preview_is_stopped_and_the_next_one_comes(qtbot, dock, viewer):
+    assert dock.stop_button.isHidden()
+    dock.preview_button.click()
+    qtbot.waitUntil(lambda: dock._process._child is not None)
+    child = dock._process._child
+    assert not dock.stop_button.isHidden()
+    dock.stop_button.click()
+    assert dock.stop_button.isHidden()
+    assert dock.preview_button.isEnabled()
+    assert dock.preview_button.text() == "Preview"
+    child.wait(10)
+    preview(qtbot, dock)
+    assert dock.reason.text() == ""
+    assert len(viewer.layers) == 3
+    # the thread of the first one has ended by now, and did not take the process of the second one with it
+    assert dock._process._child.poll() is None
+
+
+def test_a_preview_has_the_number_that_was_asked_for(qtbot, dock, viewer):
+    type_into(dock.index.line, "1")
+    dock.preview_button.click()
+    type_into(dock.index.line, "7")
+    qtbot.waitUntil(lambda: not dock._background.running, timeout=100_000)
+    assert viewer.layers[0].name == "simulated image 1"
+
+
+def test_an_image_with_predictions_keeps_them_and_the_next_preview_is_another_layer(qtbot, dock, viewer):
+    preview(qtbot, dock)
+    before = list(viewer.layers)
+    pixels = before[0].data.copy()
+    found = make_sites([5.0], [6.0], "vacancy1", pixel_size=0.3, score=0.9, origin="predicted")
+    predicted = add_sites(viewer, found, kind="predicted", source_layer=before[0])
+    type_into(dock.index.line, "1")
+    preview(qtbot, dock)
+    assert list(viewer.layers)[:4] == [*before, predicted]
+    np.testing.assert_array_equal(before[0].data, pixels)
+    assert [layer.name for layer in before] == [f"simulated image 0{end}" for end in ("", " columns", " defects")]
+    later = list(viewer.layers)[4:]
+    assert [layer.name for layer in later] == [f"simulated image 1{end}" for end in ("", " columns", " defects")]
+    # the new ones are used again
+    type_into(dock.index.line, "0")
+    preview(qtbot, dock)
+    assert list(viewer.layers) == [*before, predicted, *later]
 
 
 def test_a_runtime_error_in_the_thread_is_heard(qtbot, dock):

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreviewImage:
-    """One simulated image, how long it took in seconds, and on which device."""
+    """One simulated image, its number in the set, how long it took in seconds, and on which device."""
 
     labelled: LabelledMicrograph
+    index: int
     seconds: float
     device: str
 
@@ -39,7 +40,7 @@ class PreviewProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def start(self) -> None:
+    def start(self) -> subprocess.Popen[bytes]:
         """Start the process if it is not there; it loads torch meanwhile."""
         with self._lock:
             if self._child is None or self._child.poll() is not None:
@@ -48,6 +49,7 @@ class PreviewProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                 )
+            return self._child
 
     def simulate(self, settings: dict[str, Any], index: int) -> PreviewImage:
         """Simulate image number `index` of a set; waits for it, so call it in a thread.
@@ -64,34 +66,56 @@ class PreviewProcess:
         StemlearnError
             Why there is no image, in one sentence; the traceback of the process is a note.
         """
-        self.start()
-        child = self._child
+        child = self.start()
         try:
-            if child is None or child.stdin is None or child.stdout is None:
+            if child.stdin is None or child.stdout is None:
                 raise EOFError
             send(child.stdin, ("simulate", settings, index))  # type: ignore[arg-type]
             kind, *rest = receive(child.stdout)  # type: ignore[arg-type]
         except (EOFError, OSError, ValueError) as error:
-            self.close()
-            code = child.poll() if child is not None else None
-            why = "it was killed, perhaps because the memory was full" if code in (-9, 137) else f"exit status {code}"
-            raise StemlearnError(f"The simulation process ended: {why}.") from error
+            # another may have been started meanwhile, and that one goes on
+            self._let_go(child)
+            raise StemlearnError(f"The simulation process ended: {_end_of(child)}.") from error
         if kind == "done":
             return rest[0]
         failure = StemlearnError(rest[0])
         failure.add_note(rest[1])
         raise failure
 
-    def close(self) -> None:
-        """Let the process end; it goes when its input closes, at the latest after its image."""
+    def kill(self) -> None:
+        """End the process now, in the middle of its image."""
         with self._lock:
             child, self._child = self._child, None
+        if child is not None:
+            with contextlib.suppress(OSError):
+                child.kill()
+            self._let_go(child)
+
+    def close(self) -> None:
+        """Let the process end; it goes when its input closes, at the latest after its image."""
+        self._let_go(self._child)
+
+    def _let_go(self, child: subprocess.Popen[bytes] | None) -> None:
+        with self._lock:
+            if self._child is child:
+                self._child = None
         if child is not None:
             with contextlib.suppress(OSError, ValueError):
                 if child.stdin is not None:
                     child.stdin.close()
             # somebody has to wait for a child, or it stays as a zombie
             threading.Thread(target=_wait, args=(child,), daemon=True).start()
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> str:
+    """Words for how a process ended whose answer did not come."""
+    # its streams close a moment before it is gone
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(5)
+    code = child.returncode
+    if code is None:
+        return "it no longer answers"
+    return "it was killed, perhaps because the memory was full" if code in (-9, 137) else f"exit status {code}"
 
 
 def _wait(child: subprocess.Popen[bytes]) -> None:
@@ -119,7 +143,7 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
             device = str(choose_device(settings.device))
             start = time.perf_counter()
             labelled, _seeds = simulate_one(settings, index, device=device)
-            answer: tuple[Any, ...] = "done", PreviewImage(labelled, time.perf_counter() - start, device)
+            answer: tuple[Any, ...] = "done", PreviewImage(labelled, index, time.perf_counter() - start, device)
         except Exception as error:
             answer = "failed", sentence_of(error), traceback.format_exc()
         try:

@@ -64,6 +64,10 @@ class SimulateDock(Dock):
         row.addWidget(self.index)
         self.preview_button = QPushButton("Preview")
         row.addWidget(self.preview_button, 1)
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("Stop simulating this image; settings that ask for less are faster")
+        self.stop_button.hide()
+        row.addWidget(self.stop_button)
         self.copy_button = CopyButton(self.lines)
         row.addWidget(self.copy_button)
         self.column.addLayout(row)
@@ -108,6 +112,7 @@ class SimulateDock(Dock):
         self.index.changed.connect(self._check)
         self.take_button.clicked.connect(self.take_structure)
         self.preview_button.clicked.connect(self.preview)
+        self.stop_button.clicked.connect(self.stop)
         self.panel.start_requested.connect(self.make_set)
         self.panel.ended.connect(self._ended)
         self.panel.watched.connect(lambda _run: self.open_button.hide())
@@ -159,14 +164,22 @@ class SimulateDock(Dock):
     def preview(self) -> None:
         """Simulate one image of the set in a process of its own and show it with its truth."""
         self.preview_button.setText("Simulating…")
+        self.stop_button.show()
         self._idle.start()
         self._background.start(self._process.simulate, self.settings().record(), self._index())
         self._check()
 
+    def stop(self) -> None:
+        """End the simulation of the image; nothing is shown of it."""
+        self._background.forget()
+        self._process.kill()
+        self._ready()
+
     def _show(self, image: PreviewImage) -> None:
         self._ready()
         labelled = self.labelled = image.labelled
-        micrograph = replace(labelled.micrograph, name=f"simulated image {self._index() or 0}")
+        # the field may hold another number by now
+        micrograph = replace(labelled.micrograph, name=f"simulated image {image.index}")
         show_truth(self.viewer, micrograph, labelled.columns, labelled.defects, "preview")
         height, width = labelled.micrograph.shape
         size = f"{height} × {width} pixels of {labelled.micrograph.pixel_size:g} Å"
@@ -180,6 +193,7 @@ class SimulateDock(Dock):
 
     def _ready(self) -> None:
         self.preview_button.setText("Preview")
+        self.stop_button.hide()
         self._check()
 
     # -- coming and going
@@ -299,10 +313,14 @@ def counts_of(defects: pd.DataFrame) -> str:
 def show_truth(
     viewer: ViewerModel, micrograph: Micrograph, columns: pd.DataFrame, defects: pd.DataFrame, part: str
 ) -> None:
-    """Show an image, its columns (hidden at first) and its defects; layers of the same part are used again."""
+    """Show an image, its columns (hidden at first) and its defects.
+
+    Layers of the same part are used again, unless labels or predictions lie on them: those keep their image.
+    """
     from napari_stemlearn.widgets.layers import add_sites, update_sites
 
     first = not len(viewer.layers)
+    _leave_to_others(viewer, part)
     image = _image(viewer, micrograph, part)
     for role, table, visible in (("columns", columns, False), ("defects", defects, True)):
         layer = _find(viewer, part, role)
@@ -318,6 +336,17 @@ def show_truth(
         add_sites(viewer, table, kind="truth", source_layer=image, name=name, record=record, visible=visible)
     if first:
         viewer.reset_view()
+
+
+def _leave_to_others(viewer: ViewerModel, part: str) -> None:
+    """Where other layers of ours refer to the image of a part, let it and its truth be parts no longer."""
+    from napari_stemlearn.widgets.layers import KEY, about, our_layers
+
+    layers = [layer for role in ("image", "columns", "defects") if (layer := _find(viewer, part, role)) is not None]
+    images = [str(layer.unique_id) for layer in layers if about(layer)["role"] == "image"]
+    if any(about(other).get("source_id") in images for other in our_layers(viewer) if other not in layers):
+        for layer in layers:
+            layer.metadata[KEY]["part"] = f"earlier {part}"
 
 
 def _find(viewer: ViewerModel, part: str, role: str) -> Any:
