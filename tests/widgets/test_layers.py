@@ -16,6 +16,7 @@ from napari_stemlearn.widgets.layers import (
     about,
     add_image,
     add_sites,
+    calibrate,
     image_layers,
     micrograph_from_layer,
     our_layers,
@@ -58,6 +59,40 @@ def test_pixel_units_give_no_pixel_size_until_it_is_written(viewer):
     np.testing.assert_allclose(layer.translate, (0, 0.5, 0.75))
     with pytest.raises(MicrographError, match=r"0\.001"):
         set_pixel_size(layer, 0)
+
+
+def on_screen(viewer, layer, pixel):
+    """Where a pixel (y, x) of the only unit in the viewer lies on the screen, from the middle of the view."""
+    world = np.asarray(layer.data_to_world(pixel))
+    return (world - np.asarray(viewer.camera.center)[-2:]) * viewer.camera.zoom
+
+
+@pytest.mark.parametrize("middle", [(20.0, 30.0), (200.0, -30.0)])
+def test_an_image_stays_where_it_is_on_the_screen_when_its_pixel_size_is_given(viewer, middle):
+    image = viewer.add_image(np.zeros((50, 80)), translate=(3, 4))
+    viewer.camera.center, viewer.camera.zoom = (0, *middle), 7.0
+    before = [on_screen(viewer, image, pixel) for pixel in ((0, 0), (12, 60))]
+    for pixel_size in (0.2, 0.5):
+        calibrate(viewer, image, pixel_size)
+        np.testing.assert_allclose([on_screen(viewer, image, pixel) for pixel in ((0, 0), (12, 60))], before)
+
+
+def test_an_image_in_another_unit_stays_where_it_is_beside_other_images(viewer):
+    viewer.add_image(np.zeros((50, 80)), scale=(0.1, 0.1), units=("angstrom", "angstrom"))
+    image = viewer.add_image(np.zeros((50, 80)), scale=(0.02, 0.02), units=("nm", "nm"))
+    # the view is in angstrom, the smallest unit there is
+    viewer.camera.center, viewer.camera.zoom = (0, 2.0, 8.0), 7.0
+    calibrate(viewer, image, 0.4)
+    np.testing.assert_allclose(viewer.camera.center[-2:], (4.0, 16.0))
+    assert viewer.camera.zoom == pytest.approx(3.5)
+
+
+def test_the_view_is_left_alone_where_another_image_is_seen(viewer):
+    viewer.add_image(np.zeros((50, 80)))
+    image = viewer.add_image(np.zeros((50, 80)), translate=(0, 100))
+    viewer.camera.center, viewer.camera.zoom = (0, 20.0, 30.0), 7.0
+    calibrate(viewer, image, 0.2)
+    assert (viewer.camera.center[-2:], viewer.camera.zoom) == ((20.0, 30.0), 7.0)
 
 
 def test_images_that_are_no_micrographs_are_refused(viewer):

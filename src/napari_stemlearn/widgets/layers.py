@@ -161,6 +161,8 @@ def set_pixel_size(layer: Layer, pixel_size: float) -> None:
 def calibrate(viewer: ViewerModel, layer: Layer, pixel_size: float) -> None:
     """Write a pixel size in angstrom on an image; our layers that were made from it stay on its pixels.
 
+    What the viewer shows of the image stays where it is on the screen.
+
     Raises
     ------
     MicrographError
@@ -170,9 +172,44 @@ def calibrate(viewer: ViewerModel, layer: Layer, pixel_size: float) -> None:
     factor = pixel_size / np.array(layer.scale[-2:], dtype=float)
     followers = [other for other in our_layers(viewer) if other != layer and source_of(viewer, other) == layer]
     wanted = [np.array(other.scale[-2:], dtype=float) * factor for other in followers]
+    seen = _seen(viewer, layer)
     set_pixel_size(layer, pixel_size)
     for other, scale in zip(followers, wanted, strict=True):
         _stretch(other, scale / np.array(other.scale[-2:], dtype=float))
+    if seen is not None:
+        _show_again(viewer, layer, *seen)
+
+
+def _seen(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], float] | None:
+    """Pixel (y, x) of an image in the middle of the view and how large its pixels are there; None where it is not."""
+    axes = viewer.dims.ndim
+    if not layer.visible or tuple(viewer.dims.displayed) != (axes - 2, axes - 1):
+        return None
+    matrix, offset = _placement_in_view(viewer, layer)
+    middle = np.linalg.solve(matrix, np.array(viewer.camera.center[-2:], dtype=float) - offset)
+    shape = (layer.data[0] if getattr(layer, "multiscale", False) else layer.data).shape[-2:]
+    outside = np.any(middle < -0.5) or np.any(middle > np.array(shape) - 0.5)
+    if outside and len(image_layers(viewer)) > 1:
+        return None
+    return middle, float(viewer.camera.zoom * np.sqrt(abs(np.linalg.det(matrix))))
+
+
+def _show_again(viewer: ViewerModel, layer: Layer, middle: NDArray[np.float64], size: float) -> None:
+    """Put a pixel of an image back into the middle of the view, as large as it was."""
+    matrix, offset = _placement_in_view(viewer, layer)
+    viewer.camera.center = (0.0, *(matrix @ middle + offset))
+    viewer.camera.zoom = size / float(np.sqrt(abs(np.linalg.det(matrix))))
+
+
+def _placement_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix (2, 2) and offset (2,) that take pixels (y, x) of a layer to the places that the camera knows."""
+    matrix, offset = (part[-2:] for part in placement(layer))
+    units = viewer.layers.units
+    if units is None:
+        return matrix[:, -2:], offset
+    # napari shows layers of several units of length in one of them
+    factors = np.array([float((1 * ours).to(theirs).magnitude) for ours, theirs in zip(layer.units[-2:], units[-2:], strict=True)])
+    return matrix[:, -2:] * factors[:, None], offset * factors
 
 
 def put_on(layer: Layer, image: Layer) -> None:
