@@ -129,6 +129,9 @@ def test_each_kind_of_field_has_its_editor(form):
     [
         ("0.3", 0.3),
         ("1e4", 1e4),
+        ("0,5", 0.5),
+        ("1,5e3", 1500.0),
+        ("10000 electrons/angstrom^2", 1e4),
         ("uniform(0.8, 1.2)", Distribution(kind="uniform", values=(0.8, 1.2))),
         ("normal(3,1)", Distribution(kind="normal", values=(3, 1))),
         ("choice(1, 2, 5)", Distribution(kind="choice", values=(1, 2, 5))),
@@ -149,6 +152,8 @@ def test_one_line_takes_numbers_and_distributions(qtbot, form, text, value):
         ("dose", "uniform(5, 1)", "needs low <= high"),
         ("dose", "gauss(5, 1)", "'gauss(5, 1)' is none of"),
         ("dose", "-3", "Dose is -3.0; allowed: at least 0 electrons"),
+        ("dose", "10,000", "'10,000' can be read as 10.000 or as 10000: leave the comma out."),
+        ("dose", "5 V", "'5 V' is neither a number nor"),
         ("limit", "-1", "allowed: at least 0 angstrom"),
     ],
 )
@@ -160,8 +165,8 @@ def test_a_bad_value_is_told_beneath_its_field(qtbot, form, field, text, words):
     assert words in label.text()
     assert not label.isHidden()
     assert heard[-1] == form.problem
-    assert form.problem.startswith("Setting ")
-    assert field in form.problem
+    assert form.problem.startswith(field.capitalize())
+    assert "nput should" not in form.problem
     others = [error for name, error in form.body._rows[0].errors.items() if name != field]
     assert all(error.isHidden() for error in others)
     with pytest.raises(SettingsError):
@@ -173,7 +178,7 @@ def test_a_bad_value_is_told_beneath_its_field(qtbot, form, field, text, words):
 
 def test_a_problem_below_a_closed_section_marks_its_title(qtbot, form):
     form.set_value({**Everything().record(), "probe": {"source_fwhm": 99}, "gain": -1})
-    assert "probe" in form.problem
+    assert form.problem == "Probe › Source FWHM is 99.0; allowed: 0 to 10 angstrom."
     section = form.body.sections["probe"]
     assert not section.is_open
     assert "color" in section.header.styleSheet()
@@ -183,6 +188,54 @@ def test_a_problem_below_a_closed_section_marks_its_title(qtbot, form):
     form.reset()
     assert "color" not in form.body.more.header.styleSheet()
     assert "color" not in section.header.styleSheet()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size": ["0,5x", "3"]}, "Size is not a whole number."),
+        ({"steps": ""}, "Steps: a number is needed here."),
+        ({"dose": "five"}, "Dose is neither a number nor a distribution."),
+        ({"dose": "10,000"}, "Dose can be read as 10.000 or as 10000: leave the comma out."),
+        ({"dose": "uniform(5, 1)"}, "Dose: uniform(low, high) needs low <= high."),
+        ({"defects": [{}, {"depth": "deep"}]}, "Defects › Depth is not a number."),
+        ({"defects": [{"depth": -1}]}, "Defects › Depth is -1.0; allowed: at least 0 angstrom."),
+        ({"source": {"kind": "simulated", "seed": "one"}}, "Source › Seed is not a whole number."),
+        ({"loss": "none"}, "Loss: allowed: 'dice' or 'focal'."),
+    ],
+)
+def test_a_problem_is_told_in_short_with_the_titles_of_its_field(form, changes, words):
+    form.set_value({**Everything().record(), **changes})
+    assert form.problem == words
+
+
+def test_what_is_no_list_is_said_without_words_of_a_parser(qtbot, form):
+    for field, words in (("names", "Names is not a list, such as a, b."), ("weights", "Weights is not of the form")):
+        type_into(qtbot, form.body.editors[field].line, "[a")
+        assert form.problem.startswith(words)
+        form.reset()
+
+
+def test_numbers_are_typed_with_a_decimal_comma_or_a_unit(qtbot, form):
+    body = open_all(form)
+    for field, text, value in (
+        ("steps", "30", 30),
+        ("limit", "0,5", 0.5),
+        ("limit", "0,25 nm", 2.5),
+        ("limit", "3Å", 3.0),
+        ("limit", "none", None),
+    ):
+        type_into(qtbot, body.editors[field].line, text)
+        assert form.problem is None, text
+        assert getattr(form.value(), field) == value
+    y, x = body.editors["size"].lines
+    type_into(qtbot, y, "64 px")
+    type_into(qtbot, x, "32")
+    assert form.value().size == (64, 32)
+    line = body.editors["gain"].line
+    type_into(qtbot, line, "0,5")
+    qtbot.keyClick(line, Qt.Key.Key_Up)
+    assert form.value().gain == pytest.approx(0.51)
 
 
 def test_presets_and_reset(form):

@@ -116,7 +116,7 @@ def test_a_bad_value_stops_both_buttons(dock, viewer):
     type_into(dock.form.body.editors["number"].line, "0")
     assert not dock.preview_button.isEnabled()
     assert not dock.panel.start_button.isEnabled()
-    assert "number is 0; allowed: 1 to 1000000" in dock.panel.reason.text()
+    assert "Number is 0; allowed: 1 to 1000000" in dock.panel.reason.text()
     type_into(dock.form.body.editors["number"].line, "3")
     type_into(dock.index.line, "first")
     assert not dock.preview_button.isEnabled()

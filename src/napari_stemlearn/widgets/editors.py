@@ -28,7 +28,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.distributions import Distribution
-from napari_stemlearn.settings import bounds_of
+from napari_stemlearn.settings import bounds_of, unit_of
+from napari_stemlearn.widgets.typed_numbers import plain_number
 from napari_stemlearn.widgets.words import label_of, number_text
 
 
@@ -97,11 +98,23 @@ class Editor(QWidget):
 class NumberLine(QLineEdit):
     """A line for a number or a distribution; the arrow keys step a number inside its bounds."""
 
-    def __init__(self, *, whole: bool, bounds: tuple[float | None, float | None], parent: QWidget | None = None):
+    def __init__(
+        self,
+        *,
+        whole: bool,
+        bounds: tuple[float | None, float | None],
+        unit: str = "",
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent)
         self._whole = whole
+        self._unit = unit
         self._bounds = bounds
         self.setMinimumWidth(44)
+
+    def number(self) -> str:
+        """The text as settings read a number, where it is one."""
+        return plain_number(self.text(), self._unit)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1, Qt.Key.Key_PageUp: 10, Qt.Key.Key_PageDown: -10}
@@ -112,7 +125,7 @@ class NumberLine(QLineEdit):
     def step(self, count: int) -> bool:
         """Add `count` steps (1, or a unit in the second digit); False where the text is no number."""
         try:
-            value = float(self.text())
+            value = float(self.number())
         except ValueError:
             return False
         size = 1.0 if self._whole else 10.0 ** (math.floor(math.log10(abs(value))) - 1) if value else 0.1
@@ -165,11 +178,12 @@ class NumberEditor(Editor):
         drawn: bool = False,
         optional: bool = False,
         bounds: tuple[float | None, float | None] = (None, None),
+        unit: str = "",
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self._optional = optional
-        self.line = NumberLine(whole=whole, bounds=bounds)
+        self.line = NumberLine(whole=whole, bounds=bounds, unit=unit)
         if optional:
             self.line.setPlaceholderText("none")
         elif drawn:
@@ -178,7 +192,7 @@ class NumberEditor(Editor):
         self.line.textEdited.connect(lambda _text: self.changed.emit())
 
     def raw(self) -> Any:
-        text = self.line.text().strip()
+        text = self.line.number()
         return None if self._optional and text.lower() in ("", "none") else text
 
     def set_raw(self, value: Any) -> None:
@@ -189,10 +203,12 @@ class NumberEditor(Editor):
 class NumbersEditor(Editor):
     """A fixed number of numbers side by side, such as y and x."""
 
-    def __init__(self, count: int, *, whole: bool, optional: bool, bounds: tuple[float | None, float | None]):
+    def __init__(
+        self, count: int, *, whole: bool, optional: bool, bounds: tuple[float | None, float | None], unit: str = ""
+    ):
         super().__init__()
         self._optional = optional
-        self.lines = [NumberLine(whole=whole, bounds=bounds) for _ in range(count)]
+        self.lines = [NumberLine(whole=whole, bounds=bounds, unit=unit) for _ in range(count)]
         children: list[QWidget] = []
         for name, line in zip(("y", "x") if count == 2 else [""] * count, self.lines, strict=True):
             if name:
@@ -202,7 +218,7 @@ class NumbersEditor(Editor):
         self._row(*children)
 
     def raw(self) -> Any:
-        texts = [line.text().strip() for line in self.lines]
+        texts = [line.number() for line in self.lines]
         return None if self._optional and not any(texts) else texts
 
     def set_raw(self, value: Any) -> None:
@@ -378,15 +394,16 @@ def leaf_editor(name: str, field: FieldInfo, model: type) -> Editor:
     """Make the editor of a field that is no settings model itself."""
     annotation, optional = bare(field.annotation)
     cls = editor_class(name, field, model)
-    bounds = bounds_of(field)
+    bounds, unit = bounds_of(field), unit_of(field)
     if cls is ChoiceEditor:
         return ChoiceEditor(choices_of(annotation, field) or [True, False], optional=optional)
     if cls is NumberEditor:
-        return NumberEditor(whole=annotation is int, drawn=is_drawn(annotation), optional=optional, bounds=bounds)
+        whole, drawn = annotation is int, is_drawn(annotation)
+        return NumberEditor(whole=whole, drawn=drawn, optional=optional, bounds=bounds, unit=unit)
     if cls is NumbersEditor:
         members = _numbers(annotation)
         whole = all(member is int for member in members)
-        return NumbersEditor(len(members), whole=whole, optional=optional, bounds=bounds)
+        return NumbersEditor(len(members), whole=whole, optional=optional, bounds=bounds, unit=unit)
     if cls is YamlEditor:
         return YamlEditor(sequence=get_origin(annotation) in (list, tuple, set, frozenset), optional=optional)
     if cls in (TextEditor, PathEditor):

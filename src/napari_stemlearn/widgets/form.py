@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import SettingsError
-from napari_stemlearn.settings import Settings, bounds_of, explain, is_advanced, range_text, unit_of
+from napari_stemlearn.settings import Settings, bounds_of, is_advanced, range_text, unit_of
 from napari_stemlearn.widgets.editors import (
     CalmComboBox,
     ChoiceEditor,
@@ -38,6 +38,7 @@ from napari_stemlearn.widgets.editors import (
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.rows import BUTTON_WIDTH, GAP, NARROWEST_LABEL, label_width, labelled_row
 from napari_stemlearn.widgets.section import Section
+from napari_stemlearn.widgets.typed_numbers import two_readings
 from napari_stemlearn.widgets.words import red_of, unit_symbol
 
 Place = tuple[str | int, ...]
@@ -606,6 +607,8 @@ def problems_of(error: ValidationError) -> list[tuple[Place, str]]:
 def sentence_of(entry: ErrorDetails) -> str:
     """One fault of a pydantic report in plain words."""
     kind, given = entry["type"], entry.get("input")
+    if isinstance(given, str) and (sentence := two_readings(given)):
+        return sentence
     if kind in ("float_parsing", "float_type", "int_parsing", "int_type"):
         if given in ("", None):
             return "A number is needed here."
@@ -616,8 +619,43 @@ def sentence_of(entry: ErrorDetails) -> str:
         return "A value is needed here."
     if kind == "extra_forbidden":
         return "There is no such setting."
+    if kind in ("list_type", "tuple_type"):
+        return f"'{given}' is not a list, such as a, b."
+    if kind == "dict_type":
+        return f"'{given}' is not of the form name: value."
     message = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+    message = message.replace("Input should be", "Allowed:")
     return f"{message[:1].upper() + message[1:] if kind != 'value_error' else message}."
+
+
+def in_short(model: type[Settings], place: Place, sentence: str) -> str:
+    """A problem for beneath a button: which field, by its titles, and what is wrong; the rest stands at the field."""
+    models, titles = [model], []
+    first = _head((), sentence)
+    for name in (*place, first):
+        field = next((one.model_fields[str(name)] for one in models if name in one.model_fields), None)
+        if field is not None:
+            titles.append(field_label(str(name), field))
+            models = _settings_in(field.annotation)
+            rest = sentence.removeprefix(f"{first} ") if name == first else sentence
+    if not titles:
+        return sentence
+    title = " › ".join(titles)
+    if rest != sentence:
+        return f"{title} {rest}"
+    quoted = re.fullmatch(r"'.*?' ((?:is|can) .*)", sentence)
+    if quoted is None:
+        return f"{title}: {sentence[:1].lower()}{sentence[1:]}"
+    # the field says which distributions there are
+    distributions = quoted[1].startswith(("is neither", "is none of"))
+    return f"{title} {'is neither a number nor a distribution.' if distributions else quoted[1]}"
+
+
+def _settings_in(annotation: Any) -> list[type[Settings]]:
+    """All settings models that an annotation names."""
+    if _is_settings(annotation):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _settings_in(part)]
 
 
 def matching_preset(model: type[Settings], settings: Settings, besides: tuple[str, ...] = ()) -> int:
@@ -796,8 +834,9 @@ class SettingsForm(QWidget):
         try:
             self._value = self.model.model_validate(self.body.raw())
         except ValidationError as error:
-            self._problem = explain(error)
-            self.body.show_problems(problems_of(error))
+            problems = problems_of(error)
+            self._problem = in_short(self.model, *problems[0])
+            self.body.show_problems(problems)
         else:
             self._problem = None
             self.body.show_problems([])

@@ -208,7 +208,9 @@ def _placement_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.fl
     if units is None:
         return matrix[:, -2:], offset
     # napari shows layers of several units of length in one of them
-    factors = np.array([float((1 * ours).to(theirs).magnitude) for ours, theirs in zip(layer.units[-2:], units[-2:], strict=True)])
+    factors = np.array(
+        [float((1 * ours).to(theirs).magnitude) for ours, theirs in zip(layer.units[-2:], units[-2:], strict=True)]
+    )
     return matrix[:, -2:] * factors[:, None], offset * factors
 
 
