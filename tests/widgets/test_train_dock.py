@@ -157,10 +157,10 @@ def test_a_folder_without_labelled_images_is_refused(dock, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"pixel_size": 0}, "pixel_size is 0.0; allowed: 0.01 to 2 angstrom"),
+        ({"pixel_size": 0}, "Pixel size is 0.0; allowed: 0.01 to 2 angstrom"),
         ({"targets": {"classes": {"antisite": ["antisite"]}}}, "no structure has defects of the class 'antisite'"),
-        ({"optimisation": {"steps": 0}}, "steps is 0; allowed: at least 1"),
-        ({"name": ""}, "name"),
+        ({"optimisation": {"steps": 0}}, "Steps is 0; allowed: at least 1"),
+        ({"name": ""}, "Name"),
     ],
 )
 def test_a_bad_setting_stops_the_button_and_nothing_starts(dock, change, words):
