@@ -17,6 +17,11 @@ def project_folder() -> Path:
     return Path(chosen) if chosen else default_folder()
 
 
+def variable_rules() -> bool:
+    """Whether the environment names the project folder, whatever is chosen or remembered."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def default_folder() -> Path:
     """``stemlearn`` in the user's documents, or in the home folder where there are none."""
     import platformdirs

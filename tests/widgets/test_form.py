@@ -232,6 +232,10 @@ def test_numbers_are_typed_with_a_decimal_comma_or_a_unit(qtbot, form):
     type_into(qtbot, y, "64 px")
     type_into(qtbot, x, "32")
     assert form.value().size == (64, 32)
+    for line in (y, x):
+        type_into(qtbot, line, "wide")
+    assert body._rows[0].errors["size"].text() == "'wide' is not a whole number."
+    form.reset()
     line = body.editors["gain"].line
     type_into(qtbot, line, "0,5")
     qtbot.keyClick(line, Qt.Key.Key_Up)

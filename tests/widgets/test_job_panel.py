@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.compat import isalive
+from qtpy.QtWidgets import QFileDialog
 from watched_job import KIND, WatchedSettings
 
 from napari_stemlearn import jobs
@@ -307,11 +308,31 @@ def test_project_row_changes_the_folder_and_refuses_what_cannot_be_written(qtbot
     assert project.runs == tmp_path / "mine" / "runs"
     (tmp_path / "file").touch()
     row.choose(str(tmp_path / "file" / "below"))
-    assert "cannot be made" in row.label.full_text
+    assert "cannot be made" in row.error.text()
+    assert row.error.wordWrap()
+    assert row.label.full_text == str(tmp_path / "mine")
     assert project.folder == tmp_path / "mine"
     monkeypatch.setattr("napari_stemlearn.project_folder.memory", lambda: tmp_path / "file" / "project_folder.txt")
     row.choose(str(tmp_path / "other"))
-    assert "cannot be remembered" in row.label.full_text
+    assert "cannot be remembered" in row.error.text()
+    project.changed.emit()
+    assert row.error.isHidden()
+
+
+def test_a_project_folder_that_the_environment_names_is_not_changed_and_that_is_said(qtbot, monkeypatch, tmp_path):
+    memory = tmp_path / "config" / "project_folder.txt"
+    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "named"))
+    monkeypatch.setattr("napari_stemlearn.project_folder.memory", lambda: memory)
+    row = ProjectRow(Project())
+    qtbot.addWidget(row)
+    # no dialog opens for a choice that would change nothing
+    row.button.menu().actions()[0].trigger()
+    assert not row.findChildren(QFileDialog)
+    assert "STEMLEARN_PROJECT names the project folder" in row.error.text()
+    row.choose(str(tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
+    assert not memory.exists()
+    assert row.label.full_text == str(tmp_path / "named")
 
 
 def test_a_foreign_folder_in_the_list_is_left_out(panel):

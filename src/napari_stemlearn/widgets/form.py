@@ -288,7 +288,8 @@ class ModelEditor(Editor):
         for name, label in shown.items():
             title = field_label(name, self.model.model_fields[name])
             sentences = [re.sub(rf"^{name}\b", title, sentence) for _place, sentence in at.get(name, [])]
-            label.say(" ".join(sentences))
+            # y and x can have the same fault
+            label.say(" ".join(dict.fromkeys(sentences)))
             self.editors[name].mark(name in at, red_of(self))
         for name, section in self.sections.items():
             section.mark(name in at)
@@ -615,7 +616,7 @@ def sentence_of(entry: ErrorDetails) -> str:
         return f"'{given}' is not a {'whole ' if kind.startswith('int') else ''}number."
     if kind == "int_from_float":
         return f"{given} is not a whole number."
-    if kind in ("missing", "model_type", "string_type"):
+    if kind in ("missing", "model_type", "string_type", "string_too_short"):
         return "A value is needed here."
     if kind == "extra_forbidden":
         return "There is no such setting."

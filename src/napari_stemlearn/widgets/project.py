@@ -8,11 +8,10 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
 
-from napari_stemlearn.project_folder import project_folder, remember_project_folder
-from napari_stemlearn.widgets.labels import ElidedLabel
-from napari_stemlearn.widgets.words import red_of
+from napari_stemlearn.project_folder import VARIABLE, project_folder, remember_project_folder, variable_rules
+from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
 
 MODEL_KEY = "last_model"
 
@@ -68,6 +67,8 @@ class Project(QObject):
 
     def set_folder(self, folder: str | Path) -> str | None:
         """Choose another project folder and remember it; returns the sentence that says why it cannot be used."""
+        if variable_rules():
+            return f"The environment variable {VARIABLE} names the project folder, so it cannot be changed here."
         folder = Path(folder).expanduser().absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def shared_project() -> Project:
 
 
 class ProjectRow(QWidget):
-    """One line that shows the project folder, with a menu to change or open it."""
+    """One line that shows the project folder, with a menu to change or open it; why it was not changed stands below."""
 
     def __init__(self, project: Project | None = None, parent: QWidget | None = None):
         super().__init__(parent)
@@ -122,11 +123,16 @@ class ProjectRow(QWidget):
         menu.addAction("Change the project folder…", self._ask)
         menu.addAction("Open the folder", self._open)
         self.button.setMenu(menu)
-        layout = QHBoxLayout(self)
+        self.error = ErrorLabel()
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Project"))
+        row.addWidget(self.label, 1)
+        row.addWidget(self.button)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(QLabel("Project"))
-        layout.addWidget(self.label, 1)
-        layout.addWidget(self.button)
+        layout.setSpacing(2)
+        layout.addLayout(row)
+        layout.addWidget(self.error)
         self.project.changed.connect(self.refresh)
         self.refresh()
 
@@ -135,17 +141,20 @@ class ProjectRow(QWidget):
         folder = str(self.project.folder)
         home = str(Path.home())
         short = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
-        self.label.setStyleSheet("")
+        self.error.say(None)
         self.label.set_full_text(short, f"Runs, models and labels go to {folder}")
 
     def choose(self, folder: str) -> None:
         """Use another folder; says why where it cannot be used."""
         problem = self.project.set_folder(folder)
-        if problem:
-            self.label.setStyleSheet(f"color: {red_of(self)};")
-            self.label.set_full_text(problem)
+        # a line cannot be broken inside a path otherwise
+        self.error.say(problem.replace(os.sep, f"{os.sep}\u200b") if problem else None)
 
     def _ask(self) -> None:
+        if variable_rules():
+            # said before somebody looks for a folder in vain
+            self.choose("")
+            return
         dialog = QFileDialog(self, "Project folder", str(self.project.folder))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
