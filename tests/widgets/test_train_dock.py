@@ -52,6 +52,12 @@ def test_it_opens_on_the_quick_preset_and_says_where_training_runs(dock):
     assert dock.use_button.isHidden()
 
 
+def listed(qtbot, source):
+    """List what there is to learn from again, and wait for it."""
+    source.refresh()
+    qtbot.waitUntil(lambda: not source._lister.running, timeout=60_000)
+
+
 def test_the_source_goes_into_the_settings_and_comes_back_from_them(dock, tmp_path):
     folder = make_set(tmp_path / "set")
     dock.source.choose(str(folder))
@@ -88,11 +94,11 @@ def test_a_preset_leaves_the_chosen_set_and_what_is_learnt_from_it(dock, tmp_pat
     assert dock.settings() == SegmentationSettings.preset("quick")
 
 
-def test_sets_of_the_project_are_offered(dock):
+def test_sets_of_the_project_are_offered(qtbot, dock):
     runs = dock.panel.project.runs
     make_set(runs / "20260102-030405-simulate-WSe2" / "result")
     (runs / "20260102-030405-simulate-WSe2" / "job.yaml").touch()
-    dock.source.refresh()
+    listed(qtbot, dock.source)
     texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
     assert texts == [SIMULATED, "20260102-030405-simulate-WSe2", OTHER]
     dock.source.box.activated.emit(1)
@@ -107,12 +113,12 @@ def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path)
         for dose in (1.0, 2.0):
             data_set.add(np.ones((40, 40)), make_sites([5.0], [5.0], "W", pixel_size=0.2), {"dose": dose})
         data_set.close()
-    dock.source.refresh()
+    listed(qtbot, dock.source)
     texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
     assert texts == [SIMULATED, "of a run", "kept", OTHER]
     again = create("generate", GenerateSettings.preset("tiny"), runs_folder=dock.panel.project.runs, label="again")
     create_data_set(again.result_folder / "of a run.stemset", shape=(40, 40), pixel_size=0.2)
-    dock.source.refresh()
+    listed(qtbot, dock.source)
     texts = {dock.source.box.itemText(i) for i in range(dock.source.box.count())}
     assert {f"of a run ({found.name})" for found in (run, again)} < texts
     # the folder of a result stands for the set in it
@@ -133,9 +139,9 @@ def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path)
     assert query.isHidden()
 
 
-def test_a_generator_is_a_source(dock, tmp_path):
+def test_a_generator_is_a_source(qtbot, dock, tmp_path):
     folder = untrained_generator(dock.panel.project.generators / "day_x")
-    dock.source.refresh()
+    listed(qtbot, dock.source)
     assert dock.source.box.itemText(1) == TRANSLATED + "day_x"
     dock.source.box.activated.emit(1)
     assert dock.settings().data.generator == str(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from napari_stemlearn.jobs import RunState, create
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.data_set_layers import SHOWN_IMAGES, read_images, show_images
-from napari_stemlearn.widgets.generator_chooser import OTHER, PLAIN, GeneratorChooser
+from napari_stemlearn.widgets.generator_chooser import OTHER, PLAIN, GeneratorChooser, known_generators
 from napari_stemlearn.widgets.layers import about, kind_of
 from napari_stemlearn.widgets.structure_dock import StructureDock
 from napari_stemlearn.widgets.train_dock import SIMULATED, TRANSLATED, TrainDock
@@ -76,6 +77,11 @@ def settled(qtbot, dock):
     )
 
 
+def listed(qtbot, chooser):
+    """Wait until a chooser has its list of generators."""
+    qtbot.waitUntil(lambda: not chooser._lister.running, timeout=60_000)
+
+
 def type_into(line, text):
     line.setText(text)
     line.textEdited.emit(text)
@@ -126,13 +132,14 @@ def test_a_name_that_somebody_gave_stays(dock, generator):
     assert dock.settings().name == "mine"
 
 
-def test_generators_of_finished_trainings_are_offered_once(dock, generator):
+def test_generators_of_finished_trainings_are_offered_once(qtbot, dock, generator):
     run = create("cyclegan", CycleGANSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
     of_run = untrained_generator(run.result_folder / "generator", pixel_size=0.31)
     again = create("cyclegan", CycleGANSettings.preset("tiny"), runs_folder=dock.panel.project.runs, label="kept")
     shutil.copytree(generator, again.result_folder / "generator")
     create("cyclegan", CycleGANSettings.preset("tiny"), runs_folder=dock.panel.project.runs, label="unfinished")
     dock.generator.refresh()
+    listed(qtbot, dock.generator)
     assert texts(dock.generator.box) == [PLAIN, "day_x", f"generator ({run.name[:15]})", OTHER]
     dock.generator.box.activated.emit(2)
     assert dock.settings().generator == str(of_run)
@@ -461,4 +468,25 @@ def test_a_chooser_of_its_own_follows_the_project(qtbot, dock, tmp_path, monkeyp
     monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "other"))
     untrained_generator(tmp_path / "other" / "generators" / "theirs")
     chooser.project.changed.emit()
+    listed(qtbot, chooser)
     assert texts(chooser.box) == [PLAIN, "theirs", OTHER]
+
+
+def test_a_list_of_generators_is_made_beside_the_window(qtbot, dock, generator, monkeypatch):
+    go_on = threading.Event()
+    threads = []
+
+    def slow(project):
+        threads.append(threading.current_thread())
+        go_on.wait(20)
+        return known_generators(project)
+
+    monkeypatch.setattr("napari_stemlearn.widgets.generator_chooser.known_generators", slow)
+    chooser = GeneratorChooser()
+    qtbot.addWidget(chooser)
+    chooser.show()
+    assert texts(chooser.box) == [PLAIN, OTHER]
+    go_on.set()
+    listed(qtbot, chooser)
+    assert texts(chooser.box) == [PLAIN, "day_x", OTHER]
+    assert threads == [thread for thread in threads if thread is not threading.main_thread()]

@@ -19,6 +19,7 @@ from napari_stemlearn.learning.generator_cards import (
     read_generator_card,
     words_on,
 )
+from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import ErrorLabel
@@ -53,14 +54,18 @@ class GeneratorChooser(QWidget):
         self.card: dict[str, Any] = {}
         self._problem: str | None = None
         self._folders: list[str] = [""]
+        self._entries: list[tuple[Path, str]] = []
         self.box = CalmComboBox()
         self.box.setToolTip("Gives simulations the look of the experiment that it learnt from")
         self.words = Sentences()
         self.error = ErrorLabel()
         lay_out_chooser(self, "Generator", [self.box], beneath=[self.words, self.error])
+        self._lister = Background(self)
+        self._lister.done.connect(self._listed)
+        self._lister.failed.connect(lambda sentence, _detail: self.error.say(sentence))
         self.box.activated.connect(self._chosen)
         self.project.changed.connect(self.refresh)
-        self.refresh()
+        self._fill()
 
     def choose(self, folder: str | Path) -> None:
         """Choose the generator of a folder, or of a folder in it; none for an empty text."""
@@ -70,15 +75,23 @@ class GeneratorChooser(QWidget):
     def show_folder(self, folder: str) -> None:
         """Show the generator of a folder without telling that it changed."""
         self.folder = str(generator_near(Path(folder)) or folder) if folder else ""
-        self.refresh()
+        self._fill()
 
     def problem(self) -> str | None:
         """Why the chosen generator cannot be used, or None."""
         return self._problem
 
     def refresh(self) -> None:
-        """List the generators again, and read the card of the chosen one."""
-        entries = known_generators(self.project)
+        """List the generators again, in a thread: many folders are looked through."""
+        self._lister.start(known_generators, self.project)
+
+    def _listed(self, entries: list[tuple[Path, str]]) -> None:
+        self._entries = entries
+        self._fill()
+
+    def _fill(self) -> None:
+        """Show the list, and read the card of the chosen generator."""
+        entries = list(self._entries)
         if self.folder and all(Path(self.folder) != folder for folder, _words in entries):
             entries.append((Path(self.folder), Path(self.folder).name))
         self._folders = ["", *(str(folder) for folder, _words in entries)]

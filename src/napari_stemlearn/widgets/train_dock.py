@@ -23,6 +23,7 @@ from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.suited_settings import like_model, starting_problem
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.models.store import CARD, find_model, shipped_folder
+from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
 from napari_stemlearn.widgets.dock import Dock, docks_of, separator
@@ -74,6 +75,7 @@ class SourceChooser(QWidget):
         self.folder = ""
         self.generator = ""
         self._entries: list[tuple[str, str]] = []
+        self._known: list[tuple[str, str]] = []
         self.box = CalmComboBox()
         self.box.setToolTip("Simulation never shows the same image twice; a stored set is learnt from again and again")
         self.note = DimLabel()
@@ -83,8 +85,11 @@ class SourceChooser(QWidget):
         self.box.activated.connect(self._chosen)
         self.query.changed.connect(self.changed)
         self.query.counted.connect(self.changed)
+        self._lister = Background(self)
+        self._lister.done.connect(self._listed)
+        self._lister.failed.connect(lambda sentence, _detail: self._tell(sentence))
         self.project.changed.connect(self.refresh)
-        self.refresh()
+        self._fill()
 
     @property
     def where(self) -> str:
@@ -97,9 +102,15 @@ class SourceChooser(QWidget):
         return {"source": source, "folder": self.folder, "where": self.where, "generator": self.generator}
 
     def refresh(self) -> None:
-        """List the sets and generators of the project again."""
-        self._entries = [("", ""), *(("generator", str(path)) for path, _name in known_generators(self.project))]
-        self._entries += [("folder", str(path)) for path in known_sets(self.project)]
+        """List the sets and generators of the project again, in a thread: many folders are looked through."""
+        self._lister.start(known_sources, self.project)
+
+    def _listed(self, known: list[tuple[str, str]]) -> None:
+        self._known = known
+        self._fill()
+
+    def _fill(self) -> None:
+        self._entries = [("", ""), *self._known]
         chosen = ("folder", self.folder) if self.folder else ("generator" if self.generator else "", self.generator)
         if chosen not in self._entries:
             self._entries.append(chosen)
@@ -117,20 +128,20 @@ class SourceChooser(QWidget):
         stored = data.get("source") == "folder"
         self.folder = str(data.get("folder") or "") if stored else ""
         self.generator = "" if stored else str(data.get("generator") or "")
-        self.refresh()
+        self._fill()
         if self.query.path:
             self.query.show_value(self.query.path, str(data.get("where") or ""))
 
     def choose(self, folder: str) -> None:
         """Take a folder of labelled images, or simulation for an empty text."""
         self.folder, self.generator = folder, ""
-        self.refresh()
+        self._fill()
         self.changed.emit()
 
     def choose_generator(self, folder: str) -> None:
         """Simulate, and let a generator translate what was simulated."""
         self.folder, self.generator = "", folder
-        self.refresh()
+        self._fill()
         self.changed.emit()
 
     def problem(self) -> str | None:
@@ -157,9 +168,12 @@ class SourceChooser(QWidget):
         self.refresh()
         super().showEvent(event)
 
+    def _tell(self, sentence: str) -> None:
+        self.note.setText(sentence)
+        self.note.setVisible(bool(sentence))
+
     def _describe(self) -> None:
-        self.note.setText(self.folder or self.generator)
-        self.note.setVisible(bool(self.folder or self.generator))
+        self._tell(self.folder or self.generator)
         queried = self.folder if self.folder and is_data_set(self.folder) else ""
         self.query.setVisible(bool(queried))
         if queried != self.query.path:
@@ -170,7 +184,7 @@ class SourceChooser(QWidget):
             kind, path = self._entries[index]
             (self.choose_generator if kind == "generator" else self.choose)(path)
             return
-        self.refresh()
+        self._fill()
         dialog = QFileDialog(self, "Folder of labelled images, or of a generator", str(self.project.folder))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
@@ -185,6 +199,12 @@ class SourceChooser(QWidget):
         else:
             # the folder of a result holds one set
             self.choose(str(sets[0]) if len(sets) == 1 else folder)
+
+
+def known_sources(project: Project) -> list[tuple[str, str]]:
+    """Kind and folder of the generators and the labelled sets of a project."""
+    generators = [("generator", str(path)) for path, _name in known_generators(project)]
+    return generators + [("folder", str(path)) for path in known_sets(project)]
 
 
 def known_sets(project: Project) -> list[Path]:
