@@ -365,14 +365,14 @@ def test_points_that_were_deleted_or_added_by_hand_are_exported_so(dock, viewer,
     dock.table.set_threshold("column", 0.5)
     layer = dock.layer
     qtbot.waitUntil(lambda: layer.shown.tolist() == [True, True, False], timeout=2000)
-    assert dock.warning.isHidden()
+    assert dock.by_hand.isHidden()
     layer.selected_data = {0}
     layer.remove_selected()
     layer.add([[0, 5, 6]])
     layer.add([[0, 7, 8]])
     qtbot.waitUntil(lambda: dock.found_heading.text() == "3 sites of stack", timeout=2000)
     assert dock.table.rows["column"][3].text() == "3"
-    assert "Edited by hand" in dock.warning.text()
+    assert "Edited by hand" in dock.by_hand.text()
     assert not any(widget.isEnabled() for widget in dock.table.rows["column"][:3])
     dock.export_button.click()
     qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
@@ -392,14 +392,14 @@ def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock
     qtbot.waitUntil(lambda: edited.visible, timeout=2000)
     edited.data = edited.data[:1]
     dock.table.set_threshold("column", 0.95)
-    qtbot.waitUntil(lambda: not dock.warning.isHidden(), timeout=2000)
+    qtbot.waitUntil(lambda: not dock.by_hand.isHidden(), timeout=2000)
     assert edited.shown.all()
     run(qtbot, dock)
     assert dock.layer != edited
     assert our_layers(viewer, "predicted") == [edited, dock.layer]
     assert (len(edited.data), len(dock.layer.data)) == (1, 2)
     assert not edited.visible
-    assert dock.warning.isHidden()
+    assert dock.by_hand.isHidden()
     dock.table.set_threshold("column", 0.6)
     qtbot.waitUntil(lambda: dock.layer.shown.tolist() == [True, False], timeout=2000)
 
@@ -433,7 +433,7 @@ def test_an_image_that_changes_makes_its_results_old(dock, viewer, qtbot, tmp_pa
     answer_with(dock, [("found", found(0, [0.9], "column")), ("found", found(1, [0.8], "column")), ("end", False)])
     run(qtbot, dock)
     image.data = data[:, ::-1]
-    assert dock.warning.text() == "The image has changed since: search again."
+    assert dock.old.text() == "The image has changed since: search again."
     assert not dock.export_button.isEnabled()
     dock.export()
     assert not (tmp_path / "project").exists()
@@ -445,7 +445,7 @@ def test_an_image_that_changes_makes_its_results_old(dock, viewer, qtbot, tmp_pa
     dock.this_frame.setChecked(True)
     answer_with(dock, [("found", found(0, [0.7], "column")), ("end", False)])
     run(qtbot, dock)
-    assert dock.warning.isHidden()
+    assert dock.old.isHidden()
     assert dock.export_button.isEnabled()
     assert dock.layer.features["score"].tolist() == [0.7]
 

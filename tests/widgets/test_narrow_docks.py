@@ -57,6 +57,17 @@ def test_docks_fit_into_their_smallest_width(make_napari_viewer_proxy, qtbot):
     assert {name: width for name, width in needed.items() if width > room} == {}
 
 
+def test_a_running_preview_fits_into_a_narrow_simulate_dock(make_napari_viewer_proxy, qtbot):
+    dock = open_dock(make_napari_viewer_proxy(show=True), "Simulate")
+    before = dock.page.minimumSizeHint().width()
+    dock.preview_button.click()
+    qtbot.waitUntil(lambda: dock.stop_button.isVisible())
+    qtbot.wait(50)
+    assert dock.page.minimumSizeHint().width() <= max(before, dock.minimumWidth())
+    dock.stop_button.click()
+    assert dock.copy_button.isVisible()
+
+
 def test_densities_give_way_in_a_narrow_find_dock(make_napari_viewer_proxy, qtbot):
     viewer = make_napari_viewer_proxy(show=True)
     dock = open_dock(viewer, "Find")

@@ -82,8 +82,8 @@ EDITED = "edited_by_hand"
 """Marks a layer of results whose points somebody has moved, added or deleted."""
 OUTDATED = "The image has changed since: search again."
 BY_HAND = (
-    "Edited by hand, so thresholds no longer act, and Export writes what the layer shows. "
-    "To use thresholds again, search again: that makes a new layer."
+    "Edited by hand: thresholds no longer act, and Export writes what the layer shows. "
+    "Search again for a new layer with thresholds."
 )
 
 
@@ -140,7 +140,8 @@ class FindDock(Dock):
         self.results = QWidget()
         self.found_heading = heading("")
         self.found_heading.setWordWrap(True)
-        self.warning = Sentences()
+        self.old = ErrorLabel()
+        self.by_hand = Sentences()
         self.table = ThresholdTable()
         self.notes = Sentences()
         self.export_button = QPushButton("Export CSV")
@@ -205,7 +206,8 @@ class FindDock(Dock):
         inner.setSpacing(6)
         inner.addWidget(separator())
         inner.addWidget(self.found_heading)
-        inner.addWidget(self.warning)
+        inner.addWidget(self.old)
+        inner.addWidget(self.by_hand)
         inner.addWidget(self.table)
         inner.addWidget(self.notes)
         inner.addWidget(ProjectRow())
@@ -325,7 +327,8 @@ class FindDock(Dock):
         self.export_button.setEnabled(self.layer is not None and not running and not self.outdated)
         self.export_button.setToolTip(OUTDATED if self.outdated else "")
         self.copy_button.setEnabled(self.searched_layer is not None)
-        self.warning.say(OUTDATED if self.outdated else None, BY_HAND if self.edited else None)
+        self.old.say(OUTDATED if self.outdated else None)
+        self.by_hand.say(BY_HAND if self.edited and not self.outdated else None)
         self.table.lock(self.edited)
         hidden = len(self.candidates.hidden) if self.candidates is not None else 0
         self.left_out.say(left_out(hidden))

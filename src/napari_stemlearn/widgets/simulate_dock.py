@@ -164,6 +164,8 @@ class SimulateDock(Dock):
     def preview(self) -> None:
         """Simulate one image of the set in a process of its own and show it with its truth."""
         self.preview_button.setText("Simulating…")
+        # a narrow dock has no room for both
+        self.copy_button.hide()
         self.stop_button.show()
         self._idle.start()
         self._background.start(self._process.simulate, self.settings().record(), self._index())
@@ -194,6 +196,7 @@ class SimulateDock(Dock):
     def _ready(self) -> None:
         self.preview_button.setText("Preview")
         self.stop_button.hide()
+        self.copy_button.show()
         self._check()
 
     # -- coming and going
