@@ -19,7 +19,7 @@ from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import FindDock
 from napari_stemlearn.widgets.layers import KEY, about, add_sites, our_layers, sites_from_layer
-from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 
@@ -509,6 +509,8 @@ def test_the_classical_finder_finds_exports_and_can_be_copied(dock, viewer, qtbo
     ours = table.round(0).sort_values(order)[order].to_numpy()
     np.testing.assert_allclose(ours, truth.sort_values(order)[order].to_numpy(), atol=1)
     assert "Done in" in dock.state.text()
+    (row,) = dock.results.findChildren(ProjectRow)
+    assert row.label.full_text == str(tmp_path / "project")
     dock.export_button.click()
     qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
     (path,) = (tmp_path / "project" / "sites").glob("*.csv")

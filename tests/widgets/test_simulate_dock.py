@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
 from napari_stemlearn.datasets.settings import SimulateSettings
+from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.layers import add_sites, kind_of, our_layers
+from napari_stemlearn.widgets.preview_process import PreviewProcess
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
 
@@ -148,6 +153,15 @@ def test_a_process_that_dies_in_the_middle_is_told(qtbot, dock):
     dock._process._child.kill()
     qtbot.waitUntil(lambda: not dock._background.running, timeout=30_000)
     assert "The simulation process ended: it was killed" in dock.reason.text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals there")
+def test_a_process_whose_streams_close_before_it_is_gone_is_told_to_be_killed():
+    process = PreviewProcess()
+    lines = ["sh", "-c", "exec >&-; sleep 0.5; kill -9 $$"]
+    process._child = subprocess.Popen(lines, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with pytest.raises(StemlearnError, match="it was killed"):
+        process.simulate({}, 0)
 
 
 def test_a_preview_is_stopped_and_the_next_one_comes(qtbot, dock, viewer):
