@@ -12,12 +12,18 @@ import pytest
 from napari.components import ViewerModel
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
 
+from napari_stemlearn.finding import FindSettings, find, find_frames
 from napari_stemlearn.finding.found import FrameFound
 from napari_stemlearn.formats import read_sidecar, read_sites, write_tiff
+from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.models.store import load_model
 from napari_stemlearn.sites import make_sites
+from napari_stemlearn.structures.build import build
+from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
-from napari_stemlearn.widgets.find_dock import FindDock
+from napari_stemlearn.widgets.find_dock import LOWEST_SCORE, FindDock
 from napari_stemlearn.widgets.layers import KEY, about, add_sites, our_layers, sites_from_layer
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
@@ -693,6 +699,47 @@ def test_candidates_count_by_their_own_thresholds():
     assert candidates.counts(table) == {"a": 1, "b": 1}
     assert candidates.area() == pytest.approx(100.0)
     assert lowest_scores({"a": 0.5, "b": 0.05}, 0.1) == {"a": 0.1, "b": 0.05}
+
+
+def test_a_place_is_of_the_strongest_class_above_its_threshold():
+    exclusive = [("a", "b")]
+    candidates = Candidates({"a": 0.5, "b": 0.7}, {"a": 0.1, "b": 0.1}, 1.0, (100, 100), exclusive, 5.0)
+    rows = [(10, 10, "a", 0.55, 0), (10, 12, "b", 0.6, 0), (99, 40, "a", 0.6, 0), (1, 40, "b", 0.9, 1)]
+    y, x, names, scores, frames = zip(*rows, strict=True)
+    table = make_sites(y, x, list(names), pixel_size=1.0, score=scores, frame=list(frames), origin="predicted")
+    assert candidates.mask(table).tolist() == [True, False, True, True]
+    candidates.thresholds["b"] = 0.5
+    assert candidates.mask(table).tolist() == [False, True, True, True]
+    # a class that is switched off is not shown, and takes its places all the same
+    candidates.hidden = {"b"}
+    assert candidates.mask(table).tolist() == [False, False, True, False]
+
+
+def test_moving_no_threshold_gives_what_the_command_finds():
+    crystal = StructureSettings.preset("wse2", field_of_view=(60.0, 60.0)).changed(
+        defects=[{"kind": kind, "probability": 0.1} for kind in ("vacancy1", "vacancy2", "metal_vacancy")]
+    )
+    noisy = ImagingSettings.preset("varied", shape=(300, 300), pixel_size=0.2).changed(**{"detector.dose": 2e4})
+    micrograph, model = simulate(build(crystal, 1), noisy, seed=1).micrograph, load_model("tmd-defects", "cpu")
+    card = model.card
+    thresholds = {name: card.threshold(name) for name in card.classes}
+    lowest = lowest_scores(thresholds, LOWEST_SCORE)
+    (part,) = find_frames(micrograph, model, FindSettings(thresholds=lowest), rivals=True)
+    candidates = Candidates(
+        thresholds, lowest, 0.2, micrograph.shape, card.exclusive, card.min_distance / micrograph.pixel_size
+    )
+    ours = part.sites[candidates.mask(part.sites)]
+    found = find(micrograph, model).sites
+    for table in (ours, found):
+        assert len(table) > 20
+    columns = ["y", "x", "class", "score"]
+    order = ["y", "x"]
+    pd.testing.assert_frame_equal(
+        ours[columns].sort_values(order, ignore_index=True), found[columns].sort_values(order, ignore_index=True)
+    )
+    # without it this image would prove nothing
+    rivals = find(micrograph, model, FindSettings(thresholds=lowest)).sites
+    assert int(candidates.mask(rivals).sum()) != len(found)
 
 
 def test_notes_of_many_frames_become_few_sentences():

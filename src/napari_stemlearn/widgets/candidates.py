@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,11 @@ class Candidates:
         In angstrom.
     frame_shape
         Shape (y, x) of a frame in pixels.
+    exclusive
+        Groups of classes of which a place holds only one: of those above their thresholds, the one with the highest
+        score.
+    min_distance
+        How near to each other these are at one place, in pixels.
     """
 
     def __init__(
@@ -42,7 +48,11 @@ class Candidates:
         lowest: dict[str, float],
         pixel_size: float,
         frame_shape: tuple[int, int],
+        exclusive: Sequence[Sequence[str]] = (),
+        min_distance: float = 0.0,
     ) -> None:
+        self.exclusive = exclusive
+        self.min_distance = min_distance
         self.thresholds = dict(thresholds)
         self.lowest = lowest
         self.hidden: set[str] = set()
@@ -75,14 +85,25 @@ class Candidates:
         return concat_sites(self.tables)
 
     def mask(self, table: pd.DataFrame, *, visible_only: bool = True) -> NDArray[np.bool_]:
-        """Mask of the candidates at or above the threshold of their class, without classes that are switched off."""
+        """Mask of the sites at or above the threshold of their class, without classes that are switched off."""
         names = table["class"].to_numpy(dtype=object)
         scores = table["score"].to_numpy(dtype=float)
         kept = np.zeros(len(table), dtype=bool)
         for name, threshold in self.thresholds.items():
-            if not (visible_only and name in self.hidden):
-                kept |= (names == name) & (scores >= threshold)
+            kept |= (names == name) & (scores >= threshold)
+        if self.exclusive:
+            kept[kept] = self._keep_their_place(table[kept])
+        if visible_only:
+            kept &= ~np.isin(names.astype(str), list(self.hidden))
         return kept
+
+    def _keep_their_place(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        from napari_stemlearn.finding.rivals import strongest_of_rivals
+
+        y, x = (table[axis].to_numpy(dtype=float) for axis in ("y", "x"))
+        # frames beside each other, so that sites meet those of their own frame only
+        y = y + table["frame"].to_numpy() * (self.frame_shape[0] + 2 * self.min_distance)
+        return strongest_of_rivals(y, x, table["score"], table["class"], self.exclusive, self.min_distance)
 
     def counts(self, table: pd.DataFrame) -> dict[str, int]:
         """Number at or above the threshold, of each class."""

@@ -384,7 +384,14 @@ class FindDock(Dock):
         last = same[-1] if same else None
         kept = self.candidates if last is not None and last == self.layer else None
         stale = self.outdated or self.edited
-        fresh = Candidates(thresholds, lowest, micrograph.pixel_size, micrograph.shape)
+        fresh = Candidates(
+            thresholds,
+            lowest,
+            micrograph.pixel_size,
+            micrograph.shape,
+            self.model.exclusive(),
+            self._distance(settings) / micrograph.pixel_size,
+        )
         if kept is not None and kept.classes == fresh.classes:
             fresh.hidden = set(kept.hidden)
             fresh.thresholds = {name: max(value, lowest[name]) for name, value in kept.thresholds.items()}
@@ -412,6 +419,13 @@ class FindDock(Dock):
         self._stop_asked = False
         self._image_gone = False
         self._begin = time.perf_counter()
+
+    def _distance(self, settings: FindSettings) -> float:
+        """Least distance of two sites in angstrom; that of the classical finder is of no use here."""
+        entry = self.model.entry
+        if settings.min_distance is not None or entry is None:
+            return settings.min_distance or 0.0
+        return entry.card.min_distance
 
     def _start(self, request: SearchRequest, micrograph: Micrograph) -> None:
         from napari.qt.threading import thread_worker

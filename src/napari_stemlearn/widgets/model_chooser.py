@@ -109,6 +109,10 @@ class ModelChooser(QWidget):
             return {CLASSICAL_CLASS: 0.5}
         return {name: entry.card.threshold(name) for name in entry.card.classes}
 
+    def exclusive(self) -> tuple[tuple[str, ...], ...]:
+        """Groups of classes of which a place holds only one."""
+        return () if self.entry is None else self.entry.card.exclusive
+
     def choose(self, name: str) -> bool:
         """Choose by name; False where there is no such model."""
         names = [*(entry.name for entry in self.entries), CLASSICAL]

@@ -170,6 +170,8 @@ def search(request: SearchRequest, inbox: Inbox, tell: Callable[[Any], None], mo
         on_progress=lambda done, total: tell(("progress", done, total)),
         should_stop=inbox.stop.is_set,
         with_maps=request.with_maps,
+        # thresholds move after the search, and what lies below its own takes no place
+        rivals=True,
     )
     try:
         for part in searched:
