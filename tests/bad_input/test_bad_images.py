@@ -176,8 +176,9 @@ def test_anisotropic_pixels(refused: Refused, finder: str) -> None:
 def test_nothing_is_written_for_a_refused_image(refused: Refused, finder: str, good: Path) -> None:
     Path("before.csv").write_text("keep me")
     bad = write(np.full((40, 48), 7, np.uint16))
-    refused("find", bad, good, "--model", finder, "--out", "before.csv")
+    options = ("--model", finder, "--out", "before.csv", "--overwrite")
+    refused("find", bad, good, *options)
     assert Path("before.csv").read_text() == "keep me"
     # what was found before the bad image is not lost
-    assert "(written: the sites of good.tif)." in refused("find", good, bad, "--model", finder, "--out", "before.csv")
+    assert "(written: the sites of good.tif)." in refused("find", good, bad, *options)
     assert set(read_sites("before.csv")["image"]) == {"good.tif"}

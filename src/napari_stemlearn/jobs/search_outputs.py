@@ -78,7 +78,7 @@ class SearchOutputs:
             if not self.overwrite and table.is_file() and not _is_of_a_search(table):
                 raise SitesError(
                     f"{table} is there already and was not written by a search: it may hold labels. "
-                    "Write elsewhere, or say that it may be overwritten."
+                    "Write elsewhere, or overwrite it with --overwrite."
                 )
         place = self.out
         make_folder(self.folder)
