@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
@@ -31,7 +30,7 @@ from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, gather, lowest_scores
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
-from napari_stemlearn.widgets.copy_python import CopyButton, changes
+from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.device_editor import DeviceEditor
 from napari_stemlearn.widgets.dock import Dock, heading, separator
 from napari_stemlearn.widgets.form import SettingsForm
@@ -40,7 +39,6 @@ from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import (
     KEY,
     about,
-    add_image,
     add_sites,
     current_frame,
     image_layers,
@@ -55,8 +53,10 @@ from napari_stemlearn.widgets.layers import (
     update_sites,
 )
 from napari_stemlearn.widgets.model_chooser import ModelChooser
+from napari_stemlearn.widgets.probability_maps import ProbabilityMaps
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import CLASSICAL, SearchRequest
+from napari_stemlearn.widgets.search_lines import search_lines
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 from napari_stemlearn.widgets.section import Section
 
@@ -106,7 +106,7 @@ class FindDock(Dock):
         self._record: dict[str, Any] = {}
         self._request: Any = None
         self._notes: list[str] = []
-        self._maps: dict[str, Any] = {}
+        self._maps: ProbabilityMaps | None = None
         self._changes: Counter[str] = Counter()
         self._searched = 0
         self._before: dict[str, Any] = {}
@@ -414,7 +414,7 @@ class FindDock(Dock):
         self._record = record
         self._request = request
         self._notes = []
-        self._maps = {}
+        self._maps = ProbabilityMaps(self.viewer, layer, request, self.model.name)
         self._draw_time = self._drawn_at = 0.0
         self._stop_asked = False
         self._image_gone = False
@@ -483,7 +483,7 @@ class FindDock(Dock):
         self.candidates.add(part.frame, part.sites)
         self._notes += [note for note in part.notes if note not in self._notes]
         if part.maps is not None:
-            self._show_maps(part)
+            self._maps.show(part)
         since = time.perf_counter() - self._drawn_at
         if self._draw_time <= SHARE_FOR_DRAWING * since:
             self._drawing.start()
@@ -624,54 +624,6 @@ class FindDock(Dock):
         )
         self.refresh()
 
-    def _show_maps(self, part: FrameFound) -> None:
-        """Put the score maps of a frame into image layers, one a class, on the pixels of the image."""
-        source = self.searched_layer
-        if source not in self.viewer.layers or part.maps is None or part.map_pixel_size is None:
-            return
-        request = self._request
-        stack = len(request.shape) == 3
-        for name, values in part.maps.items():
-            if name not in self._maps:
-                data = np.zeros((request.shape[0], *values.shape), np.float32) if stack else values
-                self._maps[name] = self._map_layer(name, data, part.map_pixel_size)
-            layer = self._maps[name]
-            if stack and layer in self.viewer.layers:
-                layer.data[(0,) * (layer.data.ndim - 3) + (part.frame,)] = values
-                layer.refresh()
-
-    def _map_layer(self, name: str, data: NDArray[np.float32], map_pixel_size: float) -> Any:
-        from napari_stemlearn.micrograph import Micrograph
-        from napari_stemlearn.widgets.class_colours import colour_of
-
-        source = self.searched_layer
-        factor = map_pixel_size / self._request.pixel_size
-        for old in our_layers(self.viewer, "map"):
-            record = about(old)
-            if record.get("source_id") == str(source.unique_id) and record.get("class") == name:
-                self.viewer.layers.remove(old)
-        active = self.viewer.layers.selection.active
-        scale, translate = np.array(source.scale, dtype=float), np.array(source.translate, dtype=float)
-        # corners coincide, so the centre of the first map pixel lies half the difference further in
-        translate[-2:] += 0.5 * (factor - 1) * scale[-2:]
-        scale[-2:] *= factor
-        layer = add_image(
-            self.viewer,
-            Micrograph(data, map_pixel_size, f"{source.name} p({name})"),
-            kind="map",
-            source_layer=source,
-            record={"class": name, "model": self.model.name},
-            scale=scale,
-            translate=translate,
-            colormap=_fading(colour_of(name)),
-            blending="additive",
-            contrast_limits=(0.0, 1.0),
-            opacity=0.7,
-        )
-        self.viewer.layers.move(self.viewer.layers.index(layer), self.viewer.layers.index(source) + 1)
-        self.viewer.layers.selection.active = active
-        return layer
-
     def _on_removed(self, event: Any) -> None:
         if not isalive(self):
             return
@@ -751,29 +703,12 @@ class FindDock(Dock):
         if self.searched_layer is None or self.candidates is None:
             raise StemlearnError("Nothing was searched yet, so there is nothing to copy.")
         request = self._request
-        _preset, different = changes(FindSettings.checked(request.settings))
-        arguments = {**different, "thresholds": {k: round(v, 4) for k, v in self.candidates.thresholds.items()}}
         source = getattr(getattr(self.searched_layer, "source", None), "path", None) or f"{slug(request.name)}.tif"
         model = CLASSICAL if request.model == CLASSICAL else self.model_name
         entry = next((one for one in self.model.entries if one.name == model), None)
         if entry is not None and entry.origin == "given":
             model = str(entry.folder)
-        frames = f", frames={list(request.frames)}" if request.frames is not None else ""
-        return "\n".join(
-            [
-                "from napari_stemlearn.finding import FindSettings, find",
-                "from napari_stemlearn.formats import read_micrograph, write_sites",
-                "",
-                f"micrograph = read_micrograph({str(source)!r}, pixel_size={request.pixel_size:.6g})",
-                "settings = FindSettings(",
-                *(f"    {name}={value!r}," for name, value in arguments.items()),
-                ")",
-                f"found = find(micrograph, {model!r}, settings{frames})",
-                "print(*found.notes, sep='\\n')",
-                'write_sites("sites.csv", found.sites, micrograph=micrograph, provenance=found.record)',
-                "",
-            ]
-        )
+        return search_lines(request, self.candidates.thresholds, str(source), model)
 
     # -- coming and going
 
@@ -825,11 +760,3 @@ def _write(path: Path, sites: Any, candidates: Candidates, record: dict[str, Any
 
     make_folder(path.parent)
     return write_sites(path, sites, pixel_size=candidates.pixel_size, classes=candidates.classes, provenance=record)
-
-
-def _fading(colour: str) -> Any:
-    """A colour map from nothing to a colour."""
-    from napari.utils.colormaps import Colormap
-    from napari.utils.colormaps.standardize_color import transform_color
-
-    return Colormap([[0.0, 0.0, 0.0, 1.0], transform_color(colour)[0]], name=f"to {colour}")
