@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hands import click, own_folders, start_labelling
+from hands import click, own_folders
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from sites_and_images import add_stack, lattice_stack
@@ -26,13 +26,6 @@ def _folders(monkeypatch, tmp_path):
 def told():
     notification_manager.records.clear()
     return lambda: [record.message for record in notification_manager.records]
-
-
-@pytest.fixture
-def at_work(qtbot):
-    dock = LabelDock(ViewerModel())
-    qtbot.addWidget(dock)
-    return start_labelling(dock)
 
 
 def refuse(session):

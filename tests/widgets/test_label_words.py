@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import click, own_folders, press, start_labelling
-from napari.components import ViewerModel
-
-from napari_stemlearn.widgets.label_dock import LabelDock
+from hands import click, own_folders, press
 
 LONG = "MoW_" * 10
 
@@ -15,13 +12,6 @@ LONG = "MoW_" * 10
 @pytest.fixture(autouse=True)
 def _folders(monkeypatch, tmp_path):
     own_folders(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def at_work(qtbot):
-    dock = LabelDock(ViewerModel())
-    qtbot.addWidget(dock)
-    return start_labelling(dock)
 
 
 def set_mode(dock):

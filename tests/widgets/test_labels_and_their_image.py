@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import click, own_folders, predictions, start_labelling
-from napari.components import ViewerModel
+from hands import click, own_folders, predictions
 from sites_and_images import add_stack, lattice_stack
 
-from napari_stemlearn.widgets.label_dock import LabelDock
 from napari_stemlearn.widgets.layers import about, our_layers, placement, update_sites
 
 UNITS = ("pixel", "angstrom", "angstrom")
@@ -19,13 +17,6 @@ AFFINE = np.block([[TURN, np.array([[0], [3.0], [-1.0]])], [np.zeros((1, 3)), np
 @pytest.fixture(autouse=True)
 def _folders(monkeypatch, tmp_path):
     own_folders(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def at_work(qtbot):
-    dock = LabelDock(ViewerModel())
-    qtbot.addWidget(dock)
-    return start_labelling(dock)
 
 
 def on_its_pixels(layer, image):
