@@ -279,17 +279,22 @@ def test_whatever_breaks_the_dock_says_so_and_can_go_on(dock, viewer, qtbot, err
     assert not our_layers(viewer)
 
 
+def waiting_search(*, stopped):
+    """A search that finds a column and then waits for the event that comes with it."""
+    go_on = threading.Event()
+
+    def search(_request, _micrograph):
+        yield "found", found(0, [0.9], "column")
+        go_on.wait(20)
+        yield "end", stopped
+
+    return search, go_on
+
+
 def test_stopping_keeps_finished_frames(dock, viewer, qtbot):
     add_stack(viewer, lattice_stack()[0])
     dock.model.choose("log")
-    go_on = threading.Event()
-
-    def slow(_request, _micrograph):
-        yield "found", found(0, [0.9], "column")
-        go_on.wait(20)
-        yield "end", True
-
-    dock.process.search = slow
+    dock.process.search, go_on = waiting_search(stopped=True)
     dock.process.stop = go_on.set
     dock.find_button.button.click()
     assert dock.find_button.isHidden()
@@ -413,14 +418,7 @@ def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock
 def test_a_layer_is_edited_only_when_its_search_is_over(dock, viewer, qtbot):
     add_stack(viewer, lattice_stack()[0])
     dock.model.choose("log")
-    go_on = threading.Event()
-
-    def slow(_request, _micrograph):
-        yield "found", found(0, [0.9], "column")
-        go_on.wait(20)
-        yield "end", False
-
-    dock.process.search = slow
+    dock.process.search, go_on = waiting_search(stopped=False)
     dock.find_button.button.click()
     qtbot.waitUntil(lambda: dock.layer is not None and dock.layer.visible, timeout=WAIT)
     layer = dock.layer

@@ -145,18 +145,19 @@ def _pixel_size(
     from napari_stemlearn.errors import SitesError
     from napari_stemlearn.formats import read_sites
     from napari_stemlearn.micrograph import check_pixel_size
+    from napari_stemlearn.sites import implied_pixel_size
 
     if given is not None:
         return check_pixel_size(given, found.name)
     of_found = found_sidecar.pixel_size_angstrom if found_sidecar else None
-    of_found = of_found or _implied(found_sites)
+    of_found = of_found or implied_pixel_size(found_sites)
     of_truth = truth_sidecar.pixel_size_angstrom if truth_sidecar else None
     if of_truth is None:
         import contextlib
 
         # positions in angstrom alone cannot be read before the pixel size is known
         with contextlib.suppress(SitesError):
-            of_truth = _implied(read_sites(truth, origin="truth"))
+            of_truth = implied_pixel_size(read_sites(truth, origin="truth"))
     if of_found is None and of_truth is None:
         raise SitesError(
             f"Neither {found.name} nor {truth.name} tells the pixel size; give it with --pixel-size in angstrom."
@@ -167,14 +168,6 @@ def _pixel_size(
             f"{of_found:.4g} is used."
         )
     return float(of_found or of_truth or 0)
-
-
-def _implied(sites: pd.DataFrame) -> float | None:
-    """Pixel size that the angstrom columns say."""
-    import numpy as np
-
-    far = sites[(sites["y"].abs() > 1) & np.isfinite(sites["y_angstrom"])]
-    return float(np.median(far["y_angstrom"] / far["y"])) if len(far) else None
 
 
 def _class_map(entries: list[str], option: str, form: str) -> dict[str, str]:
@@ -263,7 +256,7 @@ def _frames(text: str, found: pd.DataFrame, truth: pd.DataFrame) -> list[int]:
 
 
 def _check_numbers(**numbers: float | None) -> None:
-    """Refuse what is no number, and a border below zero."""
+    """Refuse numbers that are not finite."""
     from math import isfinite
 
     from napari_stemlearn.errors import SitesError

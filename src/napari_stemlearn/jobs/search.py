@@ -117,7 +117,7 @@ def search_files(
     SitesError
         If images of different pixel sizes are to share one table, or a table is there that no search wrote.
     """
-    outputs = SearchOutputs(out, request.images, overwrite=request.overwrite)
+    outputs = SearchOutputs(out, request.images)
     names = outputs.names
     sizes = [_checked(path, request) for path in request.images]
     if outputs.one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
@@ -126,7 +126,7 @@ def search_files(
             "hold; give a folder, which gets one table for each."
         )
     model, device = _loaded(request)
-    outputs.prepare(_map_classes(model, settings) if request.maps else ())
+    outputs.prepare(_map_classes(model, settings) if request.maps else (), overwrite=request.overwrite)
     yield Started(device=device[0], device_name=device[1], memory_free_gb=device[2])
     notes: list[str] = []
     counts: dict[str, int] = {}

@@ -29,8 +29,6 @@ class SearchOutputs:
         A name that ends in ``.csv`` for one table, else a folder.
     images
         Files that are searched.
-    overwrite
-        Whether tables that no search wrote may be replaced: labels, above all.
 
     Raises
     ------
@@ -38,9 +36,8 @@ class SearchOutputs:
         If there is no file, or one is given twice.
     """
 
-    def __init__(self, out: Path, images: Sequence[str], *, overwrite: bool = False) -> None:
+    def __init__(self, out: Path, images: Sequence[str]) -> None:
         self.names = short_names(images)
-        self.overwrite = overwrite
         self.out = out
         self.one_table = out.suffix.lower() == ".csv"
         self.folder = out.parent if self.one_table else out
@@ -52,13 +49,15 @@ class SearchOutputs:
         self._added: list[tuple[str, int, int]] = []
         self._kept: list[tuple[str, int, int]] = []
 
-    def prepare(self, map_classes: Iterable[str] = ()) -> None:
+    def prepare(self, map_classes: Iterable[str] = (), *, overwrite: bool = False) -> None:
         """Make the folder and see that everything can be written, so that no search is in vain.
 
         Parameters
         ----------
         map_classes
             Classes whose score maps will be written.
+        overwrite
+            Whether tables that no search wrote may be replaced: labels, above all.
 
         Raises
         ------
@@ -75,7 +74,7 @@ class SearchOutputs:
         maps = [self._map(name, entry) for name in self.names for entry in map_classes]
         targets |= {path: path for path in maps}
         for table in tables:
-            if not self.overwrite and table.is_file() and not _is_of_a_search(table):
+            if not overwrite and table.is_file() and not _is_of_a_search(table):
                 raise SitesError(
                     f"{table} is there already and was not written by a search: it may hold labels. "
                     "Write elsewhere, or overwrite it with --overwrite."

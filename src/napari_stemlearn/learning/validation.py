@@ -103,14 +103,15 @@ def evaluate(
             logits = network(images.contiguous(memory_format=torch.channels_last))
             losses.append(float(loss_of(logits, wanted, settings)) * len(images))
             maps.append(logits.float().sigmoid().cpu().numpy())
-    candidates, truth = candidates_in(np.concatenate(maps), settings), true_sites(batch, settings)
+    every_map = np.concatenate(maps)
+    candidates, truth = candidates_in(every_map, settings), true_sites(batch, settings)
     # one threshold is tried at a time, so every candidate takes its place here
     rule = matching_rule(settings, len(crops))
     best = sweep(without_rivals(candidates, settings), truth, **rule, n_thresholds=N_THRESHOLDS).best
     names = list(targets.classes)
     best = best.set_index("class").reindex(names).reset_index()
     absent = absent_classes(truth, settings)
-    return Validation(sum(losses) / len(crops), best, np.concatenate(maps), candidates, truth, absent)
+    return Validation(sum(losses) / len(crops), best, every_map, candidates, truth, absent)
 
 
 def loss_of(logits: torch.Tensor, targets: Targets, settings: SegmentationSettings) -> torch.Tensor:

@@ -57,13 +57,13 @@ class ReviewPanel(QWidget):
         self,
         viewer: ViewerModel,
         new_set: Callable[[], LabelSession | None],
-        watch: ImageWatch | None = None,
+        watch: ImageWatch,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.viewer = viewer
         self._new_set = new_set
-        self.watch = watch or ImageWatch(viewer, self)
+        self.watch = watch
         self._watched: Any = None
         self._seen: Any = None
         self.session: LabelSession | None = None

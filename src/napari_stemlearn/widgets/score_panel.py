@@ -169,14 +169,14 @@ class ScorePanel(QWidget):
     def __init__(
         self,
         viewer: ViewerModel,
-        labelled_frames: Callable[[Any], list[int] | None] = lambda _layer: None,
-        watch: ImageWatch | None = None,
+        labelled_frames: Callable[[Any], list[int] | None],
+        watch: ImageWatch,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.viewer = viewer
         self.labelled_frames = labelled_frames
-        self.watch = watch or ImageWatch(viewer, self)
+        self.watch = watch
         self.scores: Any = None
         self.question: Question | None = None
         self._watched: list[Any] = []
