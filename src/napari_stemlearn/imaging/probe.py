@@ -44,14 +44,20 @@ def _polynomials(half: tuple[int, int], grid: tuple[float, float], device: str) 
     v = _signed(half[0]).double() / grid[0]
     u = _signed(half[1]).double() / grid[1]
     plane = torch.complex(u[None, :].expand(len(v), -1).clone(), v[:, None].expand(-1, len(u)).clone())
-    radius = plane.abs()
+    squared = plane.real**2 + plane.imag**2
+    # the radius comes in even powers beside cos(m azimuth) radius^m; products cost a tenth of powers
+    rings, turns = [torch.ones_like(squared)], [torch.ones_like(plane)]
+    for _ in range(3):
+        rings.append(rings[-1] * squared)
+    for _ in range(6):
+        turns.append(turns[-1] * plane)
     parts = []
     for n, m in ABERRATIONS.values():
-        wave = radius ** (n + 1 - m) * plane**m / (n + 1)
+        wave = turns[m] * (rings[(n + 1 - m) // 2] / (n + 1))
         parts.append(wave.real)
         if m:
             parts.append(wave.imag)
-    return torch.stack(parts).float().to(device), (radius**2).float().to(device)
+    return torch.stack(parts).float().to(device), squared.float().to(device)
 
 
 @lru_cache(maxsize=64)

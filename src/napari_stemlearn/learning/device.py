@@ -60,13 +60,14 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 @contextmanager
 def shared_cores(device: torch.device, workers: int) -> Iterator[None]:
-    """Leave a core to each worker process while the network learns on the CPU.
+    """Learn with half of the threads while worker processes make images on the other cores of a CPU.
 
-    Threads that wait for each other on a core that a worker holds make a step several times slower.
+    Making a batch takes about as long on one core as learning from it. With a thread on each core as well, threads
+    would wait for each other on cores that the workers use.
     """
     before = torch.get_num_threads()
     if device.type == "cpu" and workers:
-        torch.set_num_threads(max(before - workers, 1))
+        torch.set_num_threads(max(before // 2, 1))
     try:
         yield
     finally:

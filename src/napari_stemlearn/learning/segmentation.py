@@ -46,7 +46,7 @@ from napari_stemlearn.learning.device import (
     shared_cores,
 )
 from napari_stemlearn.learning.failures import TrainingError, WorkerDiedError
-from napari_stemlearn.learning.loading import cores, iterate_batches, number_of_workers, open_source
+from napari_stemlearn.learning.loading import iterate_batches, number_of_workers, open_source
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
 from napari_stemlearn.learning.targets import Targets, draw_targets
@@ -243,19 +243,7 @@ def train_segmentation(
     StemlearnError
         If a device, a structure or a stored set is not there.
     """
-    threads = torch.get_num_threads()
-    try:
-        if number_of_workers(settings) and choose_device(settings.device).type == "cpu":
-            # threads that wait for each other on cores that the workers use cost many times what they bring
-            torch.set_num_threads(max(cores() - number_of_workers(settings), 1))
-        yield from _train(settings, Path(folder), resume, should_stop)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _train(
-    settings: SegmentationSettings, folder: Path, resume: bool, should_stop: Callable[[], bool]
-) -> Iterator[Event]:
+    folder = Path(folder)
     training = _Training(settings)
     with explained_writing(folder):
         make_checkpoint_folder(folder)
