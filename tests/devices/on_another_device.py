@@ -21,7 +21,7 @@ from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
-from napari_stemlearn.learning import cyclegan, segmentation, translators
+from napari_stemlearn.learning import cyclegan_trainer, segmentation, translators
 from napari_stemlearn.learning.crops import training_batch
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -51,7 +51,7 @@ def _device_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "Generator", _Generator)
     # a view made in inference mode of a tensor made outside is refused to subclasses only
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)
-    for module in (cyclegan, segmentation, translators):
+    for module in (cyclegan_trainer, segmentation, translators):
         monkeypatch.setattr(module, "choose_device", lambda _name: DEVICE)
 
 
@@ -153,15 +153,15 @@ def gan(stack: Any, **changes: Any) -> CycleGANSettings:
 
 def test_a_step_of_a_cyclegan_waits_once_for_its_losses(stack, monkeypatch):
     waits = []
-    learn = cyclegan.Trainer.learn
+    learn = cyclegan_trainer.Trainer.learn
 
-    def watched(trainer: cyclegan.Trainer) -> dict[str, float]:
+    def watched(trainer: cyclegan_trainer.Trainer) -> dict[str, float]:
         before = dict(device.waits)
         losses = learn(trainer)
         waits.append({name: count - before.get(name, 0) for name, count in device.waits.items()})
         return losses
 
-    monkeypatch.setattr(cyclegan.Trainer, "learn", watched)
+    monkeypatch.setattr(cyclegan_trainer.Trainer, "learn", watched)
     with pretend_device() as device:
         list(train_cyclegan(gan(stack, steps=2, every=2), stack.parent))
     assert [{name: count for name, count in one.items() if count} for one in waits] == [{"to the processor": 1}] * 2

@@ -16,8 +16,9 @@ from napari_stemlearn.formats import read_micrograph, write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning import experiment as experiments
-from napari_stemlearn.learning.cyclegan import Trainer, train_cyclegan
+from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.cyclegan_trainer import Trainer
 from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.steadiness import PATIENCE, Steadiness
 from napari_stemlearn.micrograph import Micrograph
@@ -199,7 +200,7 @@ def test_too_little_memory_names_a_batch_that_fits(tmp_path):
 import resource
 import torch
 torch.set_num_threads(1)
-from napari_stemlearn.learning.cyclegan import Trainer, train_cyclegan
+from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 settings = CycleGANSettings.preset("tiny").changed(
     experiment=[{str(stack(tmp_path, noise(256, 256)))!r}], crop=128, batch_size=96, steps=1, replay=0, simulations=1)

@@ -53,6 +53,10 @@ class SimulationPool:
             cut.append(self.grey_levels.scaled(image[y : y + size, x : x + size]))
         return torch.from_numpy(np.stack(cut))[:, None]
 
+    def first(self, count: int) -> NDArray[np.float32]:
+        """The first images (n, y, x), at most `count`."""
+        return np.stack([entry.image for entry in self.images[:count]])
+
 
 def simulated_images(
     structures: tuple[MixtureSettings, ...],
