@@ -37,7 +37,7 @@ def tiny(stack, **changes) -> CycleGANSettings:
     )
 
 
-def test_it_learns_and_leaves_a_generator(stack, tmp_path):
+def test_it_tells_every_part_and_leaves_its_best_generator(stack, tmp_path):
     events = list(train_cyclegan(tiny(stack), tmp_path))
     assert isinstance(events[-1], Done)
     names = {name for event in events if isinstance(event, Metric) for name in event.values}
@@ -47,6 +47,9 @@ def test_it_learns_and_leaves_a_generator(stack, tmp_path):
     translator = load_translator(events[-1].result["generator"], "cpu")
     image = np.random.default_rng(1).random((45, 51), dtype=np.float32)
     assert translator.translate(image).shape == image.shape
+    best, _ = read_checkpoint(tmp_path / "checkpoints" / "best.safetensors")
+    for name, tensor in translator.network.state_dict().items():
+        assert torch.equal(tensor, best[f"average.{name}"]), name
 
 
 @pytest.mark.parametrize("seed", [20261122141503, 2**63 - 1])
