@@ -92,6 +92,22 @@ def test_empty_table_and_unknown_pixel_size(tmp_path):
     assert read_sites(path, pixel_size=0.5)["x_angstrom"][0] == 1.25
 
 
+def test_the_sidecar_knows_the_pixel_size_better_than_columns_that_disagree(tmp_path):
+    """The angstrom of a table that was stretched in a spreadsheet are made anew."""
+    path = write_sites(tmp_path / "s.csv", make_sites([10.0], [20.0], "W", pixel_size=0.25))
+    path.write_text("frame,y,x,class,y_angstrom,x_angstrom\n0,10,20,W,4,8\n")
+    assert list(read_sites(path)[["y_angstrom", "x_angstrom"]].iloc[0]) == [2.5, 5.0]
+    assert list(read_sites(path, pixel_size=0.5)[["y_angstrom", "x_angstrom"]].iloc[0]) == [5.0, 10.0]
+    sidecar_path(path).unlink()
+    assert list(read_sites(path)[["y_angstrom", "x_angstrom"]].iloc[0]) == [4.0, 8.0]
+
+
+def test_angstrom_alone_take_the_pixel_size_of_the_sidecar(tmp_path):
+    path = write_sites(tmp_path / "s.csv", make_sites([10.0], [20.0], "W", pixel_size=0.25))
+    path.write_text("class,y_angstrom,x_angstrom\nW,2.5,5\n")
+    assert list(read_sites(path)[["y", "x"]].iloc[0]) == [10.0, 20.0]
+
+
 def test_table_without_sidecar_keeps_its_angstrom(sites, tmp_path):
     path = write_sites(tmp_path / "found.csv", sites, pixel_size=PIXEL_SIZE)
     sidecar_path(path).unlink()
