@@ -154,8 +154,8 @@ def test_parts_without_weight_are_not_made():
 @pytest.mark.parametrize("name", ["adversarial", "fourier", "cycle", "identity", "position"])
 def test_every_part_counts_with_its_own_weight(name):
     parts = {part: torch.tensor(1.0) for part in ("adversarial", "fourier", "cycle", "identity", "position")}
-    others = dict.fromkeys(parts, 0.5)
-    assert float(losses(**{**others, name: 3.0}).total(parts)) == pytest.approx(5.0)
+    others = dict.fromkeys(parts, 0.25)
+    assert float(losses(**{**others, name: 3.0}).total({**parts, name: torch.tensor(2.0)})) == pytest.approx(7.0)
 
 
 def test_as_published_critics_are_judged_by_the_sigmoid_of_their_logits():
