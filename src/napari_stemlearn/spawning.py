@@ -1,4 +1,4 @@
-"""Start worker processes that leave the caller's script alone and do not die of Ctrl-C."""
+"""Worker processes: how many, and how to start them so that they leave the caller's script and Ctrl-C alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+MOST_WORKERS = 16
+"""Worker processes that are started at most when the number is left open."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 @contextmanager

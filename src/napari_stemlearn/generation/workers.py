@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,10 @@ from typing import TYPE_CHECKING, Any
 from napari_stemlearn.datasets.store import Entry
 from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.generation.recipe import Recipe, make_image
-from napari_stemlearn.spawning import ignore_interrupts, spawned_workers
+from napari_stemlearn.spawning import MOST_WORKERS, cores, ignore_interrupts, spawned_workers
 
 if TYPE_CHECKING:
     from distributed import Client
-
-MOST_WORKERS = 16
-"""Worker processes that are started at most when the number is left open."""
 
 FEW_PIXELS = 50_000_000
 """Plain sets with fewer pixels are made before two workers would be done, when the number is left open."""
@@ -83,11 +79,6 @@ def number_of_workers(
     few = images * shape[0] * shape[1] * (TRANSLATION if translated else 1) < FEW_PIXELS
     fitting = MOST_WORKERS if gpu_memory is None else max(int(gpu_memory / GPU_MEMORY), 1)
     return 0 if few or cores() == 1 else min(cores(), MOST_WORKERS, fitting, images)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def check_scheduler(address: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +12,7 @@ from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.learning.crops import CropSource, LabelledBatch, training_batch
 from napari_stemlearn.learning.failures import WorkerDiedError
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.spawning import ignore_interrupts, spawned_workers
-
-MOST_WORKERS = 16
-"""Worker processes that are started at most when the number is left open."""
+from napari_stemlearn.spawning import MOST_WORKERS, cores, ignore_interrupts, spawned_workers
 
 FEW_STEPS = 20
 """Trainings shorter than this start none when the number is left open."""
@@ -75,11 +70,6 @@ def number_of_workers(settings: SegmentationSettings) -> int:
         return settings.data.workers
     # a handful of batches is made faster than a process starts
     return 0 if settings.optimisation.steps < FEW_STEPS else min(cores(), MOST_WORKERS)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def iterate_batches(settings: SegmentationSettings, start: int) -> Iterator[LabelledBatch]:
