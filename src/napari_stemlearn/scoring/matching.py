@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
-from napari_stemlearn.sites import inside
+from napari_stemlearn.sites import implied_pixel_size, inside
 
 TOLERANCE_ANGSTROM = 0.6
 """Default upper bound of the tolerance in angstrom."""
@@ -291,10 +291,9 @@ def _renamed(table: pd.DataFrame, class_map: Mapping[str, str] | None) -> pd.Dat
 
 
 def _pixel_size_of(*tables: pd.DataFrame) -> float:
-    """Pixel size in angstrom from tables that hold positions in both units."""
+    """Pixel size in angstrom from the first table that implies one."""
     for table in tables:
-        if "y_angstrom" in table.columns:
-            known = table[np.isfinite(table["y_angstrom"]) & (table["y"].abs() > 1)]
-            if len(known):
-                return float(np.median(known["y_angstrom"] / known["y"]))
+        implied = implied_pixel_size(table)
+        if implied is not None:
+            return implied
     raise SitesError("The pixel size of the site tables is not known; give it in angstrom.")
