@@ -16,12 +16,12 @@ from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.learning.checkpoints import read_checkpoint, write_checkpoint
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.generator_cards import GENERATOR_CARD as CARD
+from napari_stemlearn.learning.generator_cards import GENERATOR_WEIGHTS as WEIGHTS
+from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.learning.grey_levels import GreyLevels
 from napari_stemlearn.models.device import choose_device
 from napari_stemlearn.networks.generators import build_generator, pad_to_multiple
-
-CARD, WEIGHTS = "generator.json", "generator.safetensors"
-"""Names of the two files in a generator's folder."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,13 @@ def save_translator(
     measured: dict[str, Any],
     stack: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a generator's folder: weights and a card with settings, measures, and the simulated stack if any."""
+    """Write a generator's folder: weights and a card with settings, measures, and the simulated stack if any.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_checkpoint(folder / WEIGHTS, translator.network.state_dict(), {})
     card = {
@@ -123,8 +129,8 @@ def load_translator(folder: str | Path, device: str = "auto") -> Translator:
         If there is none, or its card does not fit its weights.
     """
     folder = Path(folder)
+    card = read_generator_card(folder)
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         # the first weights are drawn and then replaced: nobody else's random numbers should know
         with torch.random.fork_rng(devices=[]):
             network = build_generator(card["network"])
@@ -136,7 +142,5 @@ def load_translator(folder: str | Path, device: str = "auto") -> Translator:
         network.eval().requires_grad_(False).to(chosen)
         sizes = float(card["pixel_size"]), float(card["noise"])
         return Translator(network, levels[0], levels[1], *sizes, settings, chosen)
-    except FileNotFoundError:
-        raise ModelError(f"There is no generator in {folder}.") from None
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"The generator in {folder} cannot be loaded: {str(error).splitlines()[0]}.") from error
