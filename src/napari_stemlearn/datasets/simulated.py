@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.datasets.settings import SimulateSettings
-from napari_stemlearn.datasets.store import flattened
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.imaging.specimen_margin import needed_margin
+from napari_stemlearn.nested_names import flattened
 from napari_stemlearn.settings import read_yaml
 from napari_stemlearn.structures.trial import check_buildable
 

@@ -32,6 +32,7 @@ from napari_stemlearn.errors import FormatError, MicrographError, SitesError
 from napari_stemlearn.events import Done
 from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
+from napari_stemlearn.nested_names import flattened
 
 if TYPE_CHECKING:
     import zarr
@@ -43,20 +44,6 @@ IMAGES, TABLE = "images.zarr", "table.sqlite"
 
 SAME_PIXEL_SIZE = 1e-3
 """Relative difference of two pixel sizes that are the same but for rounding."""
-
-_IN_CARD = (
-    "name",
-    "number",
-    "shape",
-    "pixel_size_angstrom",
-    "synthetic",
-    "statement",
-    "settings",
-    "generator",
-    "marks",
-    "versions",
-    "created",
-)
 
 
 @dataclass(frozen=True)
@@ -562,17 +549,6 @@ def open_data_set(path: str | Path) -> DataSet:
     if missing:
         raise FormatError(f"The data set {path} is damaged: {missing[0]} is missing.")
     return DataSet(path, card)
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def size_on_disk(path: Path) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.learning.failures import TrainingError
+from napari_stemlearn.nested_names import flattened
 
 FORMAT = 1
 """Version of the layout."""
@@ -132,20 +133,10 @@ def check_same_settings(
     TrainingError
         Names the first setting that differs and is not in `free_to_change`.
     """
-    flat_before, flat_now = _flat(before), _flat(now)
+    flat_before, flat_now = flattened(before), flattened(now)
     for key in sorted(flat_before.keys() | flat_now.keys()):
         if key not in free_to_change and flat_before.get(key) != flat_now.get(key):
             raise TrainingError(
                 f"The training cannot go on from {path}: "
                 f"{key} was {flat_before.get(key)!r} and is {flat_now.get(key)!r} now."
             )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
