@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,6 @@ class Micrograph:
         if self.pixel_size is None:
             raise MissingPixelSizeError(f"The pixel size of '{self.name}' is not known; give it in angstrom.")
         return self.pixel_size
-
-    def with_pixel_size(self, pixel_size: float) -> Micrograph:
-        """The same micrograph with another pixel size in angstrom."""
-        return replace(self, pixel_size=pixel_size)
 
 
 def check_pixel_size(pixel_size: Any, name: str = "micrograph") -> float:

@@ -324,14 +324,14 @@ def _search(
         except MicrographError as error:
             if not (settings.skip_bad_frames and micrograph.is_stack):
                 raise
-            yield FrameFound(frame, _no_sites(micrograph, settings), notes=(f"{str(error)[:-1]}; it was left out.",))
+            yield FrameFound(frame, _no_sites(micrograph), notes=(f"{str(error)[:-1]}; it was left out.",))
             continue
         yield _search_frame(
             micrograph, frame, reader, finder, settings, (count, len(chosen)), on_progress, should_stop, with_maps
         )
 
 
-def _no_sites(micrograph: Micrograph, settings: FindSettings) -> pd.DataFrame:
+def _no_sites(micrograph: Micrograph) -> pd.DataFrame:
     return make_sites([], [], "", pixel_size=micrograph.pixel_size, origin="predicted")
 
 

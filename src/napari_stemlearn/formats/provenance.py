@@ -26,7 +26,6 @@ DATA_SET_CARD = "dataset.json"
 
 MarkKind = Literal["TIFF tag", "description", "metadata", "file beside it", "data set", "watermark"]
 
-_TOLD = ("statement", "generator", "seed")
 _LARGEST_JSON = 16 * 2**20
 _MOST_BESIDE = 200
 _FOLDERS_UP = 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -62,15 +61,3 @@ def resampled_length(length: int, from_pixel_size: float, to_pixel_size: float) 
 def scale_positions(positions: Positions, from_pixel_size: float, to_pixel_size: float) -> Positions:
     """Positions in pixels (centre of the first pixel is 0) after `resample`."""
     return (positions + 0.5) * (from_pixel_size / to_pixel_size) - 0.5
-
-
-def scale_sites(sites: pd.DataFrame, from_pixel_size: float, to_pixel_size: float) -> pd.DataFrame:
-    """A copy of a site table for the resampled image.
-
-    The origin of the angstrom columns is the centre of the first pixel, so it moves with the pixels' size.
-    """
-    scaled = sites.copy()
-    for axis in ("y", "x"):
-        scaled[axis] = scale_positions(sites[axis].to_numpy(dtype=float), from_pixel_size, to_pixel_size)
-        scaled[f"{axis}_angstrom"] = scaled[axis] * to_pixel_size
-    return scaled

@@ -97,11 +97,6 @@ class ResidualUNet(nn.Module):
         """Farthest input pixel, in pixels, that an output pixel depends on: the halo that a tile needs."""
         return max(max(pixel - low, high - pixel) for pixel in range(self.stride) for low, high in [self._reach(pixel)])
 
-    @property
-    def receptive_field(self) -> int:
-        """Side of the square of input pixels, in pixels, that an output pixel can depend on."""
-        return 2 * self.margin + 1
-
     def _reach(self, pixel: int) -> tuple[int, int]:
         """First and last input pixel, along one axis, that the output `pixel` depends on."""
 
