@@ -120,6 +120,55 @@ def test_terminate_means_stop(tmp_path: Path) -> None:
     assert run.wait(120) is RunState.STOPPED
 
 
+@pytest.fixture
+def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python as in a virtual environment on Windows: what is started runs the interpreter as its child."""
+    if os.name != "posix":
+        pytest.skip("the launcher is a shell script")
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+
+
+@pytest.mark.usefixtures("launcher")
+def test_a_job_runs_as_the_child_of_a_launcher(tmp_path: Path) -> None:
+    run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
+    until(lambda: run.state is RunState.RUNNING)
+    pid = pid_of(run)
+    assert "napari_stemlearn.jobs" in psutil.Process(pid).cmdline()
+    started = psutil.Process(pid).parent()
+    assert started is not None
+    assert started.name() == "python"
+    assert started.pid != os.getpid()
+    assert run.attempt == 1
+    run.stop()
+    assert run.wait(120) is RunState.STOPPED
+    until(lambda: is_gone(pid) and is_gone(started.pid))
+
+    run.resume()
+    assert run.attempt == 2
+    until(lambda: run.state is RunState.RUNNING)
+    pid = pid_of(run)
+    parent = psutil.Process(pid).ppid()
+    run.kill()
+    until(lambda: is_gone(pid) and is_gone(parent))
+    assert run.attempt == 2
+    assert run.failure is not None
+    assert run.failure.message.startswith("The run was killed on request")
+
+
+@pytest.mark.usefixtures("launcher")
+def test_a_job_that_is_just_being_launched_is_killed_with_its_launcher(tmp_path: Path) -> None:
+    run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
+    family: list[psutil.Process] = []
+    started = psutil.Process(pid_of(run))
+    until(lambda: family.extend(started.children()) or family, 10)
+    run.kill()
+    until(lambda: not started.is_running() and not any(member.is_running() for member in family))
+    assert run.state is RunState.FAILED
+
+
 def test_a_folder_deleted_under_a_process_ends_it_without_a_zombie(tmp_path: Path) -> None:
     run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
     until(lambda: run.state is RunState.RUNNING)

@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m napari_stemlearn.jobs", description=__doc__)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--token", default="", help="of the attempt, as it stands in process.json"
+    )
     chosen = parser.parse_args(arguments)
     folder = chosen.run_folder.absolute()
     faulthandler.enable()
@@ -34,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, ask_to_stop)
     last: Event | None = None
     try:
-        for event in execute(folder, read_job_file(folder / "job.yaml"), resume=chosen.resume, inline=False):
+        job = read_job_file(folder / "job.yaml")
+        for event in execute(folder, job, resume=chosen.resume, inline=False, token=chosen.token):
             last = event
     except StemlearnError as error:
         print(error, file=sys.stderr)

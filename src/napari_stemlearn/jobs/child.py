@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from pathlib import Path
 
 from napari_stemlearn.errors import JobError
@@ -26,7 +27,10 @@ def spawn(folder: Path, *, resume: bool, working_directory: str = "") -> None:
     JobError
         If the process cannot be started.
     """
-    command = [sys.executable, "-m", "napari_stemlearn.jobs", str(folder), *(["--resume"] if resume else [])]
+    token = uuid.uuid4().hex
+    command = [sys.executable, "-m", "napari_stemlearn.jobs", str(folder), "--token", token]
+    if resume:
+        command.append("--resume")
     before = read_process(folder / "process.json")
     events_from = size_of(folder / "events.jsonl")
     (folder / "exit.json").unlink(missing_ok=True)
@@ -46,8 +50,9 @@ def spawn(folder: Path, *, resume: bool, working_directory: str = "") -> None:
             )
     except OSError as error:
         raise JobError(f"The job in {folder} cannot be started: {error}.") from error
+    # where Python is started by a launcher, the process that works is its child and enters itself later
     record = process_record(
-        process.pid, events_from=events_from, attempt=before.attempt + 1 if before else 1, inline=False
+        process.pid, events_from=events_from, attempt=before.attempt + 1 if before else 1, inline=False, token=token
     )
     with contextlib.suppress(OSError):  # the folder may be gone already; the process then ends by itself
         record.save(folder / "process.json")

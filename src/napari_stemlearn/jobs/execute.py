@@ -19,7 +19,7 @@ from napari_stemlearn.jobs.atomic_files import write_array
 from napari_stemlearn.jobs.event_log import append_event, size_of
 from napari_stemlearn.jobs.failures import RunFolderGoneError, failure_of
 from napari_stemlearn.jobs.job_file import JobFile
-from napari_stemlearn.jobs.processes import is_alive, process_record, read_process
+from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, process_record, read_process
 from napari_stemlearn.jobs.registry import job_kind
 
 PROGRESS_INTERVAL = 0.2
@@ -28,11 +28,16 @@ PROGRESS_INTERVAL = 0.2
 PREVIEWS_KEPT = 20
 """Files kept of each preview; older ones are removed."""
 
+RECORD_PATIENCE = 30.0
+"""Seconds in which the program that started this process is to note that it did."""
+
 SPARE = 1 << 16
 """Bytes put aside at the start, so that a full disk still takes the record of its failure."""
 
 
-def execute(folder: Path, job: JobFile, *, resume: bool = False, inline: bool = True) -> Iterator[Event]:
+def execute(
+    folder: Path, job: JobFile, *, resume: bool = False, inline: bool = True, token: str = ""
+) -> Iterator[Event]:
     """Run a job to its end, yielding each event after it is on disk.
 
     Parameters
@@ -45,6 +50,8 @@ def execute(folder: Path, job: JobFile, *, resume: bool = False, inline: bool = 
         Go on from the last checkpoint.
     inline
         Whether this process does other things too.
+    token
+        Given by the program that started this process for the run, which writes it into ``process.json``.
 
     Yields
     ------
@@ -56,7 +63,7 @@ def execute(folder: Path, job: JobFile, *, resume: bool = False, inline: bool = 
     JobError
         If another process works on the run already.
     """
-    _claim(folder, inline)
+    _claim(folder, inline, token)
     spare = folder / ".spare"
     with contextlib.suppress(OSError):
         spare.write_bytes(bytes(SPARE))
@@ -152,20 +159,44 @@ class Recorder:
         return path.relative_to(self.folder).as_posix()
 
 
-def _claim(folder: Path, inline: bool) -> None:
+def _claim(folder: Path, inline: bool, token: str) -> None:
     """Note that this process works on the run."""
     path = folder / "process.json"
-    before = read_process(path)
-    if before is not None and before.pid == os.getpid() and not before.inline and is_alive(before, folder):
-        return
-    if before is not None and before.pid != os.getpid() and is_alive(before, folder):
-        raise JobError(f"The run {folder.name} is already being worked on by process {before.pid}.")
-    attempt = before.attempt + 1 if before else 1
+    before = _own_record(path, token) if token else None
     try:
-        events_from = size_of(folder / "events.jsonl")
-        process_record(os.getpid(), events_from=events_from, attempt=attempt, inline=inline).save(path)
+        if before is not None:
+            # the starting program knows the process that it started, which may be a launcher and not this one
+            events_from, attempt = before.events_from, before.attempt
+        else:
+            before = read_process(path)
+            if before is not None and before.pid != os.getpid() and is_alive(before, folder):
+                raise JobError(f"The run {folder.name} is already being worked on by process {before.pid}.")
+            events_from, attempt = size_of(folder / "events.jsonl"), before.attempt + 1 if before else 1
+        if before is None or before.pid != os.getpid() or before.token != token or not token:
+            record = process_record(os.getpid(), events_from=events_from, attempt=attempt, inline=inline, token=token)
+            _save(record, path)
     except FileNotFoundError as error:
         raise RunFolderGoneError(f"The run folder {folder} is gone.") from error
+
+
+def _save(record: ProcessRecord, path: Path) -> None:
+    """Write the record; Windows replaces no file that a watching program is just reading, so it is tried again."""
+    for _ in range(20):
+        with contextlib.suppress(PermissionError):
+            return record.save(path)
+        time.sleep(0.05)
+    record.save(path)
+
+
+def _own_record(path: Path, token: str) -> ProcessRecord | None:
+    """The record that the starting program writes once it has started this process; None where it does not come."""
+    end = time.monotonic() + RECORD_PATIENCE
+    while time.monotonic() < end and path.parent.exists():
+        record = read_process(path)
+        if record is not None and record.token == token:
+            return record
+        time.sleep(0.02)
+    return None
 
 
 def _record_failure(folder: Path, failed: Failed, spare: Path) -> None:

@@ -36,6 +36,8 @@ class ProcessRecord:
         1, then one more with each resume.
     inline
         Whether the job runs inside a program that does other things too, so that it must not be killed.
+    token
+        Tells the process that was started for this attempt from any other; empty where none was started.
     """
 
     pid: int
@@ -44,13 +46,14 @@ class ProcessRecord:
     events_from: int = 0
     attempt: int = 1
     inline: bool = False
+    token: str = ""
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
         write_json(path, asdict(self))
 
 
-def process_record(pid: int, *, events_from: int, attempt: int, inline: bool) -> ProcessRecord:
+def process_record(pid: int, *, events_from: int, attempt: int, inline: bool, token: str = "") -> ProcessRecord:
     """Describe a process that runs now; one that has ended already gets a start time of 0."""
     import psutil
 
@@ -58,7 +61,7 @@ def process_record(pid: int, *, events_from: int, attempt: int, inline: bool) ->
         started = psutil.Process(pid).create_time()
     except psutil.Error:
         started = 0.0
-    return ProcessRecord(pid, started, socket.gethostname(), events_from, attempt, inline)
+    return ProcessRecord(pid, started, socket.gethostname(), events_from, attempt, inline, token)
 
 
 def read_process(path: Path) -> ProcessRecord | None:
