@@ -46,7 +46,7 @@ class Distribution(BaseModel):
             raise ValueError("log_uniform(low, high) needs low > 0")
 
     def __str__(self) -> str:
-        return f"{self.kind}({', '.join(f'{value:g}' for value in self.values)})"
+        return f"{self.kind}({', '.join(map(_shortest, self.values))})"
 
     @model_serializer
     def _as_text(self) -> str:
@@ -68,6 +68,12 @@ class Distribution(BaseModel):
         if self.kind == "log_uniform":
             return float(np.exp(rng.uniform(*np.log(self.values))))
         return float(self.values[int(rng.integers(len(self.values)))])
+
+
+def _shortest(value: float) -> str:
+    """Fewest digits that are read as the same number again."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
 
 
 def _reason(text: str, error: ValidationError) -> str:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.yaml_reading import parse_yaml, yaml_fault
@@ -173,8 +174,15 @@ class Settings(BaseModel, metaclass=_OneSentence):
         return cls.checked(read_yaml(path))
 
     def save(self, path: str | Path) -> None:
-        """Write as YAML."""
-        Path(path).write_text(yaml.safe_dump(self.record(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        """Write as YAML, whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the folder is missing, an older file is read-only or the disk refuses; an older file stays as it was.
+        """
+        text = yaml.safe_dump(self.record(), sort_keys=False, allow_unicode=True)
+        write_bytes(Path(path), text.encode("utf-8"))
 
     def record(self) -> dict[str, Any]:
         """Plain values, for YAML, JSON and provenance."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -22,6 +25,31 @@ def test_record_round_trip(tmp_path):
     settings.save(tmp_path / "probe.yaml")
     assert Probe.load(tmp_path / "probe.yaml") == settings
     assert settings.record() == {"source_fwhm": "normal(1, 0.1)", "repeats": 3}
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal", "log_uniform", "choice"])
+def test_a_record_keeps_every_digit_of_a_distribution(kind):
+    values = (np.nextafter(1.0, 2.0), 9.876543210123)
+    settings = Probe(source_fwhm=Distribution(kind=kind, values=values), repeats=2)
+    for same in (Probe.checked(settings.record()), settings.changed(repeats=2)):
+        assert same == settings
+        assert same.source_fwhm.values == values
+    assert str(Distribution(kind="choice", values=(1e5, 0.5))) == "choice(100000, 0.5)"
+
+
+def test_settings_that_cannot_be_saved_leave_the_older_file(tmp_path, monkeypatch):
+    path = tmp_path / "probe.yaml"
+    Probe().save(path)
+    before = path.read_text()
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        Probe(repeats=9).save(path)
+    assert path.read_text() == before
+    assert os.listdir(tmp_path) == ["probe.yaml"]
 
 
 @pytest.mark.parametrize(
