@@ -71,6 +71,23 @@ def taken_back(path: Path) -> Iterator[None]:
                 kept.unlink()
 
 
+@contextlib.contextmanager
+def replacing_together(*paths: Path) -> Iterator[list[Path]]:
+    """Give an empty file beside each path; they take their places in this order when the block ends well, or none does.
+
+    Raises
+    ------
+    OSError
+        As of `replacing` and `taken_back`; older files stay as they were.
+    """
+    with contextlib.ExitStack() as stack:
+        # what is replaced last needs no way back
+        for path in paths[:-1]:
+            stack.enter_context(taken_back(path))
+        temporaries = [stack.enter_context(replacing(path)) for path in reversed(paths)]
+        yield temporaries[::-1]
+
+
 def _second_name(path: Path, other: Path) -> None:
     """Another name for a file, or a copy on disks that know no such thing."""
     try:
@@ -82,6 +99,17 @@ def _second_name(path: Path, other: Path) -> None:
             with contextlib.suppress(OSError):
                 other.unlink()
             raise
+
+
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """Files in a folder that fit a pattern, in the order of their names; nothing where the folder is not there.
+
+    What has a name that begins with a dot, or lies in such a folder below, is left out: it is hidden or half written.
+    """
+    if not folder.is_dir():
+        return []
+    found = sorted(folder.glob(pattern))
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
 
 def _refuse_read_only(path: Path) -> None:

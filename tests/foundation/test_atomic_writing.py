@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from napari_stemlearn.atomic_writing import replacing, taken_back, write_bytes
+from napari_stemlearn.atomic_writing import replacing, replacing_together, taken_back, visible_files, write_bytes
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -96,3 +96,49 @@ def test_a_file_is_taken_back_when_its_companion_fails(tmp_path, monkeypatch, li
         write_bytes(path, b"new")
     assert path.read_text() == "new"
     assert os.listdir(tmp_path) == ["sites.csv"]
+
+
+def test_files_that_belong_together_are_replaced_together(tmp_path):
+    weights, card = tmp_path / "weights.bin", tmp_path / "card.json"
+    with replacing_together(weights, card) as (first, second):
+        first.write_text("1")
+        second.write_text("a")
+    assert (weights.read_text(), card.read_text()) == ("1", "a")
+    assert sorted(os.listdir(tmp_path)) == ["card.json", "weights.bin"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("refused", ["weights.bin", "card.json"])
+def test_where_one_of_the_files_is_refused_none_is_replaced(tmp_path, monkeypatch, before, refused):
+    weights, card = tmp_path / "weights.bin", tmp_path / "card.json"
+    if before:
+        weights.write_text("old")
+        card.write_text("older")
+    replace = os.replace
+
+    def refusing(source, target):
+        if str(target).endswith(refused) and not str(source).endswith(".old"):
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refusing)
+
+    def both():
+        with replacing_together(weights, card) as (first, second):
+            first.write_text("new")
+            second.write_text("new")
+
+    with pytest.raises(PermissionError):
+        both()
+    left = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert left == ({"weights.bin": "old", "card.json": "older"} if before else {})
+
+
+def test_hidden_and_half_written_files_are_not_listed(tmp_path):
+    place = tmp_path / ".hidden" / "place"
+    for name in ("b/card.json", "a/card.json", ".part/card.json", "c/.card.json", "a/.d/card.json"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    assert visible_files(place, "*/card.json") == [place / "a" / "card.json", place / "b" / "card.json"]
+    assert visible_files(place, "**/*.json") == visible_files(place, "*/card.json")
+    assert visible_files(tmp_path / "gone", "*") == []

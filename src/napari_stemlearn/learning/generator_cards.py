@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import ModelError
 
 GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.json", "generator.safetensors"
@@ -41,7 +42,7 @@ def read_generator_card(folder: str | Path) -> dict[str, Any]:
 
 def generators_in(folder: str | Path) -> list[Path]:
     """Folders of the generators at and below a folder, in the order of their names; none where it is not there."""
-    cards = Path(folder).rglob(GENERATOR_CARD)
+    cards = visible_files(Path(folder), f"**/{GENERATOR_CARD}")
     return sorted(card.parent for card in cards if (card.parent / GENERATOR_WEIGHTS).is_file())
 
 

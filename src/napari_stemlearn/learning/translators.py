@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from napari_stemlearn.atomic_writing import write_bytes
+from napari_stemlearn.atomic_writing import replacing_together
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.learning.checkpoints import read_checkpoint, write_checkpoint
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -93,15 +93,15 @@ def save_translator(
     measured: dict[str, Any],
     stack: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a generator's folder: weights and a card with settings, measures, and the simulated stack if any.
+    """Write a generator's folder, both files or neither.
+
+    They are the weights, and a card with settings, measures, and the simulated stack if any.
 
     Raises
     ------
     OSError
         If the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_checkpoint(folder / WEIGHTS, translator.network.state_dict(), {})
     card = {
         "format": 1,
         "name": settings.name,
@@ -116,7 +116,10 @@ def save_translator(
         **({} if stack is None else {"simulated_stack": stack}),
         "note": "Images made with this generator are synthetic and are marked as such.",
     }
-    write_bytes(folder / CARD, json.dumps(card, indent=2).encode("utf-8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing_together(folder / WEIGHTS, folder / CARD) as (weights, beside):
+        write_checkpoint(weights, translator.network.state_dict(), {})
+        beside.write_text(json.dumps(card, indent=2), encoding="utf-8")
     return folder
 
 
