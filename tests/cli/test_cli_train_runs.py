@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from napari_stemlearn import jobs
 from napari_stemlearn.events import Metric
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.models.store import WEIGHTS, load_model
+from napari_stemlearn.models.store import CARD, WEIGHTS, load_model
 
 TINY = ["--preset", "tiny", "--device", "cpu"]
 
@@ -152,6 +153,22 @@ def test_a_model_that_cannot_be_copied_is_told_where_it_lies(refused, monkeypatc
     assert sentence == (
         f"The model cannot be copied to models/one: No space left on device; it lies in {run.result_folder}."
     )
+
+
+def test_a_model_that_cannot_be_replaced_whole_stays(stemlearn, refused, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    assert stemlearn("train", *TINY, "--out", "models/one").exit_code == 0
+    before = {path.name: path.read_bytes() for path in Path("models/one").iterdir()}
+    copy = shutil.copyfile
+
+    def full_at_the_card(source: Path, target: Path) -> None:
+        if source.name == CARD:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        copy(source, target)
+
+    monkeypatch.setattr("shutil.copyfile", full_at_the_card)
+    sentence = refused("train", *TINY, "--set", "seed=1", "--out", "models/one", "--overwrite")
+    assert "cannot be copied to models/one: No space left on device" in sentence
+    assert {path.name: path.read_bytes() for path in Path("models/one").iterdir()} == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGINT")

@@ -132,3 +132,23 @@ def test_a_folder_that_cannot_be_written_is_named(saved, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="cannot be written"):
         save_model(tmp_path / "file" / "model", network, load_model(folder, "cpu").card)
+
+
+def test_a_model_that_cannot_be_replaced_whole_stays(saved):
+    folder, network = saved
+    card = load_model(folder, "cpu").card
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "card.json").chmod(0o444)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    with pytest.raises(ModelError, match="the file is read-only"):
+        save_model(folder, network, card)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    load_model(folder, "cpu")
+
+
+def test_a_half_written_model_is_not_listed(saved):
+    folder, _ = saved
+    shutil.copytree(folder, folder.with_name(".mine"))
+    assert ".mine" not in [entry.name for entry in list_models()]

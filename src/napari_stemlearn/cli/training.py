@@ -152,6 +152,7 @@ class Training:
         """Where the product of a run lies; copied to `out` where that was asked for."""
         import shutil
 
+        from napari_stemlearn.atomic_writing import replacing_together
         from napari_stemlearn.errors import JobError
 
         cards = sorted(result.rglob(self.files[-1]))
@@ -162,10 +163,9 @@ class Training:
             return folder
         try:
             out.mkdir(parents=True, exist_ok=True)
-            for file in self.files:
-                part = out / f".{file}"
-                shutil.copyfile(folder / file, part)
-                part.replace(out / file)
+            with replacing_together(*(out / file for file in self.files)) as parts:
+                for file, part in zip(self.files, parts, strict=True):
+                    shutil.copyfile(folder / file, part)
         except OSError as error:
             raise JobError(
                 f"The {self.what} cannot be copied to {out}: {error.strerror or error}; it lies in {folder}."

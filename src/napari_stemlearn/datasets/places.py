@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from napari_stemlearn.atomic_writing import visible_files
+
 ENDING = ".stemset"
 """Ending of the folder of a data set."""
 
@@ -18,4 +20,4 @@ def is_data_set(path: str | Path) -> bool:
 
 def data_sets_in(folder: str | Path) -> list[Path]:
     """Folders of the data sets in a folder, in the order of their names; none where it is not there."""
-    return [path for path in sorted(Path(folder).glob(f"*{ENDING}")) if is_data_set(path)]
+    return [path for path in visible_files(Path(folder), f"*{ENDING}") if is_data_set(path)]

@@ -22,9 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m napari_stemlearn.jobs", description=__doc__)
     parser.add_argument("run_folder", type=Path)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument(
-        "--token", default="", help="of the attempt, as it stands in process.json"
-    )
+    parser.add_argument("--token", default="", help="of the attempt, as it stands in process.json")
     chosen = parser.parse_args(arguments)
     folder = chosen.run_folder.absolute()
     faulthandler.enable()

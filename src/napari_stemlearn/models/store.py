@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_stemlearn.atomic_writing import write_bytes
+from napari_stemlearn.atomic_writing import replacing_together, visible_files
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.project_folder import project_folder
@@ -78,7 +78,7 @@ def list_models(folders: Sequence[str | Path] = ()) -> list[ModelEntry]:
         if place in seen:
             continue
         seen.add(place)
-        for path in sorted(place.glob(f"*/{CARD}")) if place.is_dir() else []:
+        for path in visible_files(place, f"*/{CARD}"):
             try:
                 entry = ModelEntry(path.parent.name, path.parent, read_card(path), origin)
             except ModelError as error:
@@ -199,7 +199,7 @@ def fill(network: ResidualUNet, folder: Path, card: ModelCard) -> None:
 def save_model(
     folder: str | Path, network: ResidualUNet, card: ModelCard, *, half_precision: bool = False
 ) -> ModelCard:
-    """Write a model's folder; each file is whole or not there.
+    """Write a model's folder: both files or neither, so that an older model stays where the disk refuses.
 
     Parameters
     ----------
@@ -246,8 +246,9 @@ def save_model(
     text = json.dumps(card.record(), indent=1, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / WEIGHTS, content)
-        write_bytes(folder / CARD, text.encode("utf-8"))
+        with replacing_together(folder / WEIGHTS, folder / CARD) as (weights, beside):
+            weights.write_bytes(content)
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ModelError(f"The model cannot be written to {folder}: {error.strerror or error}.") from error
     return card

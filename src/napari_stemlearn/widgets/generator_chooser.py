@@ -10,6 +10,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_stemlearn import jobs
+from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.learning.generator_cards import (
     GENERATOR_CARD,
@@ -147,7 +148,7 @@ def generator_near(folder: Path) -> Path | None:
         return folder
     # not everything below: that can be a whole disk
     for place in (folder, folder / "result"):
-        cards = sorted(place.glob(f"*/{GENERATOR_CARD}"))
+        cards = visible_files(place, f"*/{GENERATOR_CARD}")
         if cards:
             return cards[0].parent
     return None
