@@ -220,3 +220,55 @@ def test_importing_jobs_loads_nothing_heavy() -> None:
         " if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_run_goes_on_in_the_folder_in_which_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, here = tmp_path / "made", tmp_path / "here"
+    made.mkdir()
+    here.mkdir()
+    monkeypatch.chdir(made)
+    run = jobs.create(KIND, CountingSettings(total=3), runs_folder=tmp_path / "runs")
+    for event in run.execute():
+        if isinstance(event, Metric):
+            run.stop()
+    monkeypatch.chdir(here)
+    folders = {Path.cwd() for _ in run.execute(resume=True)}
+    assert run.state is RunState.DONE
+    assert folders == {made}
+    assert Path.cwd() == here
+
+
+def test_a_run_whose_folder_of_relative_paths_is_gone_is_not_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    monkeypatch.chdir(made)
+    run = jobs.create(KIND, CountingSettings(total=3), runs_folder=tmp_path / "runs")
+    for event in run.execute():
+        if isinstance(event, Metric):
+            run.stop()
+    monkeypatch.chdir(tmp_path)
+    made.rmdir()
+    for resume in (run.resume, lambda: list(run.execute(resume=True))):
+        with pytest.raises(JobError, match=f"was made in {made}, from where its paths hold; that folder is gone"):
+            resume()
+    assert run.state is RunState.STOPPED
+
+
+def test_runs_are_listed_by_the_time_at_which_they_were_made(tmp_path: Path) -> None:
+    names = ["x-2", "x-10", "x-1", "x"]
+    for created, name in enumerate(names):
+        run = jobs.create(KIND, CountingSettings(), runs_folder=tmp_path)
+        job = run.job.model_copy(update={"created": 1.7e9 + created})
+        job.save(run.folder / "job.yaml")
+        run.folder.rename(tmp_path / name)
+    assert [run.name for run in jobs.list_runs(tmp_path)] == names[::-1]
+    (tmp_path / "x" / "job.yaml").write_text("cheese")
+    assert jobs.list_runs(tmp_path)[0].name == "x"
+
+
+def test_a_long_label_is_shortened_in_the_name_of_the_folder_only(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(), runs_folder=tmp_path, label="day " * 100)
+    assert len(run.name) < 120
+    assert run.job.label == "day " * 100

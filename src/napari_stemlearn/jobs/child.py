@@ -19,7 +19,7 @@ from napari_stemlearn.jobs.processes import process_record, read_process
 _reapers: dict[Path, threading.Thread] = {}
 
 
-def spawn(folder: Path, *, resume: bool, working_directory: str = "") -> None:
+def spawn(folder: Path, *, resume: bool, working_directory: str) -> None:
     """Start ``python -m napari_stemlearn.jobs FOLDER`` in a group of its own, its words going to ``log.txt``.
 
     Raises
@@ -43,7 +43,7 @@ def spawn(folder: Path, *, resume: bool, working_directory: str = "") -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=working_directory if os.path.isdir(working_directory) else None,
+                cwd=working_directory or None,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=os.name == "posix",
                 creationflags=new_group,

@@ -17,6 +17,9 @@ from napari_stemlearn.jobs.registry import job_kind
 from napari_stemlearn.jobs.run import Run
 from napari_stemlearn.settings import Settings
 
+LABEL = 80
+"""Letters of a label that stand in the name of the run folder; ``job.yaml`` holds all."""
+
 
 def create(
     kind: str,
@@ -114,7 +117,8 @@ def run_inline(
 
 def _new_folder(runs_folder: Path, kind: str, label: str, created: float) -> Path:
     """A folder that nobody has: ``20261120-141503-train-day_a``, with a number where two begin in one second."""
-    slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", label).strip("_.")
+    # a name has at most 255 bytes, and a path in it is to fit as well
+    slug = re.sub(r"[^A-Za-z0-9_.-]+", "_", label).strip("_.")[:LABEL].rstrip("_.")
     base = "-".join(part for part in (time.strftime("%Y%m%d-%H%M%S", time.localtime(created)), kind, slug) if part)
     runs_folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, 1000):

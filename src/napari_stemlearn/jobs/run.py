@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Event, Failed, Preview
 from napari_stemlearn.jobs.atomic_files import write_text
@@ -26,6 +28,9 @@ from napari_stemlearn.jobs.job_file import JobFile, read_job_file
 from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, kill_tree, read_process
 from napari_stemlearn.jobs.registry import JobKind, job_kind
 from napari_stemlearn.settings import Settings
+
+HEAD = 4096
+"""Bytes of ``job.yaml`` in which the time stands at which a run was made."""
 
 
 class RunState(StrEnum):
@@ -213,13 +218,16 @@ class Run:
     def execute(self, *, resume: bool = False) -> Iterator[Event]:
         """Do the work here and now, yielding the events; the same files come out as from a process of its own.
 
+        Meanwhile the current folder is that in which the run was made: relative paths in its job hold from there on.
+
         Raises
         ------
         JobError
-            If there is nothing to do or somebody else does it.
+            If there is nothing to do, somebody else does it, or the folder in which the run was made is gone.
         """
         job = self._prepared(resume)
-        yield from execute(self.folder, job, resume=resume)
+        with contextlib.chdir(job.working_directory or os.curdir):
+            yield from execute(self.folder, job, resume=resume)
 
     def stop(self) -> None:
         """Ask the job to stop at its next safe point, with a checkpoint.
@@ -261,7 +269,7 @@ class Run:
         Raises
         ------
         JobError
-            If it is running or done.
+            If it is running or done, or the folder in which it was made is gone.
         """
         job = self._prepared(resume=True)
         spawn(self.folder, resume=True, working_directory=job.working_directory)
@@ -272,7 +280,7 @@ class Run:
         Raises
         ------
         JobError
-            If it was started before.
+            If it was started before, or the folder in which it was made is gone.
         """
         job = self._prepared(resume=False)
         spawn(self.folder, resume=False, working_directory=job.working_directory)
@@ -306,10 +314,15 @@ class Run:
                 raise JobError(f"The run {self.name} is done; there is nothing to resume.")
             if state.active and self.attempt:
                 raise JobError(f"The run {self.name} is {state}; it cannot be resumed now.")
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.folder / "stop")
         elif self.attempt:
             raise JobError(f"The run {self.name} was started before and is {state}; resume it instead.")
+        if job.working_directory and not os.path.isdir(job.working_directory):
+            raise JobError(
+                f"The run {self.name} was made in {job.working_directory}, from where its paths hold; that folder is "
+                "gone: make it again, or start a new run."
+            )
+        if resume:
+            (self.folder / "stop").unlink(missing_ok=True)
         return job
 
 
@@ -318,5 +331,17 @@ def list_runs(runs_folder: str | Path) -> list[Run]:
     runs_folder = Path(runs_folder)
     if not runs_folder.is_dir():
         return []
-    folders = [entry.parent for entry in runs_folder.glob("*/job.yaml")]
-    return [Run(folder) for folder in sorted(folders, key=lambda folder: folder.name, reverse=True)]
+    runs = [Run(path.parent) for path in visible_files(runs_folder, "*/job.yaml")]
+    return sorted(runs, key=_age)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    """Sorts runs by when they were made, newest first; of a damaged record the file tells."""
+    path = run.folder / "job.yaml"
+    try:
+        # a whole record takes long to read, and there can be hundreds
+        with open(path, "rb") as stream:
+            found = re.search(rb"^created: ([0-9.]+)", stream.read(HEAD), re.MULTILINE)
+        return -float(found.group(1)) if found else -path.stat().st_mtime, run.name
+    except (OSError, ValueError):
+        return 0.0, run.name
