@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from microscopes import FRACTION, atoms, fractions, microscope
 
+from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.imaging.scan import NEGLIGIBLE_SHIFT, places_in_image, scan_path, smooth_noise
 from napari_stemlearn.imaging.simulate import simulate_batch
 
@@ -101,11 +104,60 @@ def test_places_invert_the_path() -> None:
     drawn = {"drift_y": 3.0, "drift_x": -4.0, "shear": 0.03, "scale_y": 0.97, "flyback": 1.0, "flyback_length": 20.0}
     path = scan_path((200, 150), 0.15, drawn, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    i, j = rng.uniform(0, 199, 50), rng.uniform(0, 149, 50)
-    y = np.interp(i, np.arange(200), path.rows)
-    x = np.interp(j, np.arange(150), path.columns) + np.interp(i, np.arange(200), path.row_shifts)
-    found = places_in_image(path, y, x)
+    i, j = rng.uniform(-40, 239, 200), rng.uniform(-40, 189, 200)
+    y, shift, x = (_continued(values, at) for values, at in ((path.rows, i), (path.row_shifts, i), (path.columns, j)))
+    found = places_in_image(path, y, x + shift)
     np.testing.assert_allclose(found, (i, j), atol=1e-6)
+    assert ((i < 0) | (i > 199)).any()
+
+
+def _continued(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Values at fractional indices, beyond the ends with the mean slope."""
+    last = len(values) - 1
+    slope = (values[-1] - values[0]) / last
+    beyond = np.minimum(at, 0) + np.maximum(at - last, 0)
+    return np.interp(at, np.arange(last + 1), values) + slope * beyond
+
+
+def test_what_a_strong_flyback_shows_twice_lies_where_the_scan_goes_forward() -> None:
+    path = scan_path((40, 150), 0.1, {"flyback": 2.0, "flyback_length": 4.0}, np.random.default_rng(0))
+    lowest = int(path.columns.argmin())
+    assert lowest > 5
+    j = np.random.default_rng(1).uniform(lowest, 149, 300)
+    x = np.interp(j, np.arange(150), path.columns)
+    np.testing.assert_allclose(places_in_image(path, np.full(300, 2.0), x)[1], j, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scan", "words"),
+    [
+        ({"drift_y": -12.0}, r"scan\.drift_y: with -12 angstrom in a frame of 60 lines .* more than -12 angstrom\.$"),
+        ({"drift_y": -30.0, "scale_y": 1.2}, r"allowed: more than -14\.4 angstrom\.$"),
+        (
+            {"flyback": 20.0, "flyback_length": 500.0},
+            r"scan\.flyback: with 20 angstrom .* less than 5\.03508 angstrom\.$",
+        ),
+    ],
+    ids=str,
+)
+def test_a_scan_that_does_not_come_forward_is_refused(scan: dict[str, float], words: str) -> None:
+    width = 60 if "drift_y" in scan else 8
+    pixel_size = 0.2 if "drift_y" in scan else 0.01
+    with pytest.raises(SettingsError, match=words):
+        simulate_batch([atoms((5.0, 5.0))], microscope((60, width), pixel_size, probe=PROBE, scan=scan), [0])
+
+
+def test_just_below_the_height_of_the_frame_a_drift_leaves_its_truth() -> None:
+    settings = microscope((60, 60), 0.2, probe=PROBE, scan={"drift_y": -11.9})
+    batch = simulate_batch([atoms((5.95, 5.0), (3.0, 5.0))], settings, [0])
+    assert len(batch.column_sites[0]) == 1
+
+
+def test_a_frame_too_low_for_its_wobble_is_refused() -> None:
+    path = scan_path((8, 8), 0.1, {}, np.random.default_rng(0))
+    still = replace(path, rows=np.linspace(3.0, 0.0, 8))
+    with pytest.raises(SettingsError, match=r"no line of the frame .* lies ahead of the first one; allowed: less"):
+        places_in_image(still, np.zeros(1), np.zeros(1))
 
 
 def test_sites_beyond_the_frame_are_left_out() -> None:

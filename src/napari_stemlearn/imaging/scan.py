@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from napari_stemlearn.errors import SettingsError
+
 NEGLIGIBLE_SHIFT = 1e-4
 """Pixels; a flyback error below it is left out."""
 
@@ -67,8 +69,14 @@ def scan_path(
         Values with the names of `ScanSettings`; what is missing is off. Drift, shear and scale keep the frame's centre.
     rng
         For jitter, wobble and phases.
+
+    Raises
+    ------
+    SettingsError
+        If drift or flyback leave no way forward over the frame.
     """
     height, width = shape
+    _refuse_standstill(shape, pixel_size, drawn)
     line = np.arange(height)
     centred = line - 0.5 * (height - 1)
     time = centred / height
@@ -105,6 +113,27 @@ def scan_path(
     return ScanPath(rows, shifts, columns, regular_from, pixel_size)
 
 
+def _refuse_standstill(shape: tuple[int, int], pixel_size: float, drawn: Mapping[str, float]) -> None:
+    """Refuse a path whose lines or pixels as a whole do not come forward: no place in the image would be a site's."""
+    height, width = shape
+    least_drift = -height * pixel_size * drawn.get("scale_y", 1.0)
+    drift = drawn.get("drift_y", 0.0)
+    if drift <= least_drift:
+        raise SettingsError(
+            f"Setting scan.drift_y: with {drift:.6g} angstrom in a frame of {height} lines of {pixel_size:.6g} "
+            f"angstrom no line lies ahead of the one before; allowed: more than {least_drift:.6g} angstrom."
+        )
+    length = drawn.get("flyback_length", 15.0)
+    most_flyback = (width - 1) * pixel_size / -np.expm1(-(width - 1) / length)
+    flyback = drawn.get("flyback", 0.0)
+    if flyback >= most_flyback:
+        raise SettingsError(
+            f"Setting scan.flyback: with {flyback:.6g} angstrom in lines of {width} pixels of {pixel_size:.6g} "
+            "angstrom the end of a line does not lie ahead of its beginning; allowed: less than "
+            f"{most_flyback:.6g} angstrom."
+        )
+
+
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], length: float) -> NDArray[np.float64]:
     """Gaussian noise of unit variance with a correlation `length` along the last axis."""
     sigma = length / 2
@@ -128,17 +157,29 @@ def places_in_image(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixels (y, x) at which points of the specimen (angstrom) appear; beyond the frame the path is continued.
 
-    Line-to-line jitter is averaged over the lines that cross one atom, as the eye and the centroid do.
+    Line-to-line jitter is averaged over the lines that cross one atom, as the eye and the centroid do. What a strong
+    flyback shows twice has its place where the scan goes forward.
+
+    Raises
+    ------
+    SettingsError
+        If no line lies ahead of the first one.
     """
     blur = _SPOT / path.pixel_size
     lines = np.arange(len(path.rows), dtype=float)
     rows = np.maximum.accumulate(_smoothed(path.rows, blur))
+    if rows[-1] == rows[0]:
+        raise SettingsError(
+            f"Setting scan: no line of the frame ({len(rows)} lines of {path.pixel_size:.6g} angstrom) lies ahead of "
+            "the first one; allowed: less drift_change, wobble or line_jitter_y, or a higher frame."
+        )
     shifts = _smoothed(path.row_shifts, blur)
     image_y = _inverse(rows, np.asarray(y, dtype=float))
     shift = np.interp(image_y, lines, shifts)
     slope = (shifts[-1] - shifts[0]) / max(1, len(shifts) - 1)
     shift += slope * (np.minimum(image_y, 0) + np.maximum(image_y - lines[-1], 0))
-    return image_y, _inverse(path.columns, np.asarray(x, dtype=float) - shift)
+    columns = np.minimum.accumulate(path.columns[::-1])[::-1]
+    return image_y, _inverse(columns, np.asarray(x, dtype=float) - shift)
 
 
 def _smoothed(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
