@@ -242,7 +242,11 @@ def sentence_of(error: BaseException) -> str:
 def limit_threads() -> None:
     """Leave a core to the window, and let it go first."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(max(1, cores - 1))
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        chosen = os.environ.get(name, "")
+        # a lower number was set on purpose
+        if not (chosen.isdecimal() and 0 < int(chosen) < cores):
+            os.environ[name] = str(max(1, cores - 1))
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)
 

@@ -8,16 +8,22 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.widgets.frame_files import FrameFiles
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send
 
 LARGE = 8 << 20
 """Frames with more bytes go through a file: a pipe would hold the window up."""
+
+
+class FrameError(StemlearnError):
+    """A frame cannot be handed to the search."""
 
 
 class SearchProcess:
@@ -29,6 +35,9 @@ class SearchProcess:
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._searching = False
+        self._asked = False
+        self._stop_wanted = False
+        self._unremoved: list[FrameFiles] = []
 
     @property
     def alive(self) -> bool:
@@ -66,14 +75,21 @@ class SearchProcess:
         micrograph
             Its frames are read when the child wants them.
         """
-        folder: tempfile.TemporaryDirectory[str] | None = None
+        self._searching = True
+        self._clear_files()
+        files = FrameFiles()
         try:
+            if self._stop_wanted:
+                yield "end", True
+                return
             self.start()
             child = self._child
             assert child is not None
             assert child.stdout is not None
-            self._searching = True
             self._send(("search", request))
+            self._asked = True
+            if self._stop_wanted:
+                self._send(("stop",))
             while True:
                 message = receive(child.stdout)
                 if message[0] != "want":
@@ -81,23 +97,23 @@ class SearchProcess:
                     if message[0] in ("end", "failed"):
                         return
                     continue
-                frame = np.ascontiguousarray(micrograph.frame(message[1]))
-                content: Any = frame
-                if frame.nbytes > LARGE:
-                    folder = folder or tempfile.TemporaryDirectory(prefix="stemlearn-")
-                    content = str(Path(folder.name) / "frame.npy")
-                    np.save(content, frame)
-                self._send(("frame", message[1], content))
+                self._send(("frame", message[1], _handed_over(micrograph, message[1], files)))
+        except FrameError as error:
+            self.kill()
+            yield "failed", str(error), ""
         except (EOFError, OSError, ValueError) as error:
             yield self._end_of_child(error)
-        except Exception as error:
-            self.kill()
-            yield "failed", f"The image cannot be read: {type(error).__name__}: {error}.", ""
         finally:
-            self._searching = False
-            if folder is not None:
-                with contextlib.suppress(OSError):
-                    folder.cleanup()
+            self._searching = self._asked = self._stop_wanted = False
+            if not files.clear():
+                self._unremoved.append(files)
+
+    def _clear_files(self) -> None:
+        """Remove files of earlier searches that a process still held when these ended."""
+        for files in list(self._unremoved):
+            if files.clear():
+                with contextlib.suppress(ValueError):
+                    self._unremoved.remove(files)
 
     def _end_of_child(self, error: BaseException) -> tuple[Any, ...]:
         child = self._child
@@ -130,13 +146,15 @@ class SearchProcess:
             send(child.stdin, message)  # type: ignore[arg-type]
 
     def stop(self) -> None:
-        """Ask the running search to stop at the next tile."""
-        if self._searching and self.alive:
+        """Ask the running search to stop at the next tile; one that is just beginning ends before its first."""
+        self._stop_wanted = True
+        if self._asked and self.alive:
             with contextlib.suppress(OSError, EOFError, ValueError):
                 self._send(("stop",))
 
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, and the search that is just beginning."""
+        self._stop_wanted = True
         child, self._child = self._child, None
         if child is not None:
             with contextlib.suppress(OSError):
@@ -159,17 +177,31 @@ class SearchProcess:
                     child.kill()
             self._reap(child)
 
-    @staticmethod
-    def _reap(child: subprocess.Popen[bytes]) -> None:
+    def _reap(self, child: subprocess.Popen[bytes]) -> None:
         def wait() -> None:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 child.wait(20)
+            self._clear_files()
             for stream in (child.stdin, child.stdout):
                 with contextlib.suppress(OSError, ValueError):
                     if stream is not None:
                         stream.close()
 
         threading.Thread(target=wait, daemon=True).start()
+
+
+def _handed_over(micrograph: Micrograph, index: int, files: FrameFiles) -> Any:
+    """A frame itself, or the path of a file that holds it."""
+    try:
+        frame = np.ascontiguousarray(micrograph.frame(index))
+    except Exception as error:
+        raise FrameError(f"The image cannot be read: {type(error).__name__}: {error}.") from error
+    if frame.nbytes <= LARGE:
+        return frame
+    try:
+        return files.put(frame)
+    except OSError as error:
+        raise FrameError(f"The image cannot be written to the temporary folder: {reason(error)}.") from error
 
 
 def guarded(messages: Callable[[], Iterator[tuple[Any, ...]]]) -> Iterator[tuple[Any, ...]]:
