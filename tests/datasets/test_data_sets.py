@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import pickle
 import shutil
 import sqlite3
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pandas as pd
 import pytest
 
 from napari_stemlearn.datasets import DataSet, create_data_set, open_data_set
+from napari_stemlearn.datasets.image_table import read_write_uri
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.datasets.store import CARD, IMAGES, TABLE, Entry, data_set_folder
 from napari_stemlearn.errors import FormatError, MicrographError, SitesError
@@ -303,3 +306,52 @@ def test_names_become_folders() -> None:
     assert data_set_folder("day A: 3/4") == "day A_ 3_4.stemset"
     assert data_set_folder("..") == "data set.stemset"
     assert data_set_folder("x.stemset") == "x.stemset"
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (PureWindowsPath(r"\\lab\share\day 1.stemset\table.sqlite"), "file:////lab/share/day%201.stemset/table.sqlite"),
+        (PureWindowsPath(r"C:\data\a#b.stemset\table.sqlite"), "file:///C:/data/a%23b.stemset/table.sqlite"),
+        (PurePosixPath("/data/what?.stemset/table.sqlite"), "file:///data/what%3F.stemset/table.sqlite"),
+    ],
+    ids=str,
+)
+def test_the_table_of_a_set_is_opened_on_a_network_share_too(path: PurePath, address: str) -> None:
+    assert read_write_uri(path) == f"{address}?mode=rw"
+
+
+def test_sqlite_takes_an_address_that_begins_like_a_share(tmp_path: Path) -> None:
+    place = tmp_path / "what? 5 % #1"
+    place.mkdir()
+    sqlite3.connect(place / TABLE).execute("CREATE TABLE images (image)").connection.close()
+    for uri in (read_write_uri(place / TABLE), read_write_uri(place / TABLE).replace("file://", "file:///", 1)):
+        connection = sqlite3.connect(uri, uri=True)
+        assert connection.execute("SELECT * FROM images").fetchall() == []
+        connection.close()
+
+
+@pytest.mark.parametrize("part", ["table", "card"])
+def test_a_table_or_card_that_cannot_be_written_whole_is_not_half_there(
+    data_set: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    write = pd.DataFrame.to_csv
+    before = (data_set.path / CARD).read_bytes()
+
+    def full(table: pd.DataFrame, path: Path | None = None, **named: Any) -> str | None:
+        if path is None:
+            return write(table, **named)
+        Path(path).write_text("index,ima")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if part == "table":
+        monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+        with pytest.raises(FormatError, match="No space left on device"):
+            data_set.export(tmp_path / "files")
+        assert not list((tmp_path / "files").glob("*images*"))
+    else:
+        monkeypatch.setattr(os, "fsync", lambda _descriptor: full(pd.DataFrame(), tmp_path / "other"))
+        with pytest.raises(FormatError, match="No space left on device"):
+            data_set.grow(100)
+        assert (data_set.path / CARD).read_bytes() == before
+        assert not list(data_set.path.glob(".*"))

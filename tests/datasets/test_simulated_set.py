@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -111,6 +112,32 @@ def test_another_set_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds other files"):
         list(write_data_set(SMALL, tmp_path / "home"))
     assert os.listdir(tmp_path / "home") == ["thesis.tex"]
+
+
+def test_a_table_that_cannot_be_written_whole_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set"
+    list(write_data_set(SMALL.changed(number=1), folder))
+    before = {path.name for path in folder.iterdir()}
+    table, index = (folder / "images.csv").read_text(), (folder / "images.jsonl").read_text()
+
+    def full(_table: pd.DataFrame, path: Path, **_named: object) -> None:
+        Path(path).write_text("index,ima")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(pd.DataFrame, "to_csv", full)
+        with pytest.raises(FormatError, match=r"cannot be written to .*: No space left on device"):
+            list(write_data_set(SMALL.changed(number=1), folder))
+    assert {path.name for path in folder.iterdir()} == before
+    assert (folder / "images.csv").read_text() == table
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", lambda _descriptor: full(pd.DataFrame(), tmp_path / "other"))
+        with pytest.raises(FormatError, match=r"cannot be written to .*: No space left on device"):
+            list(write_data_set(SMALL.changed(number=1), folder))
+    assert {path.name for path in folder.iterdir()} == before
+    assert (folder / "images.jsonl").read_text() == index
 
 
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path: Path) -> None:

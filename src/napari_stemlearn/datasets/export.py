@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_stemlearn.atomic_writing import replacing
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.events import Done, Event, Progress
 
@@ -67,7 +68,8 @@ def exporting(
         kept = table.head(len(files)).copy()
         kept.insert(0, "sites", [f"{path.stem}_sites.csv" for path in files])
         kept.insert(0, "image", [path.name for path in files])
-        kept.rename_axis("index").to_csv(folder / TABLE)
+        with replacing(folder / TABLE) as part:
+            kept.rename_axis("index").to_csv(part)
     except OSError as error:
         if isinstance(error, FormatError):
             raise

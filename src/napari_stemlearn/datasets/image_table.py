@@ -8,13 +8,15 @@ transaction.
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, get_args
+from urllib.parse import quote_from_bytes
 
 import numpy as np
 import pandas as pd
@@ -243,12 +245,19 @@ class ImageTable:
         if connection is None:
             try:
                 # not made when it is missing; read only where it cannot be written
-                uri = f"{self.path.absolute().as_uri()}?mode=rw"
-                connection = sqlite3.connect(uri, uri=True, timeout=BUSY, isolation_level=None)
+                connection = sqlite3.connect(
+                    read_write_uri(self.path.absolute()), uri=True, timeout=BUSY, isolation_level=None
+                )
             except sqlite3.Error as error:
                 raise FormatError(_words(self.path, "opened", error)) from error
             self._here.connection = connection
         return connection
+
+
+def read_write_uri(path: PurePath) -> str:
+    r"""Address of an existing file for SQLite, which takes no host: that of ``\\\\server\share`` goes into the path."""
+    text = path.as_posix()
+    return f"file://{'' if text.startswith('/') else '/'}{quote_from_bytes(os.fsencode(text), safe='/:')}?mode=rw"
 
 
 def create_image_table(path: Path) -> ImageTable:

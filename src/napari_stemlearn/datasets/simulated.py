@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_stemlearn.atomic_writing import replacing, write_bytes
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
@@ -167,9 +167,7 @@ def _begin(settings: SimulateSettings, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists() and holds_files(folder):
             raise SettingsError(f"{folder} holds other files; choose a new or empty folder.")
-        part = folder / f".{SETTINGS}"
-        settings.save(part)
-        os.replace(part, path)
+        settings.save(path)
     except OSError as error:
         raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
 
@@ -230,9 +228,10 @@ def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
     if not path.exists():
         return {}
     rows = _complete_rows(folder)
-    part = folder / f".{INDEX}"
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
-    os.replace(part, path)
+    try:
+        write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows.values()).encode("utf-8"))
+    except OSError as error:
+        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
     return rows
 
 
@@ -241,10 +240,9 @@ def _write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
     for name in table.columns:
         if str(name).startswith("n_"):
             table[name] = table[name].fillna(0).astype(int)
-    part = folder / f".{TABLE}"
     try:
-        table.to_csv(part, index=False)
-        os.replace(part, folder / TABLE)
+        with replacing(folder / TABLE) as part:
+            table.to_csv(part, index=False)
     except OSError as error:
         raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
 

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.datasets.image_table import ImageTable, Row, create_image_table
 from napari_stemlearn.datasets.places import CARD
 from napari_stemlearn.datasets.places import ENDING as ENDING
@@ -568,9 +569,7 @@ def _flush(path: Path) -> None:
 
 
 def _write_card(path: Path, card: Mapping[str, Any]) -> None:
-    part = path / f".{CARD}"
-    part.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path / CARD)
+    write_bytes(path / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 def _versions() -> dict[str, str]:
