@@ -16,7 +16,7 @@ from napari_stemlearn.jobs.atomic_files import write_yaml
 
 SCHEMA = 1
 
-PACKAGES = ("napari-stemlearn", "torch", "numpy", "scipy", "pandas", "ase", "scikit-image", "rosettasciio", "pydantic")
+PACKAGES = ("napari-stemlearn", "torch", "numpy", "scipy", "pandas", "ase", "rosettasciio", "pydantic")
 """Packages whose versions are recorded."""
 
 
