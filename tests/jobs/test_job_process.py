@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from napari_stemlearn import jobs
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Failed, Metric, Started
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, read_process
+from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, is_here, read_process
 
 SLOW = CountingSettings(total=1000, pause=0.02)
 
@@ -277,6 +278,22 @@ def test_a_run_on_another_computer_is_judged_by_its_events(tmp_path: Path) -> No
         run.kill()
     old = time.time() - 3600
     os.utime(run.folder / "events.jsonl", (old, old))
+    assert run.state is RunState.FAILED
+
+
+def test_a_job_is_known_and_killed_after_the_computer_changed_its_name(tmp_path: Path) -> None:
+    run = jobs.start(KIND, SLOW, runs_folder=tmp_path)
+    until(lambda: run.state is RunState.RUNNING)
+    record = read_process(run.folder / "process.json")
+    assert record is not None
+    replace(record, host="yesterday").save(run.folder / "process.json")
+    for log in run.folder.glob("events.jsonl"):
+        os.utime(log, (0, 0))
+    assert is_alive(replace(record, host="yesterday"), run.folder)
+    # the same number elsewhere is another process
+    assert not is_here(replace(record, host="elsewhere", started=record.started - 60), run.folder)
+    run.kill()
+    until(lambda: is_gone(record.pid))
     assert run.state is RunState.FAILED
 
 

@@ -8,8 +8,12 @@ import socket
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_stemlearn.jobs.atomic_files import write_json
+
+if TYPE_CHECKING:
+    import psutil
 
 SAME_START = 2.0
 """Seconds by which two readings of a process's start time may differ."""
@@ -72,13 +76,35 @@ def read_process(path: Path) -> ProcessRecord | None:
         return None
 
 
+def is_here(record: ProcessRecord, folder: Path) -> bool:
+    """Whether the process runs on this computer, or did when it ended.
+
+    The name of a laptop changes with its network: a process with the number, the start and the command line of the job
+    is the job.
+    """
+    if record.host == socket.gethostname():
+        return True
+    import psutil
+
+    try:
+        process = psutil.Process(record.pid)
+        return abs(process.create_time() - record.started) < SAME_START and _is_job(process, folder)
+    except psutil.Error:
+        return False
+
+
+def _is_job(process: psutil.Process, folder: Path) -> bool:
+    words = process.cmdline()
+    return "napari_stemlearn.jobs" in words and str(folder) in words
+
+
 def is_alive(record: ProcessRecord, folder: Path) -> bool:
     """Whether the process still works on the run in `folder`.
 
     A zombie, or another process that has got the number since, does not count. On another computer only the event
     file tells: silence for `SILENCE` seconds counts as death.
     """
-    if record.host != socket.gethostname():
+    if not is_here(record, folder):
         try:
             return time.time() - (folder / "events.jsonl").stat().st_mtime < SILENCE
         except OSError:
@@ -92,8 +118,7 @@ def is_alive(record: ProcessRecord, folder: Path) -> bool:
         if abs(process.create_time() - record.started) < SAME_START:
             return True
         # a clock that was set back or forth moves start times, the command line stays
-        words = process.cmdline()
-        return not record.inline and "napari_stemlearn.jobs" in words and str(folder) in words
+        return not record.inline and _is_job(process, folder)
     except psutil.AccessDenied:
         return True
     except psutil.Error:

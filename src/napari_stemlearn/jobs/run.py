@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -25,7 +24,7 @@ from napari_stemlearn.jobs.event_log import append_event, last_event, read_event
 from napari_stemlearn.jobs.execute import execute
 from napari_stemlearn.jobs.failures import explain_exit
 from napari_stemlearn.jobs.job_file import JobFile, read_job_file
-from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, kill_tree, read_process
+from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, is_here, kill_tree, read_process
 from napari_stemlearn.jobs.registry import JobKind, job_kind
 from napari_stemlearn.settings import Settings
 
@@ -255,7 +254,7 @@ class Run:
             raise JobError(f"The run {self.name} is not running: it is {self.state}.")
         if process.inline:
             raise JobError(f"The run {self.name} runs inside another program (process {process.pid}); stop it instead.")
-        if process.host != socket.gethostname():
+        if not is_here(process, self.folder):
             raise JobError(f"The run {self.name} runs on {process.host}; kill it there.")
         kill_tree(process)
         last = self._last_word(process)
