@@ -23,6 +23,10 @@ class SitesError(StemlearnError, ValueError):
     """A site table lacks columns, holds wrong values or does not fit its micrograph."""
 
 
+class LabelsInTheWayError(SitesError):
+    """A search would replace a table that no search wrote."""
+
+
 class FormatError(StemlearnError, OSError):
     """A file cannot be read or written."""
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from napari_stemlearn import jobs
-from napari_stemlearn.errors import JobError
+from napari_stemlearn.errors import JobError, LabelsInTheWayError
 from napari_stemlearn.events import Done, Progress
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites, write_sites, write_tiff
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.jobs import RunState
 from napari_stemlearn.jobs.search import Request, search_files
+from napari_stemlearn.jobs.search_outputs import SearchOutputs
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.card import ModelCard
 from napari_stemlearn.models.store import save_model
@@ -406,6 +407,9 @@ def test_labels_are_replaced_only_when_asked(stemlearn, refused, images, tmp_pat
     before = table.read_bytes()
     error = refused("find", "one.tif", "--model", "log", "--out", ".")
     assert "one_sites.csv is there already and was not written by a search" in error
+    assert error.endswith("write elsewhere, or overwrite it with --overwrite.")
+    with pytest.raises(LabelsInTheWayError, match=r"write elsewhere, or overwrite it\.$"):
+        SearchOutputs(tmp_path, ["one.tif"]).prepare()
     assert table.read_bytes() == before
     asked = ("find", "one.tif", "--model", "log", "--out", ".")
     assert stemlearn(*asked, "--overwrite").exit_code == 0

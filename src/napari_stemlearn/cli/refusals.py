@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from napari_stemlearn.errors import MissingPixelSizeError, StemlearnError
+from napari_stemlearn.errors import LabelsInTheWayError, MissingPixelSizeError, StemlearnError
 from napari_stemlearn.memory_errors import is_out_of_memory
 
 BAD_INPUT = 2
@@ -17,7 +17,8 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
-PIXEL_SIZE = "--pixel-size"
+OPTIONS = {MissingPixelSizeError: "--pixel-size", LabelsInTheWayError: "--overwrite"}
+"""Options that put an error right, where a command has them."""
 
 
 class SentenceGroup(TyperGroup):
@@ -49,8 +50,9 @@ class SentenceGroup(TyperGroup):
         """What is wrong, with the option that the running command has for it."""
         command = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
         options = [option for parameter in command.params for option in parameter.opts] if command else []
-        if isinstance(error, MissingPixelSizeError) and PIXEL_SIZE in options:
-            return f"{str(error).removesuffix('.')} with {PIXEL_SIZE}."
+        for kind, option in OPTIONS.items():
+            if isinstance(error, kind) and option in options:
+                return f"{str(error).removesuffix('.')} with {option}."
         return str(error)
 
 

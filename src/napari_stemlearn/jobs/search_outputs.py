@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.errors import FormatError, JobError, SitesError, StemlearnError
+from napari_stemlearn.errors import FormatError, JobError, LabelsInTheWayError, SitesError, StemlearnError
 from napari_stemlearn.formats.folders import SCORE_MAP
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SearchOutputs:
         ------
         FormatError
             Names the file asked for, or the table that an image would get.
-        SitesError
+        LabelsInTheWayError
             If a table is there that no search wrote.
         """
         from napari_stemlearn.formats import sidecar_path
@@ -75,9 +75,9 @@ class SearchOutputs:
         targets |= {path: path for path in maps}
         for table in tables:
             if not overwrite and table.is_file() and not _is_of_a_search(table):
-                raise SitesError(
-                    f"{table} is there already and was not written by a search: it may hold labels. "
-                    "Write elsewhere, or overwrite it with --overwrite."
+                raise LabelsInTheWayError(
+                    f"{table} is there already and was not written by a search: it may hold labels; "
+                    "write elsewhere, or overwrite it."
                 )
         place = self.out
         make_folder(self.folder)
