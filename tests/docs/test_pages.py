@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,16 @@ def test_evidence_of_the_roadmap_is_there() -> None:
     assert files
     missing = sorted(file for file in files if not (ROOT / file).exists())
     assert not missing, f"The roadmap names files that are not there: {', '.join(missing)}."
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "\n\n" + "".join(f"    {layer}\n" for layer in layers) + "\n" in text
+    files = text.split("lie a few files: ")[1].split("\n")[0]
+    for layer in layers:
+        for name in layer.split(" | "):
+            assert f"`{name}/`" in text or f"`{name}`" in files
