@@ -30,7 +30,7 @@ from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
 from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
-from napari_stemlearn.widgets.layers import about, our_layers
+from napari_stemlearn.widgets.layers import about, our_layers, place_in_view
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.rows import labelled_row
 from napari_stemlearn.widgets.section import Section
@@ -421,7 +421,9 @@ class CycleGANDock(Dock):
         # the canvas holds all layers at this zoom; from that follows one at which it holds the pictures
         self.viewer.reset_view()
         (top, left), (bottom, right) = np.asarray(self.viewer.layers.extent.world)[:, -2:]
-        corners = np.concatenate([np.asarray(layer.extent.world)[:, -2:] for layer in layers])
+        corners = np.array(
+            [place_in_view(self.viewer, layer, corner)[-2:] for layer in layers for corner in layer.extent.data]
+        )
         low, high = corners.min(axis=0), corners.max(axis=0)
         height, width = high - low
         self.viewer.camera.zoom *= min((bottom - top) / height, (right - left) / width)

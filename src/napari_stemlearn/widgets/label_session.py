@@ -23,6 +23,7 @@ from napari_stemlearn.widgets.layers import (
     go_to_frame,
     micrograph_from_layer,
     our_layers,
+    position_from_view,
     put_on,
     sites_from_layer,
     update_sites,
@@ -252,7 +253,7 @@ class LabelSession:
 
     def position_of(self, world: Any) -> tuple[float, float]:
         """Position in pixels of a place in the viewer."""
-        data = self.image.world_to_data(np.asarray(world, dtype=float)[-self.image.ndim :])
+        data = position_from_view(self.viewer, self.image, world)
         return float(data[-2]), float(data[-1])
 
     def click(self, y: float, x: float) -> None:

@@ -185,33 +185,60 @@ def _seen(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], float
     axes = viewer.dims.ndim
     if not layer.visible or tuple(viewer.dims.displayed) != (axes - 2, axes - 1):
         return None
-    matrix, offset = _placement_in_view(viewer, layer)
+    matrix, offset = _pixels_in_view(viewer, layer)
     middle = np.linalg.solve(matrix, np.array(viewer.camera.center[-2:], dtype=float) - offset)
     shape = (layer.data[0] if getattr(layer, "multiscale", False) else layer.data).shape[-2:]
     outside = np.any(middle < -0.5) or np.any(middle > np.array(shape) - 0.5)
     if outside and len(image_layers(viewer)) > 1:
         return None
-    return middle, float(viewer.camera.zoom * np.sqrt(abs(np.linalg.det(matrix))))
+    return middle, float(viewer.camera.zoom * pixel_in_view(viewer, layer))
 
 
 def _show_again(viewer: ViewerModel, layer: Layer, middle: NDArray[np.float64], size: float) -> None:
     """Put a pixel of an image back into the middle of the view, as large as it was."""
-    matrix, offset = _placement_in_view(viewer, layer)
+    matrix, offset = _pixels_in_view(viewer, layer)
     viewer.camera.center = (0.0, *(matrix @ middle + offset))
-    viewer.camera.zoom = size / float(np.sqrt(abs(np.linalg.det(matrix))))
+    viewer.camera.zoom = size / pixel_in_view(viewer, layer)
 
 
-def _placement_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Matrix (2, 2) and offset (2,) that take pixels (y, x) of a layer to the places that the camera knows."""
-    matrix, offset = (part[-2:] for part in placement(layer))
+def placement_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix (n, n) and offset (n,) that take data coordinates of a layer to places of the viewer.
+
+    Camera, cursor and sliders have the units of the viewer, which are not those of every layer.
+    """
+    matrix, offset = placement(layer)
     units = viewer.layers.units
     if units is None:
-        return matrix[:, -2:], offset
+        return matrix, offset
     # napari shows layers of several units of length in one of them
     factors = np.array(
-        [float((1 * ours).to(theirs).magnitude) for ours, theirs in zip(layer.units[-2:], units[-2:], strict=True)]
+        [float((1 * ours).to(theirs).magnitude) for ours, theirs in zip(layer.units, units[-layer.ndim :], strict=True)]
     )
-    return matrix[:, -2:] * factors[:, None], offset * factors
+    return matrix * factors[:, None], offset * factors
+
+
+def place_in_view(viewer: ViewerModel, layer: Layer, position: Any) -> NDArray[np.float64]:
+    """Place in the viewer of data coordinates (n,) of a layer."""
+    matrix, offset = placement_in_view(viewer, layer)
+    return matrix @ np.asarray(position, dtype=float) + offset
+
+
+def position_from_view(viewer: ViewerModel, layer: Layer, place: Any) -> NDArray[np.float64]:
+    """Data coordinates (n,) of a layer at a place in the viewer, which may have more axes."""
+    matrix, offset = placement_in_view(viewer, layer)
+    return np.linalg.solve(matrix, np.asarray(place, dtype=float)[-layer.ndim :] - offset)
+
+
+def pixel_in_view(viewer: ViewerModel, layer: Layer) -> float:
+    """Length of a pixel of an image in the units of the viewer."""
+    matrix, _offset = _pixels_in_view(viewer, layer)
+    return float(np.sqrt(abs(np.linalg.det(matrix))))
+
+
+def _pixels_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix (2, 2) and offset (2,) that take pixels (y, x) of a layer to the places that the camera knows."""
+    matrix, offset = placement_in_view(viewer, layer)
+    return matrix[-2:, -2:], offset[-2:]
 
 
 def put_on(layer: Layer, image: Layer) -> None:
@@ -368,8 +395,7 @@ def current_frame(viewer: ViewerModel, layer: Layer) -> int:
     """Frame of a layer that the viewer shows; 0 for a single image."""
     if layer.ndim < 3:
         return 0
-    point = np.asarray(viewer.dims.point, dtype=float)[-layer.ndim :]
-    frame = round(float(layer.world_to_data(point)[-3]))
+    frame = round(float(position_from_view(viewer, layer, viewer.dims.point)[-3]))
     return int(np.clip(frame, 0, layer.data.shape[-3] - 1)) if hasattr(layer.data, "shape") else max(frame, 0)
 
 
@@ -378,7 +404,7 @@ def go_to_frame(viewer: ViewerModel, layer: Layer, frame: int) -> None:
     if layer.ndim >= 3:
         place = np.zeros(layer.ndim)
         place[-3] = frame
-        viewer.dims.set_point(viewer.dims.ndim - 3, float(layer.data_to_world(place)[-3]))
+        viewer.dims.set_point(viewer.dims.ndim - 3, float(place_in_view(viewer, layer, place)[-3]))
 
 
 def site_data(sites: pd.DataFrame, ndim: int) -> NDArray[np.float64]:

@@ -20,9 +20,10 @@ from napari_stemlearn.widgets.labelling import ORDERS
 from napari_stemlearn.widgets.layers import (
     about,
     add_sites,
-    angstrom_per_unit,
     go_to_frame,
     our_layers,
+    pixel_in_view,
+    place_in_view,
     sites_from_layer,
     update_sites,
 )
@@ -304,14 +305,10 @@ class ReviewPanel(QWidget):
         data[-2:] = site["y"], site["x"]
         if image.ndim > 2:
             data[-3] = site["frame"]
-        world = np.asarray(image.data_to_world(data), dtype=float)
-        self.viewer.camera.center = (0.0, world[-2], world[-1])
-        factor = angstrom_per_unit(image)
-        if factor:
-            zoom = SCREEN_PIXELS_PER_ANGSTROM * factor
-        else:
-            zoom = SCREEN_PIXELS_PER_PIXEL / float(image.scale[-1])
-        self.viewer.camera.zoom = max(self.viewer.camera.zoom, zoom)
+        self.viewer.camera.center = (0.0, *place_in_view(self.viewer, image, data)[-2:])
+        pixel_size = self.session.labels.pixel_size
+        screen_pixels = SCREEN_PIXELS_PER_ANGSTROM * pixel_size if pixel_size else SCREEN_PIXELS_PER_PIXEL
+        self.viewer.camera.zoom = max(self.viewer.camera.zoom, screen_pixels / pixel_in_view(self.viewer, image))
         self._show_marker(site)
 
     def _show_marker(self, site: pd.Series) -> None:
