@@ -344,6 +344,17 @@ def test_a_foreign_folder_in_the_list_is_left_out(panel):
     assert panel._listed[0].name == Run(run.folder).name
 
 
+def test_an_old_run_stays_in_the_list_however_many_runs_of_other_kinds_come_after_it(qtbot, viewer, monkeypatch):
+    monkeypatch.setattr(job_panel, "RUNS_SHOWN", 2)
+    panel = JobPanel(viewer, ("train",), start_text="Begin")
+    qtbot.addWidget(panel)
+    for name in ("20250101-000000-train-mine", *(f"20250201-0000{n:02d}-simulate-set" for n in range(12))):
+        (panel.project.runs / name).mkdir(parents=True)
+        (panel.project.runs / name / "job.yaml").touch()
+    panel.refresh_runs()
+    assert [run.name for run in panel._listed] == ["20250101-000000-train-mine"]
+
+
 def test_the_curve_of_a_single_class_is_left_to_the_mean(qtbot):
     curves = Curves()
     qtbot.addWidget(curves)

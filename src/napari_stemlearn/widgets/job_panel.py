@@ -277,7 +277,7 @@ class JobPanel(QWidget):
 
     def refresh_runs(self) -> None:
         """List the runs of the project again."""
-        known = [run for run in jobs.list_runs(self.project.runs)[: 4 * RUNS_SHOWN] if self._is_ours(run)]
+        known = [run for run in jobs.list_runs(self.project.runs) if self._is_ours(run)]
         self._listed = known[:RUNS_SHOWN]
         if self.run is not None and self.run not in self._listed:
             self._listed.insert(0, self.run)
