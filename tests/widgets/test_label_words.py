@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hands import click, own_folders, press
 
+from napari_stemlearn.widgets.words import soft
+
 LONG = "MoW_" * 10
 
 
@@ -88,6 +90,57 @@ def test_what_is_removed_is_said(at_work):
     dock.session.layer.selected_data = {0}
     dock.session.layer.remove_selected()
     assert dock.message.text() == "Removed a label."
+
+
+@pytest.fixture
+def in_two_frames(at_work):
+    """Two labels in frame 0 and one in frame 2, which is shown."""
+    click(at_work, 24, 24)
+    click(at_work, 40, 40)
+    at_work.viewer.dims.set_point(0, 2)
+    click(at_work, 56, 56)
+    return at_work
+
+
+def test_keys_act_on_selected_labels_that_are_shown_and_say_how_many(in_two_frames):
+    dock = in_two_frames
+    dock.session.layer.selected_data = {0, 1, 2}
+    press(dock, "2")
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy1", "vacancy1", "vacancy2"]
+    assert dock.message.text() == "Labelling vacancy2. 1 label is vacancy2 now."
+    dock.session.layer.selected_data = {0, 1}
+    press(dock, "3")
+    assert dock.message.text() == f"Labelling {soft(dock.classes.classes[2])}."
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy1", "vacancy1", "vacancy2"]
+    dock.session.layer.selected_data = {0, 1, 2}
+    press(dock, "Delete")
+    assert dock.message.text().startswith("Removed a ")
+    assert dock.session.labels.sites["frame"].tolist() == [0, 0]
+    # all frames are seen in 3D
+    dock.viewer.dims.ndisplay = 3
+    dock.session.layer.selected_data = {0, 1}
+    press(dock, "2")
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy2", "vacancy2"]
+    assert "2 labels are vacancy2 now." in dock.message.text()
+    dock.session.layer.selected_data = {0, 1}
+    dock.session.layer.visible = False
+    press(dock, "1")
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy2", "vacancy2"]
+
+
+def test_another_frame_and_labelling_that_goes_on_leave_nothing_selected(in_two_frames):
+    dock, layer = in_two_frames, in_two_frames.session.layer
+    layer.mode = "select"
+    layer.selected_data = {2}
+    dock.viewer.dims.set_point(0, 0)
+    assert not layer.selected_data
+    layer.selected_data = {0, 1}
+    dock.label_box.click()
+    assert not layer.selected_data
+    layer.mode = "select"
+    layer.selected_data = {0}
+    layer.mode = "pan_zoom"
+    assert not layer.selected_data
 
 
 def test_undo_and_redo_go_to_the_frame_and_name_it(at_work):

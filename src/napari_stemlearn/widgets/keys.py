@@ -28,7 +28,7 @@ class Key:
 LABEL_KEYS: tuple[Key, ...] = (
     *(Key(f"class_{n}", (str(n),), "Choose the class") for n in range(1, 10)),
     Key("snap", ("S",), "Snap to the column, or not"),
-    Key("remove", ("Delete", "Backspace"), "Remove the label under the cursor, or the selected ones"),
+    Key("remove", ("Delete", "Backspace"), "Remove the label under the cursor, or the selected ones of this frame"),
     Key("undo", ("Control-Z",), "Undo", "Ctrl+Z"),
     Key("redo", ("Control-Shift-Z",), "Redo", "Ctrl+Shift+Z"),
     Key("next", ("N",), "Next prediction to review"),
@@ -72,6 +72,6 @@ def _without_layer(function: Callable[[], Any]) -> Callable[[Any], None]:
 
 def key_rows() -> list[tuple[str, str]]:
     """Keys and their meaning for a list; the nine class keys are one row."""
-    rows = [("1 … 9", "Choose the class; with labels selected, give them the class")]
+    rows = [("1 … 9", "Choose the class; labels of this frame that are selected get it")]
     rows += [(key.name, key.text) for key in LABEL_KEYS if not key.action.startswith("class_")]
     return [("Click", "Add a label"), ("Right-click", "Remove a label"), *rows]

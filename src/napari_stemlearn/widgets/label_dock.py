@@ -40,7 +40,7 @@ from napari_stemlearn.widgets.label_store import (
 from napari_stemlearn.widgets.labelling import HandLabels, same_labels
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import about, go_to_frame, image_layers, micrograph_from_layer, our_layers
-from napari_stemlearn.widgets.pausing import resume, why_paused
+from napari_stemlearn.widgets.pausing import resume, shows_every_frame, why_paused
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.review_panel import ReviewPanel
 from napari_stemlearn.widgets.score_panel import ScorePanel
@@ -391,7 +391,6 @@ class LabelDock(Dock):
         name = self.classes.name_of_key(number)
         if name is not None:
             self._class_clicked(name)
-            self.message.say(f"Labelling {soft(name)}.")
 
     def _label_clicked(self, on: bool) -> None:
         if self.session is not None:
@@ -465,10 +464,13 @@ class LabelDock(Dock):
         if self._paused and self._paused != before:
             self.message.say(f"Paused: {self._paused} Tick “Click to label” to go on.")
         elif before and not self._paused:
+            self.session.forget_selection()
             self.message.say("Click adds a label, right-click removes it.")
 
     def _on_frame(self, _event: Any = None) -> None:
         if isalive(self) and self.session is not None and self.session.micrograph.is_stack:
+            if not shows_every_frame(self.viewer):
+                self.session.forget_selection()
             self._refresh()
 
     def _on_removed(self, event: Any) -> None:

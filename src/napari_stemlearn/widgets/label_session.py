@@ -28,7 +28,7 @@ from napari_stemlearn.widgets.layers import (
     sites_from_layer,
     update_sites,
 )
-from napari_stemlearn.widgets.pausing import why_no_place
+from napari_stemlearn.widgets.pausing import shows_every_frame, why_no_place
 from napari_stemlearn.widgets.snapping import snap
 from napari_stemlearn.widgets.words import one_of, soft
 
@@ -285,9 +285,22 @@ class LabelSession:
         else:
             self._remove([row])
 
+    def forget_selection(self) -> None:
+        """No label is selected any more; keys act on what a person sees selected."""
+        if self.layer.selected_data:
+            self.layer.selected_data = set()
+
+    def _selected(self) -> list[int]:
+        """Rows of the selected labels that the viewer shows."""
+        rows = sorted(self.layer.selected_data) if self.layer.visible else []
+        if not rows or shows_every_frame(self.viewer):
+            return rows
+        frames, frame = self.labels.sites["frame"].to_numpy(), self.frame
+        return [row for row in rows if frames[row] == frame]
+
     def remove_selected(self) -> None:
-        """Remove the selected labels, or the one under the cursor."""
-        chosen = sorted(self.layer.selected_data)
+        """Remove the selected labels that are shown, or the one under the cursor."""
+        chosen = self._selected()
         reason = why_no_place(self.viewer, self.layer)
         if chosen:
             self._remove(chosen)
@@ -324,11 +337,12 @@ class LabelSession:
         self.message(f"{done}{where}: {soft(what)}.")
 
     def class_key(self, name: str) -> None:
-        """Choose a class; labels that are selected get it."""
-        chosen = sorted(self.layer.selected_data)
-        if chosen:
-            self.labels.set_class(chosen, name)
+        """Choose a class; labels that are selected and shown get it."""
+        chosen = self._selected()
+        count = self.labels.set_class(chosen, name)
         self.choose_class(name)
+        now = f" {count} label{' is' if count == 1 else 's are'} {soft(name)} now." if chosen else ""
+        self.message(f"Labelling {soft(name)}.{now}")
 
     # -- saving
 

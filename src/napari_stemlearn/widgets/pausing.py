@@ -14,9 +14,14 @@ def why_no_place(viewer: ViewerModel, layer: Any) -> str | None:
         return "the layer of the labels is hidden."
     if viewer.dims.ndisplay != 2:
         return "the view is 3D."
-    if sorted(viewer.dims.displayed) != [viewer.dims.ndim - 2, viewer.dims.ndim - 1]:
+    if shows_every_frame(viewer):
         return "the axes are rolled, so the view shows no frame."
     return None
+
+
+def shows_every_frame(viewer: ViewerModel) -> bool:
+    """Whether the view is no single frame, but shows the axis of the frames."""
+    return sorted(viewer.dims.displayed) != [viewer.dims.ndim - 2, viewer.dims.ndim - 1]
 
 
 def why_paused(viewer: ViewerModel, layer: Any) -> str | None:
