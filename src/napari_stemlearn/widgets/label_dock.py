@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.widgets import open_labels
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import DEFAULT_CLASSES, ClassChooser, in_order
 from napari_stemlearn.widgets.dock import Dock, separator
@@ -30,16 +31,25 @@ from napari_stemlearn.widgets.keys import bind, key_rows, unbind
 from napari_stemlearn.widgets.label_saver import NOT_SAVED, LabelSaver
 from napari_stemlearn.widgets.label_session import LabelSession, labels_left_in
 from napari_stemlearn.widgets.label_store import (
+    LoadedSet,
     folder_for,
     free_name,
     load_set,
     rescue_root,
     review_path,
+    save_set,
     saved_sets,
 )
-from napari_stemlearn.widgets.labelling import HandLabels, same_labels
+from napari_stemlearn.widgets.labelling import HandLabels, LabelState
 from napari_stemlearn.widgets.labels import ErrorLabel
-from napari_stemlearn.widgets.layers import about, go_to_frame, image_layers, micrograph_from_layer, our_layers
+from napari_stemlearn.widgets.layers import (
+    about,
+    go_to_frame,
+    image_layers,
+    micrograph_from_layer,
+    our_layers,
+    pixel_size_of,
+)
 from napari_stemlearn.widgets.pausing import resume, shows_every_frame, why_paused
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.review_panel import ReviewPanel
@@ -48,6 +58,7 @@ from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
 
 NEW = "new labels"
@@ -147,6 +158,7 @@ class LabelDock(Dock):
         self.project.project.changed.connect(self._project_changed)
         self.watch.replaced.connect(self._on_replaced)
         self.saver.done.connect(self._saved)
+        self.saver.stepped_aside.connect(self._stepped_aside)
         self.sets.activated.connect(lambda _index: self._set_chosen())
         self.start_button.clicked.connect(self.start)
         self.classes.chosen.connect(self._class_clicked)
@@ -273,43 +285,86 @@ class LabelDock(Dock):
     def _free_path(self, image: Any, wanted: str) -> Path:
         """A file for a set in the project folder that neither a set on disk nor one at work has."""
         folder = folder_for(shared_project().labels, micrograph_from_layer(image))
-        taken = {session.path.stem for session in self.sessions if session.path.parent == folder}
-        return folder / f"{free_name(folder, wanted, taken)}.csv"
+        return folder / f"{free_name(folder, wanted, open_labels.names_at_work(folder))}.csv"
 
     def _open(self, path: Path) -> LabelSession | None:
         layer = self.image.layer()
         micrograph = micrograph_from_layer(layer)
         rescued = rescue_root() in path.parents
+        reason = self._why_taken(path)
+        if reason:
+            self._complain(reason)
+            return None
         there = None if rescued else self._layer_of(path)
         try:
             loaded = load_set(path, pixel_size=micrograph.pixel_size)
-            # what is in the viewer is newer than what is on disk
             left = None if there is None else labels_left_in(there, micrograph)
+            kept = None if there is None else open_labels.kept_layer(there)
+            newest, both = open_labels.newest(loaded, left, kept)
+            aside = self._keep_aside(path, loaded, left) if both and left is not None else None
         except StemlearnError as error:
             self._complain(str(error))
             return None
-        same = left is None or same_labels(left, loaded.state.sites)
         labels = HandLabels(
             pixel_size=micrograph.pixel_size,
             n_frames=micrograph.n_frames,
-            sites=loaded.state.sites if same else left,
+            sites=newest,
             rejected=loaded.state.rejected,
             done=loaded.state.done,
         )
         classes = [*loaded.classes, *labels.sites["class"], *self._known_classes(layer, review_path(path).is_file())]
         target = self._free_path(layer, path.stem) if rescued else path
-        session = LabelSession(self.viewer, layer, labels, target, list(dict.fromkeys(classes)), there)
+        stamp = None if rescued else loaded.stamp
+        session = LabelSession(self.viewer, layer, labels, target, list(dict.fromkeys(classes)), there, stamp)
         if rescued:
             session.rescue_path, session.rescued_state = path, labels.state
-        if same and not rescued:
+        if newest is loaded.state.sites and not rescued:
             session.take_as_saved()
         else:
             self.saver.soon()
-        return self._add(session)
+        self._add(session)
+        if aside is not None:
+            self._list_sets()
+            self._complain(
+                f"'{path.stem}' was changed on disk since layer '{session.layer.name}' was saved. "
+                f"It is shown as it is on disk, and what the layer had is kept as '{aside.stem}'."
+            )
+        return session
+
+    def _why_taken(self, path: Path) -> str | None:
+        """Why a set cannot be opened here as well; a dock that this viewer had before gives it up."""
+        other = open_labels.session_at(path)
+        if other is None:
+            return None
+        if other in self.sessions:
+            return (
+                f"'{path.stem}' is at work on '{other.image.name}', which is the same image. "
+                "Choose that one to go on, or start new labels."
+            )
+        if other.viewer != self.viewer:
+            return f"'{path.stem}' is at work in another viewer. Go on there, or start new labels here."
+        other.give_up()
+        return None
 
     def _layer_of(self, path: Path) -> Any:
-        """A hand layer of this file that an earlier dock left in the viewer."""
-        return next((one for one in our_layers(self.viewer, "hand") if about(one).get("file") == str(path)), None)
+        """A hand layer of this file that an earlier session left in the viewer."""
+        for layer in our_layers(self.viewer, "hand"):
+            kept = open_labels.kept_layer(layer)
+            if kept is not None and kept.path == path:
+                return layer
+        return None
+
+    def _keep_aside(self, path: Path, loaded: LoadedSet, left: pd.DataFrame) -> Path:
+        """Write labels that a layer had beside those on disk."""
+        image = self.image.layer()
+        name = free_name(path.parent, path.stem, open_labels.names_at_work(path.parent))
+        return save_set(
+            path.with_name(f"{name}.csv"),
+            LabelState(left, loaded.state.rejected),
+            pixel_size=pixel_size_of(image),
+            classes=list(dict.fromkeys([*loaded.classes, *left["class"]])),
+            image_name=image.name,
+        )
 
     def _known_classes(self, image: Any, chosen: bool = False) -> list[str]:
         """Classes of the predictions of an image, then the usual defects unless classes were chosen before."""
@@ -323,6 +378,7 @@ class LabelDock(Dock):
     def _add(self, session: LabelSession) -> LabelSession:
         session.message = self.message.say
         session.alive = lambda: isalive(self)
+        session.give_up = lambda: self._end(session)
         session.snapping = self.snap_box.isChecked()
         session.labels.on_change.append(lambda: self._changed(session))
         for event in (session.layer.events.mode, session.layer.events.visible):
@@ -478,6 +534,7 @@ class LabelDock(Dock):
             return
         for session in [one for one in self.sessions if event.value in (one.layer, one.image)]:
             self._end(session)
+        open_labels.forget_layer(event.value)
         self._list_sets()
 
     def _end(self, session: LabelSession) -> None:
@@ -534,6 +591,15 @@ class LabelDock(Dock):
         elif not session.unsaved:
             self.saved.say(f"Saved {time.strftime('%H:%M:%S')} to {_short(session.path)}")
             self.saved.setToolTip(str(session.path))
+
+    def _stepped_aside(self, session: LabelSession, sentence: str) -> None:
+        if session is self.session:
+            self._list_sets()
+        self._complain(sentence)
+        if not self.isVisible():
+            from napari.utils.notifications import show_warning
+
+            show_warning(sentence)
 
     def save_all(self) -> None:
         """Write every set that changed since it was saved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -11,6 +12,7 @@ from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background, sentence_of
 from napari_stemlearn.widgets.label_session import LabelSession
 from napari_stemlearn.widgets.label_store import free_name, remove_set, rescue_root
+from napari_stemlearn.widgets.open_labels import names_at_work
 
 SAVE_MS = 1000
 """Labels are written this long after the first change that is not yet on disk."""
@@ -25,6 +27,8 @@ Job = tuple[LabelSession, Callable[[], None]]
 class LabelSaver(QObject):
     """Writes the labels of sessions; `done` brings those that were written, or failed to be.
 
+    `stepped_aside` brings a session that writes to another file from now on, and a sentence that says why.
+
     Parameters
     ----------
     sessions
@@ -32,6 +36,7 @@ class LabelSaver(QObject):
     """
 
     done = Signal(list)
+    stepped_aside = Signal(object, str)
 
     def __init__(self, sessions: Callable[[], list[LabelSession]], parent: QObject | None = None):
         super().__init__(parent)
@@ -57,6 +62,9 @@ class LabelSaver(QObject):
         """Write what is not yet on disk before it goes out of sight; where that fails, a copy goes elsewhere."""
         if session.unsaved:
             _note(session, _attempt(session.save_job()))
+            while session.overtaken:
+                self._step_aside(session)
+                _note(session, _attempt(session.save_job()))
             if session.failure and not session.is_empty:
                 rescue(session)
             self.done.emit([session])
@@ -72,9 +80,23 @@ class LabelSaver(QObject):
     def _arrived(self, results: list[tuple[LabelSession, str | None]]) -> None:
         for session, sentence in results:
             _note(session, sentence)
+            if session.overtaken:
+                self._step_aside(session)
         if any(session.unsaved for session in self._sessions()):
             self._timer.start(RETRY_MS if self.problem else SAVE_MS)
         self.done.emit([session for session, _sentence in results])
+
+    def _step_aside(self, session: LabelSession) -> None:
+        """Leave a file to whoever changed it, and write to another one beside it."""
+        old = session.path
+        name = free_name(old.parent, re.sub(r" \d+$", "", old.stem), names_at_work(old.parent))
+        session.keep_in(old.with_name(f"{name}.csv"))
+        session.failure = None
+        self.stepped_aside.emit(
+            session,
+            f"'{old.stem}' was changed outside of this window since it was read, and stays as it is now. "
+            f"What you labelled here goes to '{name}'.",
+        )
 
 
 def rescue(session: LabelSession) -> None:

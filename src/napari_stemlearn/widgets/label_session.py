@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ import numpy as np
 
 from napari_stemlearn.errors import SitesError, StemlearnError
 from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.widgets.label_store import belongs_to, save_set
+from napari_stemlearn.widgets import open_labels
+from napari_stemlearn.widgets.label_store import belongs_to, save_set, stamp_of
 from napari_stemlearn.widgets.labelling import HandLabels, LabelState, changed_frames
 from napari_stemlearn.widgets.layers import (
     KEY,
@@ -83,6 +85,8 @@ class LabelSession:
         Classes to choose from.
     layer
         A hand layer that is there already; made where not given.
+    stamp
+        Of the file (`stamp_of`) where the labels were read from it.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class LabelSession:
         path: Path,
         classes: list[str],
         layer: Points | None = None,
+        stamp: str | None = None,
     ) -> None:
         self.viewer = viewer
         self.image = image
@@ -104,6 +109,7 @@ class LabelSession:
         self.snapping = True
         self.message: Callable[[str], None] = lambda _text: None
         self.alive: Callable[[], bool] = lambda: True
+        self.give_up: Callable[[], None] = self.close
         self.failure: str | None = None
         self.rescue_path: Path | None = None
         self.rescued_state: LabelState | None = None
@@ -129,7 +135,8 @@ class LabelSession:
             update_sites(layer, labels.sites)
         self.layer = layer
         self.layer.metadata[KEY].update(source=image.name, source_id=str(image.unique_id))
-        self.keep_in(path)
+        self.keep_in(path, stamp)
+        open_labels.take(self)
         self.layer.mouse_drag_callbacks.append(self._press)
         for event, follow in self._events():
             event.connect(follow)
@@ -138,6 +145,7 @@ class LabelSession:
 
     def close(self) -> None:
         """Let go of the layer; it stays in the viewer."""
+        open_labels.release(self)
         if self._press in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._press)
         for event, follow in self._events():
@@ -362,17 +370,24 @@ class LabelSession:
     def take_as_saved(self) -> None:
         """What there is now was just read from disk."""
         self._on_disk = (self.labels.state, tuple(self.classes))
+        self._keep(self.labels.state)
 
-    def keep_in(self, path: Path) -> None:
-        """Write into this file from now on."""
+    def _keep(self, state: LabelState) -> None:
+        open_labels.keep_layer(self.layer, open_labels.KeptLayer(self.path, self._stamp, state.sites))
+
+    def keep_in(self, path: Path, stamp: str | None = None) -> None:
+        """Write into this file from now on; without a stamp, a file that is there belongs to someone else."""
         self.path = path
+        self._stamp = stamp
+        self.overtaken = False
         self._on_disk = None
         self.layer.metadata[KEY]["file"] = str(path)
 
     def save_job(self, path: Path | None = None) -> Callable[[], None]:
         """A function that writes the present state; it may run in a thread.
 
-        Where a newer state was written meanwhile, it writes nothing.
+        Where a newer state was written meanwhile, it writes nothing; nor where the file was changed by someone else,
+        which then stands in `overtaken`.
 
         Parameters
         ----------
@@ -388,9 +403,19 @@ class LabelSession:
             with self._writing:
                 if path is None and (number < self._written or target != self.path):
                     return
-                save_set(target, state, pixel_size=pixel_size, classes=list(classes), image_name=name)
+                if path is None and stamp_of(target) not in (None, self._stamp):
+                    self.overtaken = True
+                    return
+                try:
+                    save_set(target, state, pixel_size=pixel_size, classes=list(classes), image_name=name)
+                finally:
+                    if path is None:
+                        # a write that breaks off may have changed one of the files
+                        with contextlib.suppress(OSError):
+                            self._stamp = stamp_of(target)
                 if path is None:
                     self._written, self._on_disk = number, (state, classes)
+                    self._keep(state)
 
         return save
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -34,6 +35,8 @@ class LoadedSet:
 
     state: LabelState
     classes: list[str]
+    stamp: str | None = None
+    """Of its files, as `stamp_of` gives it."""
 
 
 def fingerprint(micrograph: Micrograph) -> str:
@@ -73,6 +76,22 @@ def slug(name: str) -> str:
 def review_path(path: Path) -> Path:
     """Where refused predictions, finished frames and classes of a set lie."""
     return path.with_name(f"{path.stem}.review.json")
+
+
+def stamp_of(path: Path) -> str | None:
+    """What tells whether the files of a set are still the same; None where there is no set.
+
+    Raises
+    ------
+    OSError
+        If the files cannot be read.
+    """
+    digest, found = hashlib.sha256(), False
+    for one in (path, review_path(path)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            digest.update(one.name.encode() + one.read_bytes())
+            found = True
+    return digest.hexdigest() if found else None
 
 
 def saved_sets(folder: Path) -> list[SavedSet]:
@@ -156,12 +175,18 @@ def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
     import pandas as pd
 
     from napari_stemlearn.formats import read_sites
+    from napari_stemlearn.formats.atomic import reason
     from napari_stemlearn.sites import empty_sites, make_sites
 
+    try:
+        # before they are read: what changes meanwhile is noticed when they are written
+        stamp = stamp_of(path)
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {reason(error)}.") from error
     sites = read_sites(path, pixel_size=pixel_size)
     beside = review_path(path)
     if not beside.is_file():
-        return LoadedSet(LabelState(sites, empty_sites()), list(dict.fromkeys(sites["class"])))
+        return LoadedSet(LabelState(sites, empty_sites()), list(dict.fromkeys(sites["class"])), stamp)
     try:
         review = json.loads(beside.read_text(encoding="utf-8"))
         rows = pd.DataFrame(review["rejected"], columns=["frame", "y", "x", "class", "score"])
@@ -175,6 +200,6 @@ def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
             origin="predicted",
         )
         state = LabelState(sites, rejected, frozenset(int(frame) for frame in review["done"]))
-        return LoadedSet(state, [str(name) for name in review["classes"]])
+        return LoadedSet(state, [str(name) for name in review["classes"]], stamp)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SitesError(f"{beside.name} beside {path.name} is damaged; mend or delete it ({error}).") from error
