@@ -81,6 +81,15 @@ def source_of(viewer: ViewerModel, layer: Layer) -> Layer | None:
     return next((other for other in image_layers(viewer) if name and other.name == name), None)
 
 
+def image_of_sites(viewer: ViewerModel, layer: Layer) -> Layer | None:
+    """The image that the sites of a layer belong to; the only one there is where they do not know theirs."""
+    image = source_of(viewer, layer)
+    if image is not None or about(layer).get("source_id"):
+        return image
+    images = image_layers(viewer)
+    return images[0] if len(images) == 1 else None
+
+
 def other_points(viewer: ViewerModel) -> list[Points]:
     """Points layers that we did not make."""
     from napari.layers import Points

@@ -21,6 +21,7 @@ from napari_stemlearn.widgets.layers import (
     about,
     add_sites,
     go_to_frame,
+    image_of_sites,
     our_layers,
     pixel_in_view,
     place_in_view,
@@ -132,10 +133,7 @@ class ReviewPanel(QWidget):
         if self.session is None:
             return []
         image = self.session.image
-        layers = our_layers(viewer, "predicted")
-        mark = str(image.unique_id)
-        mine = [layer for layer in layers if about(layer).get("source_id") == mark]
-        return mine + [layer for layer in layers if layer not in mine and about(layer).get("source_id") is None]
+        return [layer for layer in our_layers(viewer, "predicted") if image_of_sites(viewer, layer) == image]
 
     def use(self, session: LabelSession | None) -> None:
         """Review for this session."""

@@ -180,7 +180,8 @@ class ScorePanel(QWidget):
         self.scores: Any = None
         self.question: Question | None = None
         self._watched: list[Any] = []
-        self._matches: Any = None
+        self._image_scored: Any = None
+        self._matches: dict[str, Any] = {}
         self.found = LayerChooser(
             viewer, lambda v: our_layers(v, "predicted") + other_points(v), empty_text="nothing found yet"
         )
@@ -339,6 +340,7 @@ class ScorePanel(QWidget):
             self._clear(None)
             self.error.say(str(error))
             return
+        self._image_scored = self._image()
         self._scoring.start(ask, question)
 
     def _question(self) -> Question:
@@ -377,8 +379,9 @@ class ScorePanel(QWidget):
     def _clear(self, reason: str | None) -> None:
         self._scoring.forget()
         self.scores = self.question = None
-        if self._matches is not None and self.watch.is_outdated(self._matches):
-            self._matches.visible = False
+        for layer in self._matches.values():
+            if self.watch.is_outdated(layer):
+                layer.visible = False
         self.table.hide()
         self.hint.setText(reason or "")
         self.hint.setVisible(bool(reason))
@@ -426,35 +429,45 @@ class ScorePanel(QWidget):
         counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
         self.notes.say(counted, *map(soft, self.question.notes))
         self._switch(None)
-        if self._matches is not None and self._matches in self.viewer.layers:
-            outdated = self.watch.is_outdated(self._matches)
-            table = match_table(self.scores)
-            update_sites(self._matches, table)
-            self._matches.visible |= outdated
-            self._explain(table)
+        layer = self._matches_layer()
+        if layer is not None:
+            outdated = self.watch.is_outdated(layer)
+            self._fill(layer)
+            layer.visible |= outdated
 
     def _is_stack(self) -> bool:
-        image = self._image()
-        return image is not None and image.ndim > 2
+        return self._image_scored is not None and self._image_scored.ndim > 2
+
+    def _matches_layer(self) -> Any:
+        """The layer that shows the matches of the scored image, or None."""
+        layer = self._matches.get(str(self._image_scored.unique_id))
+        there = layer is not None and layer in self.viewer.layers and layer.ndim == self._image_scored.ndim
+        return layer if there else None
+
+    def _fill(self, layer: Any) -> None:
+        table = match_table(self.scores)
+        update_sites(layer, table)
+        self._explain(table)
 
     def show_matches(self) -> None:
         """Show true positives, false positives and false negatives as one layer that follows the score."""
         if self.scores is None:
             return
+        layer = self._matches_layer()
+        if layer is not None:
+            self._fill(layer)
+            layer.visible = True
+            return
         table = match_table(self.scores)
-        if self._matches is not None and self._matches in self.viewer.layers:
-            update_sites(self._matches, table)
-            self._matches.visible = True
-        else:
-            active = self.viewer.layers.selection.active
-            self._matches = add_sites(
-                self.viewer,
-                table,
-                kind="matches",
-                source_layer=self._image(),
-                name=f"{self.found.layer().name}: TP FP FN",
-            )
-            self.viewer.layers.selection.active = active
+        active = self.viewer.layers.selection.active
+        self._matches[str(self._image_scored.unique_id)] = add_sites(
+            self.viewer,
+            table,
+            kind="matches",
+            source_layer=self._image_scored,
+            name=f"{self.found.layer().name}: TP FP FN",
+        )
+        self.viewer.layers.selection.active = active
         self._explain(table)
 
     def _explain(self, table: pd.DataFrame) -> None:
