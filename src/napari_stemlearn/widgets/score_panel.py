@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,18 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPushButton,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -30,8 +25,8 @@ from qtpy.QtWidgets import (
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
-from napari_stemlearn.widgets.class_chooser import in_order, swatch
-from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN, colour_of
+from napari_stemlearn.widgets.class_chooser import in_order
+from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN
 from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.label_store import slug
@@ -49,6 +44,7 @@ from napari_stemlearn.widgets.layers import (
     update_sites,
 )
 from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.score_table import ScoreTable
 from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
@@ -56,8 +52,6 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 LATE_MS = 300
-COLUMNS = ("Class", "Prec.", "Recall", "F1", "rms Å", "TP", "FP", "FN")
-TABLE_STYLE = "QTableView::item { padding: 0px 1px; } QHeaderView::section { padding: 1px 2px; font-size: 8pt; }"
 OUTCOMES = {"true positive": "tp", "false positive": "fp", "false negative": "fn"}
 
 
@@ -200,19 +194,7 @@ class ScorePanel(QWidget):
         for box in (self.tolerance, self.border):
             box.setStyleSheet("min-width: 56px;")
         self.border.setToolTip("Sites nearer than this to the edge of the frame are not counted")
-        self.table = QTableWidget(0, len(COLUMNS))
-        self.table.setHorizontalHeaderLabels(list(COLUMNS))
-        self.table.setStyleSheet(TABLE_STYLE)
-        self.table.setIconSize(QSize(10, 10))
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(22)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        header = self.table.horizontalHeader()
-        header.setMinimumSectionSize(24)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.table = ScoreTable()
         self.table.hide()
         self.hint = QLabel()
         self.hint.setWordWrap(True)
@@ -406,24 +388,7 @@ class ScorePanel(QWidget):
         rows = self.scores.table.to_dict("records")
         if len(rows) == 2:
             rows = rows[:1]
-        self.table.setRowCount(len(rows))
-        for index, row in enumerate(rows):
-            cells = [
-                str(row["class"]),
-                *(_number(row[name], 3) for name in ("precision", "recall", "f1")),
-                _number(row["rms_error_angstrom"], 2),
-                *(str(int(row[name])) for name in ("tp", "fp", "fn")),
-            ]
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                if column:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                elif row["class"] != "all":
-                    item.setIcon(swatch(colour_of(row["class"]), 10))
-                item.setToolTip(_tip(row))
-                self.table.setItem(index, column, item)
-        height = self.table.horizontalHeader().sizeHint().height() + 22 * len(rows) + 4
-        self.table.setFixedHeight(height)
+        self.table.show_rows(rows)
         self.table.show()
         frames = self.question.arguments["frames"]
         counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
@@ -546,14 +511,3 @@ def python_lines(question: Question) -> str:
 
 def _literal(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str) else repr(value)
-
-
-def _number(value: float, digits: int) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _tip(row: dict[str, Any]) -> str:
-    return (
-        f"{row['class']}: {int(row['n_truth'])} labelled, {int(row['n_found'])} found; "
-        f"mean offset {_number(row['mean_dy_angstrom'], 2)} Å in y, {_number(row['mean_dx_angstrom'], 2)} Å in x"
-    )
