@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,46 +130,36 @@ def search_files(
     outputs.prepare(_map_classes(model, settings) if request.maps else (), overwrite=request.overwrite)
     yield Started(device=device[0], device_name=device[1], memory_free_gb=device[2])
     notes: list[str] = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     stopped = False
-    broke: Exception | None = None
     try:
         for name, path in zip(names, request.images, strict=True):
-            if should_stop():
-                stopped = True
+            stopped = stopped or should_stop()
+            if stopped:
                 break
             micrograph = _read(path, request)
             found, fault = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
             for note in found.notes:
-                sentence = f"{name}: {note}" if len(names) > 1 else note
-                notes.append(sentence)
-                yield Log(message=sentence)
+                notes.append(f"{name}: {note}" if len(names) > 1 else note)
+                yield Log(message=notes[-1])
             try:
                 outputs.add(name, micrograph, found)
             finally:
                 # what ended the search goes before a table that cannot be written for the same reason
                 if fault is not None:
                     raise fault
+            counts.update({entry: int((found.sites["class"] == entry).sum()) for entry in found.record["thresholds"]})
             stopped = found.stopped
-            for site_class in found.record["thresholds"]:
-                count = int((found.sites["class"] == site_class).sum())
-                counts[site_class] = counts.get(site_class, 0) + count
-            if stopped:
-                break
-    except Exception as error:
-        broke = error
-    try:
+    except Exception as fault:
         outputs.finish()
-    except Exception as error:
-        raise error from broke
-    if broke is not None:
-        told = outputs.told(broke)
-        if told is broke:
-            if outputs.kept_words():
-                yield Log(message=f"Before the fault, {outputs.kept_words()}.", level="warning")
-            raise broke
-        raise told from broke
-    result = {"tables": outputs.written, "sites": sum(counts.values()), "classes": counts, "notes": notes}
+        told = outputs.told(fault)
+        if told is not fault:
+            raise told from fault
+        if outputs.kept_words():
+            yield Log(message=f"Before the fault, {outputs.kept_words()}.", level="warning")
+        raise
+    outputs.finish()
+    result = {"tables": outputs.written, "sites": counts.total(), "classes": dict(counts), "notes": notes}
     yield Done(result=result, stopped=stopped)
 
 
