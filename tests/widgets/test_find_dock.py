@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
+from searches import WAIT, answer_with, found, run, waiting_search
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
 
 from napari_stemlearn.finding import FindSettings, find, find_frames
-from napari_stemlearn.finding.found import FrameFound
 from napari_stemlearn.formats import read_sidecar, read_sites, write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
@@ -28,8 +28,6 @@ from napari_stemlearn.widgets.layers import KEY, about, add_sites, our_layers, s
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
-
-WAIT = 120_000
 
 
 @pytest.fixture(autouse=True)
@@ -63,22 +61,6 @@ def request(data, *, model="log", name="stack", lowest=None, **changes):
         "lowest": lowest or {"column": 0.4},
     }
     return SearchRequest(**{**values, **changes})
-
-
-def found(frame, scores, site_class="vacancy1"):
-    places = 10.0 * np.arange(1, len(scores) + 1)
-    table = make_sites(places, places, site_class, pixel_size=PIXEL_SIZE, frame=frame, score=scores, origin="predicted")
-    return FrameFound(frame, table, notes=(f"Frame {frame}: 1 of {len(scores)} Gaussian fits were refused.",))
-
-
-def answer_with(dock, messages):
-    """Let the dock hear these messages instead of those of a search."""
-    dock.process.search = lambda _request, _micrograph: iter(messages)
-
-
-def run(qtbot, dock):
-    dock.find_button.button.click()
-    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
 
 
 # --- the model that is chosen -----------------------------------------------------------------------------------------
@@ -183,7 +165,7 @@ def test_frames_are_offered_for_stacks_only(dock, viewer):
 def test_a_setting_that_is_not_allowed_keeps_the_button_off(dock, viewer):
     add_stack(viewer, lattice_stack()[0])
     dock.options.open()
-    line = dock.form.body.editors["border"].line
+    line = dock.options.form.body.editors["border"].line
     line.setText("-1")
     line.textEdited.emit("-1")
     assert not dock.find_button.button.isEnabled()
@@ -228,19 +210,19 @@ def test_thresholds_filter_the_layer_at_once(dock, viewer, qtbot):
     assert layer.shown.tolist() == [True, True, False, True]
     assert layer.units == image.units
     assert list(layer.features.columns[:3]) == ["class", "score", "origin"]
-    assert dock.found_heading.text() == "3 sites in 2 frames of stack"
+    assert dock.results.heading.text() == "3 sites in 2 frames of stack"
     qtbot.waitUntil(lambda: layer.visible, timeout=2000)
-    assert "2 of 4 Gaussian fits were refused in 2 frames." in dock.notes.text()
-    dock.table.set_threshold("column", 0.65)
+    assert "2 of 4 Gaussian fits were refused in 2 frames." in dock.results.notes.text()
+    dock.results.table.set_threshold("column", 0.65)
     qtbot.waitUntil(lambda: layer.shown.tolist() == [True, False, False, True], timeout=2000)
-    assert dock.table.rows["column"][3].text() == "2"
+    assert dock.results.table.rows["column"][3].text() == "2"
     area = 2 * (96 * PIXEL_SIZE / 10) ** 2
-    assert float(dock.table.rows["column"][4].text()) == pytest.approx(2 / area, abs=0.005)
+    assert float(dock.results.table.rows["column"][4].text()) == pytest.approx(2 / area, abs=0.005)
     assert about(layer)["thresholds"] == {"column": 0.65}
     assert len(sites_from_layer(layer, image)) == 2
-    dock.table.rows["column"][1].setValue(80)
+    dock.results.table.rows["column"][1].setValue(80)
     qtbot.waitUntil(lambda: layer.shown.all(), timeout=2000)
-    dock.table.rows["column"][0].setChecked(False)
+    dock.results.table.rows["column"][0].setChecked(False)
     qtbot.waitUntil(lambda: not layer.shown.any(), timeout=2000)
 
 
@@ -252,7 +234,7 @@ def test_searching_one_frame_again_keeps_the_others_and_the_thresholds(dock, vie
         [("found", found(0, [0.9], "column")), ("found", found(1, [0.8], "column")), ("end", False)],
     )
     run(qtbot, dock)
-    dock.table.set_threshold("column", 0.85)
+    dock.results.table.set_threshold("column", 0.85)
     viewer.dims.set_point(0, 1)
     dock.this_frame.setChecked(True)
     answer_with(dock, [("found", found(1, [0.95, 0.5], "column")), ("end", False)])
@@ -279,18 +261,6 @@ def test_whatever_breaks_the_dock_says_so_and_can_go_on(dock, viewer, qtbot, err
     assert not our_layers(viewer)
 
 
-def waiting_search(*, stopped):
-    """A search that finds a column and then waits for the event that comes with it."""
-    go_on = threading.Event()
-
-    def search(_request, _micrograph):
-        yield "found", found(0, [0.9], "column")
-        go_on.wait(20)
-        yield "end", stopped
-
-    return search, go_on
-
-
 def test_stopping_keeps_finished_frames(dock, viewer, qtbot):
     add_stack(viewer, lattice_stack()[0])
     dock.model.choose("log")
@@ -298,7 +268,7 @@ def test_stopping_keeps_finished_frames(dock, viewer, qtbot):
     dock.process.stop = go_on.set
     dock.find_button.button.click()
     assert dock.find_button.isHidden()
-    qtbot.waitUntil(lambda: bool(dock.candidates.frames), timeout=WAIT)
+    qtbot.waitUntil(lambda: bool(dock.history.running.candidates.frames), timeout=WAIT)
     assert not dock.stop_button.isHidden()
     dock.stop_button.click()
     assert dock.stop_button.text() == "Stop now"
@@ -319,11 +289,11 @@ def test_a_search_without_results_leaves_those_before_it(dock, viewer, qtbot, la
     dock.image.choose(other)
     answer_with(dock, [("started", "cpu"), last])
     run(qtbot, dock)
-    assert (dock.layer, dock.searched_layer.name) == (before, "stack")
-    assert dock.found_heading.text() == "2 sites of stack"
-    assert dock.export_button.isEnabled()
-    assert "'stack" in dock.python_lines()
-    dock.table.set_threshold("column", 0.95)
+    assert (dock.layer, dock.results.found.image.name) == (before, "stack")
+    assert dock.results.heading.text() == "2 sites of stack"
+    assert dock.results.export_button.isEnabled()
+    assert "'stack" in dock.results.python_lines()
+    dock.results.table.set_threshold("column", 0.95)
     qtbot.waitUntil(lambda: not before.shown.any(), timeout=2000)
     assert our_layers(viewer, "predicted") == [before]
 
@@ -349,8 +319,8 @@ def test_a_wrong_pixel_size_is_changed_and_what_was_found_stays_on_its_pixels(do
     np.testing.assert_allclose(dock.layer.translate, image.translate)
     np.testing.assert_allclose(image.translate, (0, 6.0, -4.0))
     np.testing.assert_allclose(sites_from_layer(dock.layer, image)[["y", "x"]], [[10, 10]])
-    np.testing.assert_allclose(dock.sites()[["y", "x", "y_angstrom"]], [[10, 10, 4]])
-    assert "search again" in dock.state.text()
+    np.testing.assert_allclose(dock.results.sites()[["y", "x", "y_angstrom"]], [[10, 10, 4]])
+    assert "search again" in dock.results.resized.text()
 
 
 def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):
@@ -364,7 +334,7 @@ def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):
     assert len(our_layers(viewer, "predicted")) == 1
     viewer.layers.remove(image)
     assert "Open an image" in dock.find_button.reason.text()
-    dock.table.set_threshold("column", 0.95)
+    dock.results.table.set_threshold("column", 0.95)
 
 
 def test_points_that_were_deleted_or_added_by_hand_are_exported_so(dock, viewer, qtbot, tmp_path):
@@ -373,20 +343,20 @@ def test_points_that_were_deleted_or_added_by_hand_are_exported_so(dock, viewer,
     dock.model.choose("log")
     answer_with(dock, [("found", found(0, [0.9, 0.8, 0.45], "column")), ("end", False)])
     run(qtbot, dock)
-    dock.table.set_threshold("column", 0.5)
+    dock.results.table.set_threshold("column", 0.5)
     layer = dock.layer
     qtbot.waitUntil(lambda: layer.shown.tolist() == [True, True, False], timeout=2000)
-    assert dock.by_hand.isHidden()
+    assert dock.results.by_hand.isHidden()
     layer.selected_data = {0}
     layer.remove_selected()
     layer.add([[0, 5, 6]])
     layer.add([[0, 7, 8]])
-    qtbot.waitUntil(lambda: dock.found_heading.text() == "3 sites of stack", timeout=2000)
-    assert dock.table.rows["column"][3].text() == "3"
-    assert "Edited by hand" in dock.by_hand.text()
-    assert not any(widget.isEnabled() for widget in dock.table.rows["column"][:3])
-    dock.export_button.click()
-    qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
+    qtbot.waitUntil(lambda: dock.results.heading.text() == "3 sites of stack", timeout=2000)
+    assert dock.results.table.rows["column"][3].text() == "3"
+    assert "Edited by hand" in dock.results.by_hand.text()
+    assert not any(widget.isEnabled() for widget in dock.results.table.rows["column"][:3])
+    dock.results.export_button.click()
+    qtbot.waitUntil(lambda: "Saved" in dock.results.saved.text(), timeout=20000)
     (path,) = (tmp_path / "project" / "sites").glob("*.csv")
     exported = read_sites(path)
     np.testing.assert_allclose(exported[["y", "x"]], [[20, 20], [5, 6], [7, 8]])
@@ -402,16 +372,16 @@ def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock
     edited = dock.layer
     qtbot.waitUntil(lambda: edited.visible, timeout=2000)
     edited.data = edited.data[:1]
-    dock.table.set_threshold("column", 0.95)
-    qtbot.waitUntil(lambda: not dock.by_hand.isHidden(), timeout=2000)
+    dock.results.table.set_threshold("column", 0.95)
+    qtbot.waitUntil(lambda: not dock.results.by_hand.isHidden(), timeout=2000)
     assert edited.shown.all()
     run(qtbot, dock)
     assert dock.layer != edited
     assert our_layers(viewer, "predicted") == [edited, dock.layer]
     assert (len(edited.data), len(dock.layer.data)) == (1, 2)
     assert not edited.visible
-    assert dock.by_hand.isHidden()
-    dock.table.set_threshold("column", 0.6)
+    assert dock.results.by_hand.isHidden()
+    dock.results.table.set_threshold("column", 0.6)
     qtbot.waitUntil(lambda: dock.layer.shown.tolist() == [True, False], timeout=2000)
 
 
@@ -437,20 +407,20 @@ def test_an_image_that_changes_makes_its_results_old(dock, viewer, qtbot, tmp_pa
     answer_with(dock, [("found", found(0, [0.9], "column")), ("found", found(1, [0.8], "column")), ("end", False)])
     run(qtbot, dock)
     image.data = data[:, ::-1]
-    assert dock.old.text() == "The image has changed since: search again."
-    assert not dock.export_button.isEnabled()
-    dock.export()
+    assert dock.results.old.text() == "The image has changed since: search again."
+    assert not dock.results.export_button.isEnabled()
+    dock.results.export()
     assert not (tmp_path / "project").exists()
     # a search that breaks brings the results back, and they are still old
     answer_with(dock, [("failed", "It broke.", "")])
     run(qtbot, dock)
-    assert not dock.export_button.isEnabled()
+    assert not dock.results.export_button.isEnabled()
     # nothing of the image before is kept
     dock.this_frame.setChecked(True)
     answer_with(dock, [("found", found(0, [0.7], "column")), ("end", False)])
     run(qtbot, dock)
-    assert dock.old.isHidden()
-    assert dock.export_button.isEnabled()
+    assert dock.results.old.isHidden()
+    assert dock.results.export_button.isEnabled()
     assert dock.layer.features["score"].tolist() == [0.7]
 
 
@@ -480,12 +450,12 @@ def test_hidden_classes_are_said_to_be_left_out(dock, viewer, qtbot):
     dock.model.choose("tmd-defects")
     answer_with(dock, [("found", found(0, [0.9])), ("end", False)])
     run(qtbot, dock)
-    assert dock.left_out.isHidden()
-    boxes = [row[0] for row in dock.table.rows.values()]
+    assert dock.results.left_out.isHidden()
+    boxes = [row[0] for row in dock.results.table.rows.values()]
     boxes[0].setChecked(False)
-    qtbot.waitUntil(lambda: dock.left_out.text() == "1 hidden class is left out.", timeout=2000)
+    qtbot.waitUntil(lambda: dock.results.left_out.text() == "1 hidden class is left out.", timeout=2000)
     boxes[1].setChecked(False)
-    qtbot.waitUntil(lambda: dock.left_out.text() == "2 hidden classes are left out.", timeout=2000)
+    qtbot.waitUntil(lambda: dock.results.left_out.text() == "2 hidden classes are left out.", timeout=2000)
 
 
 def test_predictions_of_others_are_left_alone(dock, viewer, qtbot):
@@ -507,7 +477,7 @@ def test_the_classical_finder_finds_exports_and_can_be_copied(dock, viewer, qtbo
     dock.model.choose("log")
     run(qtbot, dock)
     assert dock.error.text() == ""
-    table = dock.sites()
+    table = dock.results.sites()
     assert len(table) == len(truth)
     order = ["frame", "y", "x"]
     ours = table.round(0).sort_values(order)[order].to_numpy()
@@ -515,13 +485,13 @@ def test_the_classical_finder_finds_exports_and_can_be_copied(dock, viewer, qtbo
     assert "Done in" in dock.state.text()
     (row,) = dock.results.findChildren(ProjectRow)
     assert row.label.full_text == str(tmp_path / "project")
-    dock.export_button.click()
-    qtbot.waitUntil(lambda: "Saved" in dock.saved.text(), timeout=20000)
+    dock.results.export_button.click()
+    qtbot.waitUntil(lambda: "Saved" in dock.results.saved.text(), timeout=20000)
     (path,) = (tmp_path / "project" / "sites").glob("*.csv")
     pd.testing.assert_frame_equal(read_sites(path), table, check_dtype=False)
     assert read_sidecar(path).provenance["model"] == "log"
     write_tiff(tmp_path / "stack.tif", Micrograph(data, PIXEL_SIZE))
-    lines = dock.python_lines().replace("'stack.tif'", repr(str(tmp_path / "stack.tif")))
+    lines = dock.results.python_lines().replace("'stack.tif'", repr(str(tmp_path / "stack.tif")))
     names: dict = {}
     exec(lines.replace('"sites.csv"', repr(str(tmp_path / "sites.csv"))), names)
     assert len(names["found"].sites) == len(table)
@@ -534,8 +504,8 @@ def test_a_network_marks_sites_and_shows_its_maps(dock, viewer, qtbot, tmp_path)
     dock.model.refresh()
     dock.model.choose("toy")
     dock.options.open()
-    dock.maps_box.setChecked(True)
-    dock.device.set_raw("cpu")
+    dock.options.maps_box.setChecked(True)
+    dock.options.device.set_raw("cpu")
     run(qtbot, dock)
     assert dock.error.text() == ""
     (layer,) = our_layers(viewer, "predicted")

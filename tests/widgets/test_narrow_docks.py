@@ -72,14 +72,14 @@ def test_densities_give_way_in_a_narrow_find_dock(make_napari_viewer_proxy, qtbo
     viewer = make_napari_viewer_proxy(show=True)
     dock = open_dock(viewer, "Find")
     thresholds = {"vacancy1": 0.3, "metal_vacancy": 0.4}
-    dock.table.show_candidates(Candidates(thresholds, thresholds, 0.2, (512, 512)))
-    dock.table.show_counts({"vacancy1": 12345, "metal_vacancy": 2}, 100.0)
+    dock.results.table.show_candidates(Candidates(thresholds, thresholds, 0.2, (512, 512)))
+    dock.results.table.show_counts({"vacancy1": 12345, "metal_vacancy": 2}, 100.0)
     dock.results.show()
-    density = dock.table.rows["vacancy1"][4]
+    density = dock.results.table.rows["vacancy1"][4]
     dock.resize(dock.minimumWidth(), 800)
     dock.parentWidget().setFixedWidth(dock.minimumWidth())
     qtbot.waitUntil(density.isHidden)
     assert dock.page.minimumSizeHint().width() <= dock.minimumWidth()
-    assert dock.table.rows["vacancy1"][3].toolTip() == "123.45 per nm²"
+    assert dock.results.table.rows["vacancy1"][3].toolTip() == "123.45 per nm²"
     dock.parentWidget().setFixedWidth(500)
     qtbot.waitUntil(lambda: not density.isHidden())

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats import EXTENSIONS, read_micrograph
+from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.formats.reading import LAZY_ABOVE
 from napari_stemlearn.micrograph import Micrograph, check_values
+from napari_stemlearn.widgets.image_files import holds
 from napari_stemlearn.widgets.label_store import slug
 
 SAME_SIZE = 1.02
@@ -104,27 +105,6 @@ def look_at_files(paths: Sequence[str], pixel_size: float | None) -> ExperimentL
         n_frames=sum(micrograph.n_frames for micrograph in found),
         shape=(min(height for height, _ in shapes), min(width for _, width in shapes)),
         pixel_size=pixel_size,
-    )
-
-
-def holds(path: str, micrograph: Micrograph) -> bool:
-    """Whether a training that reads a file gets exactly this image."""
-    if Path(path).suffix.lower() not in EXTENSIONS:
-        return False
-    try:
-        # a file of several images is refused, and so is one that is gone
-        found = read_micrograph(path, lazy=True)
-    except (StemlearnError, OSError):
-        return False
-    data = micrograph.data
-    if found.data.shape != data.shape or np.dtype(found.data.dtype) != np.dtype(data.dtype):
-        return False
-    if isinstance(data, np.memmap) and data.mode == "r" and Path(str(data.filename)) == Path(path).resolve():
-        return True
-    numbers = np.issubdtype(data.dtype, np.inexact)
-    return all(
-        np.array_equal(found.frame(index), micrograph.frame(index), equal_nan=numbers)
-        for index in range(micrograph.n_frames)
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.widgets.copy_python import changes
+from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.search_child import SearchRequest
 
 
-def search_lines(request: SearchRequest, thresholds: Mapping[str, float], source: str, model: str) -> str:
+def search_lines(request: SearchRequest, thresholds: Mapping[str, float], files: Sequence[str], model: str) -> str:
     """The lines that find the same with the public API.
 
     Parameters
@@ -18,20 +19,24 @@ def search_lines(request: SearchRequest, thresholds: Mapping[str, float], source
         The search.
     thresholds
         By class, as they stand now.
-    source
-        File of the image.
+    files
+        File of the image, or several of which it is the stack; empty where it is in no file.
     model
         Name or folder of the model, or ``log``.
     """
     _preset, different = changes(FindSettings.checked(request.settings))
     arguments = {**different, "thresholds": {name: round(value, 4) for name, value in thresholds.items()}}
     frames = f", frames={list(request.frames)}" if request.frames is not None else ""
+    reading = "read_stack" if len(files) > 1 else "read_micrograph"
+    images = list(files) if len(files) > 1 else files[0] if files else f"{slug(request.name)}.tif"
+    first = [] if files else [f"# no file holds exactly this image: save its layer as {images} first"]
     return "\n".join(
         [
             "from napari_stemlearn.finding import FindSettings, find",
-            "from napari_stemlearn.formats import read_micrograph, write_sites",
+            f"from napari_stemlearn.formats import {reading}, write_sites",
             "",
-            f"micrograph = read_micrograph({source!r}, pixel_size={request.pixel_size:.6g})",
+            *first,
+            f"micrograph = {reading}({images!r}, pixel_size={request.pixel_size:.6g})",
             "settings = FindSettings(",
             *(f"    {name}={value!r}," for name, value in arguments.items()),
             ")",

@@ -25,11 +25,12 @@ from napari_stemlearn.widgets.layers import (
     sites_from_layer,
 )
 from napari_stemlearn.widgets.reader import INDEX
+from napari_stemlearn.widgets.written_sites import BOOKKEEPING
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-_OUR_BOOKKEEPING = ("schema_version", "source_id", "provenance", "classes")
+_OUR_BOOKKEEPING = (*BOOKKEEPING, "schema_version", "provenance", "classes")
 
 
 def write_micrograph(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
