@@ -21,7 +21,15 @@ from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import COLUMNS, make_sites
 from napari_stemlearn.widgets import reader, writer
 from napari_stemlearn.widgets.layer_data import image_layer_data, layer_from_data, points_layer_data
-from napari_stemlearn.widgets.layers import about, kind_of, sites_from_layer
+from napari_stemlearn.widgets.layers import (
+    about,
+    add_image,
+    add_sites,
+    calibrate,
+    kind_of,
+    sites_from_layer,
+    source_of,
+)
 
 PLUGIN = "napari-stemlearn"
 MANIFEST = Path(napari_stemlearn.__file__).with_name("napari.yaml")
@@ -344,3 +352,61 @@ def test_damaged_folder_is_a_sentence(tmp_path):
     read = reader.get_micrograph_reader(str(tmp_path))
     with pytest.raises(FormatError, match=r"stemlearn-layers\.json is damaged"):
         read(str(tmp_path))
+
+
+# --- which image sites belong to --------------------------------------------------------------------------------------
+
+
+def test_files_of_the_same_name_in_two_folders_keep_their_own_sites(tmp_path):
+    viewer = ViewerModel()
+    for day, size in (("day 1", 0.2), ("day 2", 0.1)):
+        (tmp_path / day).mkdir()
+        write_tiff(tmp_path / day / "scan.tif", Micrograph(np.random.default_rng(1).normal(size=(20, 30)), size))
+        (tmp_path / day / "scan_labels.csv").write_text("y,x,class\n1,2,W\n")
+        for name in ("scan.tif", "scan_labels.csv"):
+            viewer.open(str(tmp_path / day / name), plugin=PLUGIN)
+    first, its_sites, second, other_sites = viewer.layers
+    assert (source_of(viewer, its_sites), source_of(viewer, other_sites)) == (first, second)
+    first.name = "HAADF 1"
+    assert source_of(viewer, its_sites) is first
+    calibrate(viewer, second, 0.3)
+    np.testing.assert_allclose(other_sites.scale, 0.3)
+    np.testing.assert_allclose(its_sites.scale, 0.2)
+    # an image of the same name that lies elsewhere is not the one
+    viewer.layers.remove(first)
+    second.name = "scan"
+    assert source_of(viewer, its_sites) is None
+
+
+def test_the_hash_tells_which_open_image_sites_were_made_for(tmp_path, micrograph, sites, monkeypatch):
+    path = write_sites(tmp_path / "found.csv", sites, micrograph=micrograph)
+    viewer = ViewerModel()
+    other = Micrograph(micrograph.data + 1, micrograph.pixel_size, "day")
+    for image in (other, micrograph):
+        viewer.add_layer(layer_from_data(image_layer_data(image)))
+    monkeypatch.setattr("napari.current_viewer", lambda: viewer)
+    viewer.open(str(path), plugin=PLUGIN)
+    _other, image, points = viewer.layers
+    image.name = "later"
+    assert source_of(viewer, points) is image
+
+
+def test_a_folder_ties_sites_to_their_image_whatever_it_is_called_now(tmp_path, monkeypatch):
+    viewer = ViewerModel()
+    monkeypatch.setattr("napari.current_viewer", lambda: viewer)
+    images = [add_image(viewer, Micrograph(np.eye(40) + k, 0.1 + 0.1 * k), name) for k, name in enumerate("BA")]
+    table = make_sites([10, 20], [30, 35], "vacancy1", pixel_size=0.2, origin="predicted")
+    add_sites(viewer, table, kind="predicted", source_layer=images[1], name="found")
+    images[1].name = "old"
+    images[0].name = "A"
+    viewer.layers.save(str(tmp_path / "saved"), plugin=PLUGIN)
+    assert belongs_to(read_sidecar(tmp_path / "saved" / "found.csv"), Micrograph(np.eye(40) + 1)) is True
+    # in a viewer where other images have these names
+    for name in ("old", "A"):
+        viewer.layers[name].name = f"earlier {name}"
+        add_image(viewer, Micrograph(np.zeros((40, 40)), 0.2), name)
+    viewer.open(str(tmp_path / "saved"), plugin=PLUGIN)
+    *_, old, found = viewer.layers
+    assert old.name == "old [1]"
+    assert source_of(viewer, found) is old
+    np.testing.assert_allclose(found.data, table[["y", "x"]])

@@ -60,6 +60,7 @@ def points_layer_data(
     stack: bool | None = None,
     classes: list[str] | None = None,
     source: str | None = None,
+    source_file: str | None = None,
     source_layer: Layer | None = None,
     provenance: dict[str, Any] | None = None,
     **options: Any,
@@ -82,6 +83,8 @@ def points_layer_data(
         All classes in their order; they get their colours even where they have no site yet.
     source
         Name of the image that the sites belong to.
+    source_file
+        File of that image.
     source_layer
         Layer of that image; its placement is copied.
     provenance
@@ -105,7 +108,16 @@ def points_layer_data(
         "ndim": ndim,
         "features": features,
         "feature_defaults": _defaults(features, known),
-        "metadata": {KEY: _record(kind, source=source, classes=known, provenance=dict(provenance or {}))},
+        "metadata": {
+            KEY: _record(
+                kind,
+                source=source,
+                source_file=source_file,
+                source_layer=source_layer,
+                classes=known,
+                provenance=dict(provenance or {}),
+            )
+        },
         "symbol": site_symbols(sites, kind),
         "size": max(SITE_DIAMETER / pixel_size if pixel_size else SITE_DIAMETER_PIXELS, 3.0),
         "face_color": "transparent",
@@ -145,12 +157,14 @@ def _defaults(features: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
     return {column: defaults[column] for column in features.columns}
 
 
-def _record(kind: str, *, source: str | None = None, **details: Any) -> dict[str, Any]:
+def _record(
+    kind: str, *, source: str | None = None, source_layer: Layer | None = None, **details: Any
+) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
         "source": source,
-        "source_id": None,
+        "source_id": str(source_layer.unique_id) if source_layer is not None else None,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **details,
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,13 +73,25 @@ def image_layers(viewer: ViewerModel) -> list[Image]:
 def source_of(viewer: ViewerModel, layer: Layer) -> Layer | None:
     """The layer that one of ours was made from, while it is still in the viewer.
 
-    Sites that were read from a file only know the name of their image.
+    Sites that were read from a file know the file of their image, or only its name.
     """
     record = about(layer)
-    wanted, name = record.get("source_id"), record.get("source")
+    wanted, name, file = record.get("source_id"), record.get("source"), record.get("source_file")
     if wanted:
         return next((other for other in viewer.layers if str(other.unique_id) == wanted), None)
-    return next((other for other in image_layers(viewer) if name and other.name == name), None)
+    images = image_layers(viewer)
+    of_file = [other for other in images if file and file_of(other) == file]
+    named = [other for other in of_file or images if name and other.name == name]
+    if of_file:
+        return (named or of_file)[0]
+    # an image of the same name in another folder is another one
+    return next((other for other in named if not file or file_of(other) is None), None)
+
+
+def file_of(image: Layer) -> str | None:
+    """The file that an image was read from; None where it is from none."""
+    path = about(image).get("path") or getattr(getattr(image, "source", None), "path", None)
+    return str(Path(path).absolute()) if path else None
 
 
 def image_of_sites(viewer: ViewerModel, layer: Layer) -> Layer | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_stemlearn.errors import FormatError, StemlearnError
 from napari_stemlearn.formats import (
     EXTENSIONS,
+    hash_micrograph,
     read_micrograph,
     read_micrographs,
     read_sidecar,
@@ -20,10 +21,13 @@ from napari_stemlearn.formats import (
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import implied_pixel_size
 from napari_stemlearn.widgets.layer_data import LayerData, image_layer_data, points_layer_data
-from napari_stemlearn.widgets.layers import origin_of
+from napari_stemlearn.widgets.layers import KEY, image_layers, micrograph_from_layer, origin_of, pixel_size_of
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Layer
+
+    from napari_stemlearn.formats.site_files import ImageRecord
 
 INDEX = "stemlearn-layers.json"
 """File that lists the layers of a folder that our writer made."""
@@ -97,11 +101,14 @@ def read_folder(path: PathOrPaths) -> list[LayerData]:
     images = []
     for name, file, source, stack in listed:
         if Path(file).suffix == ".csv":
-            layers.append(_sites_layer(folder / file, name=name, source=source, stack=stack))
+            image = next((folder / other for title, other, _, _ in listed if title == source and other != file), None)
+            layers.append(_sites_layer(folder / file, name=name, source=source, source_file=image, stack=stack))
         else:
             found = read_micrograph(folder / file)
             images.append(Micrograph(found.data, found.pixel_size, name, found.provenance))
             layers.append(image_layer_data(images[-1]))
+            # napari knows the folder only
+            layers[-1][1]["metadata"][KEY]["path"] = str((folder / file).absolute())
     _tell_synthetic(images)
     return layers
 
@@ -117,24 +124,33 @@ def _tell_synthetic(micrographs: Sequence[Micrograph]) -> None:
 
 
 def _sites_layer(
-    path: Path, *, name: str | None = None, source: str | None = None, stack: bool | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    source_file: Path | None = None,
+    stack: bool | None = None,
 ) -> LayerData:
     sites = read_sites(path)
     sidecar = read_sidecar(path)
     pixel_size = sidecar.pixel_size_angstrom if sidecar is not None else None
     if pixel_size is None:
         pixel_size = implied_pixel_size(sites)
-    image = None
-    if pixel_size is None:
-        image = _image_beside(path)
+    named = sidecar.image if sidecar is not None else None
+    image = _image_beside(path) if pixel_size is None else None
     layer = _image_shown() if pixel_size is None and image is None else None
+    if layer is None and named is not None and source_file is None:
+        layer = _image_of_these_values(named)
+    if source_file is None:
+        beside = next(_files_beside(path), None)
+        source_file = beside if beside is not None and (named is None or beside.stem == named.name) else None
     if image is not None:
         pixel_size, source = image.pixel_size, image.name
         stack = image.is_stack if stack is None else stack
         sites = read_sites(path, pixel_size=pixel_size)
-    elif sidecar is not None and sidecar.image is not None:
-        source = source or sidecar.image.name
-        stack = len(sidecar.image.shape) == 3 if stack is None else stack
+    elif named is not None:
+        source = source or named.name
+        stack = len(named.shape) == 3 if stack is None else stack
     return points_layer_data(
         sites,
         name=name or path.stem,
@@ -142,36 +158,58 @@ def _sites_layer(
         stack=stack,
         classes=sidecar.classes if sidecar is not None else None,
         source=layer.name if layer is not None else source,
+        source_file=str(source_file.absolute()) if source_file is not None else None,
         source_layer=layer,
         provenance={**(sidecar.provenance if sidecar is not None else {}), "file": path.name},
     )
 
 
-def _image_beside(path: Path) -> Micrograph | None:
-    """The image that a table is named after, the longest name first."""
+def _files_beside(path: Path) -> Iterator[Path]:
+    """The images that a table may be named after, the longest name first."""
     stem = path.stem
     while stem:
-        for ending in EXTENSIONS:
-            candidate = path.with_name(stem + ending)
-            if candidate.is_file():
-                try:
-                    found = read_micrograph(candidate, lazy=True)
-                except StemlearnError:
-                    continue
-                if found.pixel_size is not None:
-                    return found
+        yield from (file for ending in EXTENSIONS if (file := path.with_name(stem + ending)).is_file())
         stem = stem.rpartition("_")[0]
+
+
+def _image_beside(path: Path) -> Micrograph | None:
+    """The image with a pixel size that a table is named after."""
+    for file in _files_beside(path):
+        try:
+            found = read_micrograph(file, lazy=True)
+        except StemlearnError:
+            continue
+        if found.pixel_size is not None:
+            return found
     return None
+
+
+def _image_of_these_values(record: ImageRecord) -> Layer | None:
+    """The open image that sites were written for, by the hash of its values."""
+    viewer = current_viewer()
+    images = image_layers(viewer) if viewer is not None else []
+    # those of the same name first, for a hash takes time
+    for layer in sorted(images, key=lambda one: one.name != record.name):
+        try:
+            micrograph = micrograph_from_layer(layer)
+        except StemlearnError:
+            continue
+        if tuple(micrograph.data.shape) == record.shape and hash_micrograph(micrograph) == record.sha256:
+            return layer
+    return None
+
+
+def current_viewer() -> ViewerModel | None:
+    """The viewer in whose window somebody works."""
+    napari = sys.modules.get("napari")
+    return napari.current_viewer() if napari is not None else None
 
 
 def _image_shown() -> Layer | None:
     """The selected image of the current viewer, else its only one, where it has a pixel size."""
-    napari = sys.modules.get("napari")
-    viewer = napari.current_viewer() if napari is not None else None
+    viewer = current_viewer()
     if viewer is None:
         return None
-    from napari_stemlearn.widgets.layers import image_layers, pixel_size_of
-
     images = image_layers(viewer)
     active = viewer.layers.selection.active
     layer = active if active in images else images[0] if len(images) == 1 else None

@@ -23,8 +23,9 @@ from napari_stemlearn.widgets.layers import (
     pixel_size_of,
     placement,
     sites_from_layer,
+    source_of,
 )
-from napari_stemlearn.widgets.reader import INDEX
+from napari_stemlearn.widgets.reader import INDEX, current_viewer
 from napari_stemlearn.widgets.written_sites import BOOKKEEPING
 
 if TYPE_CHECKING:
@@ -82,13 +83,13 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
         if is_image:
             file = write_tiff(folder / f"{stem}.tif", micrograph_from_layer(layer))
         else:
-            file = _write_points(folder / f"{stem}.csv", layer, images.get(str(about(layer).get("source"))))
+            file = _write_points(folder / f"{stem}.csv", layer, images.get(_source_name(layer)))
         listed.append(
             {
                 "name": layer.name,
                 "file": file.name,
                 "kind": kind_of(layer),
-                "source": about(layer).get("source"),
+                "source": None if is_image else _source_name(layer) or None,
                 "stack": layer.ndim > 2,
             }
         )
@@ -96,6 +97,15 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps({"version": 1, "layers": listed}, indent=1) + "\n", encoding="utf-8")
     return [*written, str(folder / INDEX)]
+
+
+def _source_name(layer: Layer) -> str:
+    """Name that the image of a layer has now; empty where the image is gone."""
+    viewer, record = current_viewer(), about(layer)
+    if viewer is None or not (record.get("source_id") or record.get("source_file")):
+        return str(record.get("source") or "")
+    source = source_of(viewer, layer)
+    return source.name if source is not None else ""
 
 
 def _write_points(path: Path, layer: Layer, image: Layer | None) -> Path:

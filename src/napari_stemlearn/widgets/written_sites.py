@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari.layers import Points
 
 OWN, WRITTEN = "layer_id", "written"
-BOOKKEEPING = ("source_id", OWN, WRITTEN)
+BOOKKEEPING = ("source_id", "source_file", OWN, WRITTEN)
 """Entries of the metadata that mean nothing outside of the viewer."""
 
 
