@@ -347,6 +347,22 @@ def test_folder_round_trip_keeps_layers_names_and_order(tmp_path, micrograph, si
     assert (tmp_path / "new" / reader.INDEX).exists()
 
 
+def test_a_layer_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
+    grey = ({"name": "grey", "scale": (0.2, 0.2), "units": ("angstrom", "angstrom")}, "image")
+    colour = (np.zeros((8, 8, 3), np.uint8), {"name": "colour", "rgb": True}, "image")
+    first, second = (np.full((8, 8), value, np.float32) for value in (1, 2))
+    with pytest.raises(MicrographError):
+        writer.write_folder(str(tmp_path / "mine"), [(first, *grey), colour])
+    assert list(tmp_path.iterdir()) == []
+    writer.write_folder(str(tmp_path / "mine"), [(first, *grey)])
+    with pytest.raises(MicrographError):
+        writer.write_folder(str(tmp_path / "mine"), [(second, *grey), colour])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+    assert read_micrograph(tmp_path / "mine" / "grey.tif").data.max() == 1
+    writer.write_folder(str(tmp_path / "mine"), [(second, *grey)])
+    assert read_micrograph(tmp_path / "mine" / "grey.tif").data.max() == 2
+
+
 def test_damaged_folder_is_a_sentence(tmp_path):
     (tmp_path / reader.INDEX).write_text(json.dumps({"layers": [{"name": "day"}]}))
     read = reader.get_micrograph_reader(str(tmp_path))

@@ -98,6 +98,28 @@ def load_set_sites(path):
     return read_sites(path)
 
 
+def test_a_table_that_cannot_be_written_leaves_all_of_the_older_set(tmp_path, monkeypatch):
+    from napari_stemlearn import formats
+
+    path = tmp_path / "labels.csv"
+    save_set(path, labelled().state, pixel_size=0.2, classes=[])
+
+    def refused(*_arguments, **_options):
+        raise FormatError("the disk is full")
+
+    monkeypatch.setattr(formats, "write_sites", refused)
+    with pytest.raises(FormatError):
+        save_set(path, HandLabels(pixel_size=0.2, n_frames=3).state, pixel_size=0.2, classes=[])
+    loaded = load_set(path, pixel_size=0.2)
+    assert (len(loaded.state.sites), len(loaded.state.rejected), loaded.state.done) == (2, 2, {2})
+
+
+def test_half_written_sets_are_not_offered(tmp_path):
+    save_set(tmp_path / "labels.csv", labelled().state, pixel_size=0.2, classes=[])
+    (tmp_path / ".labels-0123456789ab.csv").write_text("frame,y,x,class\n")
+    assert [entry.name for entry in saved_sets(tmp_path)] == ["labels"]
+
+
 def test_an_empty_set_can_be_kept(tmp_path):
     labels = HandLabels(pixel_size=0.2)
     save_set(tmp_path / "labels.csv", labels.state, pixel_size=0.2, classes=["vacancy1"])

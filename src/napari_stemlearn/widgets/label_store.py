@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import FormatError, SitesError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets.labelling import LabelState
@@ -97,10 +98,11 @@ def stamp_of(path: Path) -> str | None:
 def saved_sets(folder: Path) -> list[SavedSet]:
     """Sets in an image's folder, by name; what is wrong with a table is said when it is opened."""
     found = []
-    for path in sorted(folder.glob("*.csv")) if folder.is_dir() else []:
-        with path.open(encoding="utf-8", errors="replace") as stream:
+    for path in visible_files(folder, "*.csv"):
+        # another program may have removed it since
+        with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as stream:
             lines = sum(1 for line in stream if line.strip())
-        found.append(SavedSet(path.stem, path, max(lines - 1, 0)))
+            found.append(SavedSet(path.stem, path, max(lines - 1, 0)))
     return found
 
 
@@ -117,7 +119,7 @@ def free_name(folder: Path, wanted: str, taken: set[str]) -> str:
 def save_set(
     path: Path, state: LabelState, *, pixel_size: float | None, classes: list[str], image_name: str = ""
 ) -> Path:
-    """Write a set, each of its files whole or not at all.
+    """Write a set, all of its files or none.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def save_set(
         If the folder cannot be made or written.
     """
     from napari_stemlearn.formats import write_sites
-    from napari_stemlearn.formats.atomic import make_folder, replacing
+    from napari_stemlearn.formats.atomic import make_folder, replacing, taken_back
 
     make_folder(path.parent)
     columns = ["frame", "y", "x", "class", "score"]
@@ -133,15 +135,16 @@ def save_set(
     for row in rejected:
         row["score"] = None if np.isnan(row["score"]) else float(row["score"])
     review = {"version": REVIEW_VERSION, "classes": classes, "done": sorted(state.done), "rejected": rejected}
-    with replacing(review_path(path)) as temporary:
-        temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
-    return write_sites(
-        path,
-        state.sites,
-        pixel_size=pixel_size,
-        classes=classes,
-        provenance={"kind": "hand labels", "image": image_name, "frames_done": sorted(state.done)},
-    )
+    with taken_back(review_path(path)):
+        with replacing(review_path(path)) as temporary:
+            temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
+        return write_sites(
+            path,
+            state.sites,
+            pixel_size=pixel_size,
+            classes=classes,
+            provenance={"kind": "hand labels", "image": image_name, "frames_done": sorted(state.done)},
+        )
 
 
 def remove_set(path: Path) -> None:

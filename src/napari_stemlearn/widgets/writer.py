@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,7 @@ import numpy as np
 
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats import write_sites, write_tiff
-from napari_stemlearn.formats.atomic import make_folder, replacing
+from napari_stemlearn.formats.atomic import make_folder, reason, replacing
 from napari_stemlearn.formats.folders import holds_files
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.widgets.layer_data import layer_from_data
@@ -63,18 +66,35 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
 
     Points made on one of the images are written in that image's pixels, with its hash in their sidecar.
 
+    All of them are written aside first, so that a layer that cannot be saved leaves an older folder as it was.
+
     Raises
     ------
-    FormatError
-        If the folder cannot be made, or already holds something else.
+    MicrographError, SitesError, FormatError
+        If the folder cannot be made, already holds something else, or a layer is no micrograph and no table of sites.
     """
     folder = Path(path)
     if folder.exists() and (not folder.is_dir() or (holds_files(folder) and not (folder / INDEX).is_file())):
         raise FormatError(f"{folder} already exists and was not made by this command; choose another name.")
     layers = [layer_from_data(entry) for entry in layer_data]
+    aside = folder.with_name(f".{folder.name[:40]}-{uuid.uuid4().hex[:12]}")
+    make_folder(aside)
+    try:
+        files = _write_layers(aside, layers)
+        make_folder(folder)
+        # the list last: it names what lies beside it
+        for name in sorted(entry.name for entry in aside.iterdir()):
+            if name != INDEX:
+                _move(aside / name, folder / name)
+        _move(aside / INDEX, folder / INDEX)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return [str(folder / name) for name in [*files, INDEX]]
+
+
+def _write_layers(folder: Path, layers: Sequence[Layer]) -> list[str]:
+    """Write one file a layer and the list of them; names of the files."""
     images = {layer.name: layer for layer in layers if layer.as_layer_data_tuple()[2] == "image"}
-    make_folder(folder)
-    written: list[str] = []
     listed: list[dict[str, Any]] = []
     taken: set[str] = set()
     for layer in layers:
@@ -93,10 +113,16 @@ def write_folder(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
                 "stack": layer.ndim > 2,
             }
         )
-        written.append(str(file))
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps({"version": 1, "layers": listed}, indent=1) + "\n", encoding="utf-8")
-    return [*written, str(folder / INDEX)]
+    return [entry["file"] for entry in listed]
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        raise FormatError(f"{target} cannot be written: {reason(error)}.") from error
 
 
 def _source_name(layer: Layer) -> str:
