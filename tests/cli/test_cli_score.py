@@ -129,6 +129,15 @@ def test_sweep_bootstrap_and_files(stemlearn, refused, tmp_path: Path) -> None: 
     assert "have no score" in refused("score", "unscored.csv", "foreign.csv", "--sweep")
 
 
+def test_a_sweep_that_leaves_scores_out_says_so(stemlearn, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    place, score = np.arange(10.0, 130.0), np.linspace(0.1, 0.9, 120)
+    write_sites("row.csv", make_sites(place, place, "a", pixel_size=PIXEL, score=score, origin="predicted"))
+    write_sites("labels.csv", make_sites(place[::2], place[::2], "a", pixel_size=PIXEL, origin="hand"))
+    told = "only some of their scores were tried"
+    assert told in stemlearn("score", "row.csv", "labels.csv", "--tolerance", 2, "--sweep", "--json").stderr
+    assert told not in stemlearn("score", "row.csv", "labels.csv", "--tolerance", 0.1, "--sweep").stderr
+
+
 def test_frames_and_images(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     truth = concat_sites([make_sites(Y, X, "vacancy1", pixel_size=PIXEL, frame=frame) for frame in (0, 1)])
     found = concat_sites(

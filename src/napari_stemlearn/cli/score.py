@@ -118,6 +118,8 @@ def score(
         f"Tolerance {used['tolerance_angstrom']:.3g} angstrom at {scale:.4g} angstrom per pixel, "
         f"border {border:g} px, frames {', '.join(map(str, scores.matches.frames)) or 'none'}."
     )
+    if swept is not None and not swept.every_score:
+        note("The tolerance joins so many found sites that only some of their scores were tried as thresholds.")
     if as_json:
         print_json(scoring.scores_record(scores, swept, drawn))
         return

@@ -31,9 +31,6 @@ LOWEST_SCORE = 0.05
 FEWEST_CANDIDATES = 400
 """At least so many maxima of one class in one image are looked at, if there are, and as many sites as can lie in it."""
 
-N_THRESHOLDS = 60
-"""Thresholds that are tried."""
-
 
 @dataclass(frozen=True)
 class Validation:
@@ -107,7 +104,7 @@ def evaluate(
     candidates, truth = candidates_in(every_map, settings), true_sites(batch, settings)
     # one threshold is tried at a time, so every candidate takes its place here
     rule = matching_rule(settings, len(crops))
-    best = sweep(without_rivals(candidates, settings), truth, **rule, n_thresholds=N_THRESHOLDS).best
+    best = sweep(without_rivals(candidates, settings), truth, **rule).best
     names = list(targets.classes)
     best = best.set_index("class").reindex(names).reset_index()
     absent = absent_classes(truth, settings)

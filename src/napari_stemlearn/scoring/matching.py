@@ -9,6 +9,8 @@ from typing import Any, Unpack
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from napari_stemlearn.errors import SitesError
@@ -176,8 +178,22 @@ class Matcher:
                 doubtful = candidate_pairs(self.found_points[of_found], self.truth_points[undecided], tolerance)
                 self.groups.append((name, of_found, of_truth, undecided, edges, doubtful))
 
+    def clusters(self) -> NDArray[np.int64]:
+        """Number of the cluster of each found site: only those of one cluster can take true sites from each other."""
+        n_found, n_truth = len(self.found), len(self.truth)
+        begins, ends = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for name, of_found, of_truth, undecided, edges, doubtful in self.groups:
+            # every class has undecided sites of its own to take
+            own = n_found + n_truth * (1 + self.classes.index(name))
+            begins += [of_found[edges[0]], of_found[doubtful[0]]]
+            ends += [n_found + of_truth[edges[1]], own + undecided[doubtful[1]]]
+        begin, end = np.concatenate(begins), np.concatenate(ends)
+        size = n_found + n_truth * (1 + len(self.classes))
+        graph = coo_array((np.ones(len(begin)), (begin, end)), shape=(size, size))
+        return np.asarray(connected_components(graph.tocsr(), directed=False)[1][:n_found], dtype=np.int64)
+
     def outcomes(
-        self, kept: NDArray[np.bool_] | None = None, only: str | None = None
+        self, kept: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
         """Partner of each found site (-1 none), whether it matches an undecided site, and the distance of its pair.
 
@@ -185,15 +201,11 @@ class Matcher:
         ----------
         kept
             Mask of the found sites that take part; None for all.
-        only
-            Match this class alone; None for all.
         """
         partner = np.full(len(self.found), -1, dtype=np.int64)
         doubtful = np.zeros(len(self.found), dtype=bool)
         distance = np.full(len(self.found), np.nan)
-        for name, of_found, of_truth, undecided, edges, doubtful_edges in self.groups:
-            if only is not None and name != only:
-                continue
+        for _, of_found, of_truth, undecided, edges, doubtful_edges in self.groups:
             first, second, length = edges
             if kept is not None:
                 use = kept[of_found[first]]

@@ -28,7 +28,11 @@ def scores_record(scores: Scores, sweep: Sweep | None = None, bootstrap: Bootstr
         },
     }
     if sweep is not None:
-        record["sweep"] = {"best": rows_of(sweep.best), "curve": rows_of(sweep.curve)}
+        record["sweep"] = {
+            "best": rows_of(sweep.best),
+            "curve": rows_of(sweep.curve),
+            "every_score": sweep.every_score,
+        }
     if bootstrap is not None:
         record["bootstrap"] = {
             "unit": bootstrap.unit,

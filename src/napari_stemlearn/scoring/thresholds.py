@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import ALL, Matcher, prepare
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
-from napari_stemlearn.scoring.scores import precision_recall_f1, ratio
+
+FEWEST_THRESHOLDS = 4
+"""A curve needs its two ends, its best place, and one more."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,23 @@ class Sweep:
     curve
         One row a class and threshold (falling): ``class, threshold, tp, fp, fn, precision, recall, f1,
         rms_error_angstrom``. Sites with a score of at least the threshold take part. ``all`` takes one for all
-        classes.
+        classes. Where there are more thresholds than rows, those with which the curve goes equal ways are kept, its
+        ends, and its best F1.
     best
         One row a class: ``class, average_precision, best_f1, best_threshold, precision, recall`` at the best F1, and
-        ``central_threshold``, see `central_threshold`.
+        ``central_threshold``, see `central_threshold`; all of them from every threshold, kept in `curve` or not. The
+        average precision is the sum, over falling thresholds, of the precision times the gain of recall, without
+        interpolation: equal scores enter together, true sites that no threshold finds gain nothing.
     rule
         As of `Matches`.
+    every_score
+        Whether every different score was a threshold; see `sweep`.
     """
 
     curve: pd.DataFrame
     best: pd.DataFrame
     rule: dict[str, Any] = field(default_factory=dict)
+    every_score: bool = True
 
     def of(self, name: str) -> pd.DataFrame:
         """The curve of one class."""
@@ -50,20 +58,24 @@ def sweep(
     n_thresholds: int = 100,
     **options: Unpack[RuleOptions],
 ) -> Sweep:
-    """Match again at many score thresholds; the found table should come from a low threshold.
+    """Match again at every different score; the found table should come from a low threshold.
 
     Parameters
     ----------
     n_thresholds
-        Every different score is a threshold where there are at most this many, else as many quantiles of the scores.
+        Rows of the curve of a class, at most. Where so wide a tolerance is given that more found sites than this hang
+        together by true sites that they could share, this many scores of each class, and of all classes together, are
+        thresholds in place of every one: the highest half, and lower ones at ranks that grow in proportion.
     found, truth, tolerance_angstrom, pixel_size, **options
         As of `match`.
 
     Raises
     ------
     SitesError
-        If found sites have no score, or as `match`.
+        If found sites have no score, if the thresholds are too few, or as `match`.
     """
+    if n_thresholds < FEWEST_THRESHOLDS:
+        raise SitesError(f"There are {n_thresholds} thresholds; a curve needs at least {FEWEST_THRESHOLDS}.")
     matcher = prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options))
     table = matcher.found
     scores = table["score"].to_numpy(dtype=float) if "score" in table else np.full(len(table), np.nan)
@@ -72,39 +84,110 @@ def sweep(
         raise SitesError(
             f"{missing} of {len(scores)} found sites have no score; a threshold cannot be swept over them."
         )
+    sites = _in_clusters(matcher, scores)
+    every_score = bool(sites["turn"].max() < n_thresholds) if len(sites) else True
+    if not every_score:
+        sites = _in_clusters(matcher, _rounded_down(scores, _thinned(matcher, scores, n_thresholds)))
+    changes = _changes(matcher, sites)
     curves, best = [], []
     for name in [*matcher.classes, ALL]:
-        curve = _curve(matcher, scores, None if name == ALL else name, n_thresholds)
+        curve = _curve(matcher, changes, None if name == ALL else name)
+        best.append({"class": name, **_best(curve)})
+        curve = _drawn(curve, n_thresholds)
         curve.insert(0, "class", name)
         curves.append(curve)
-        best.append({"class": name, **_best(curve)})
-    return Sweep(pd.concat(curves, ignore_index=True), pd.DataFrame(best), matcher.rule.record())
+    return Sweep(pd.concat(curves, ignore_index=True), pd.DataFrame(best), matcher.rule.record(), every_score)
 
 
-def _curve(matcher: Matcher, scores: NDArray[np.float64], name: str | None, n_thresholds: int) -> pd.DataFrame:
-    of_found = np.ones(len(scores), bool) if name is None else matcher.found_class == name
+def _in_clusters(matcher: Matcher, scores: NDArray[np.float64]) -> pd.DataFrame:
+    """Of each found site: ``cluster, score``, the ``turn`` in which it joins its cluster, and the ``last`` one."""
+    sites = pd.DataFrame({"cluster": matcher.clusters(), "score": scores})
+    sites["turn"] = sites.groupby("cluster")["score"].rank("dense", ascending=False).astype(np.int64) - 1
+    sites["last"] = sites.groupby("cluster")["turn"].transform("max")
+    return sites
+
+
+def _thinned(matcher: Matcher, scores: NDArray[np.float64], n_thresholds: int) -> NDArray[np.float64]:
+    """Rising thresholds: the highest scores of each class and of all, then some at ranks that grow in proportion."""
+    half = n_thresholds // 2
+    kept = []
+    for name in [*matcher.classes, ALL]:
+        falling = np.unique(scores if name == ALL else scores[matcher.found_class == name])[::-1]
+        if len(falling) > n_thresholds:
+            ranks = np.rint(np.geomspace(half, len(falling), n_thresholds - half + 1)).astype(int) - 1
+            falling = np.concatenate([falling[:half], falling[ranks]])
+        kept.append(falling)
+    return np.unique(np.concatenate(kept))
+
+
+def _rounded_down(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest of rising thresholds that each score reaches; the lowest score is one of them."""
+    return thresholds[np.searchsorted(thresholds, scores, side="right") - 1]
+
+
+def _changes(matcher: Matcher, sites: pd.DataFrame) -> pd.DataFrame:
+    """What a threshold changes in one cluster: ``class, threshold, tp, fp, squares`` (of distances), in any order.
+
+    Clusters do not touch each other, so the first scores of all of them are matched at once, then the second ones of
+    those that have more, and so on.
+    """
+    cluster, turn, last = (sites[name].to_numpy() for name in ("cluster", "turn", "last"))
+    before = np.zeros((int(cluster.max(initial=-1)) + 1, 3))
+    tables = []
+    for now in range(int(last.max(initial=-1)) + 1):
+        kept = (turn <= now) & (last >= now)
+        counts = _counts(matcher, kept, cluster, len(before))
+        joining = np.flatnonzero(turn == now)
+        joining = joining[np.unique(cluster[joining], return_index=True)[1]]
+        of = cluster[joining]
+        change = pd.DataFrame(counts[of] - before[of], columns=["tp", "fp", "squares"])
+        change["class"], change["threshold"] = matcher.found_class[joining], sites["score"].to_numpy()[joining]
+        before[of] = counts[of]
+        tables.append(change)
+    columns = ["class", "threshold", "tp", "fp", "squares"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns, dtype=float)
+
+
+def _counts(
+    matcher: Matcher, kept: NDArray[np.bool_], cluster: NDArray[np.int64], n_clusters: int
+) -> NDArray[np.float64]:
+    """True positives, false positives and the sum of squared distances of each cluster; shape (n_clusters, 3)."""
+    partner, doubtful, distance = matcher.outcomes(kept)
+    paired = partner >= 0
+    counted = paired.copy()
+    counted[paired] = matcher.truth_inside[partner[paired]]
+    false = kept & ~paired & ~doubtful & matcher.found_inside
+    squares = np.where(counted, distance, 0.0) ** 2
+    return np.stack([np.bincount(cluster, values, n_clusters) for values in (counted, false, squares)], axis=1)
+
+
+def _curve(matcher: Matcher, changes: pd.DataFrame, name: str | None) -> pd.DataFrame:
+    """The curve of one class, or of all of them, at every threshold."""
     of_truth = matcher.truth_inside & ~matcher.undecided
     if name is not None:
         of_truth = of_truth & (matcher.truth_class == name)
-    thresholds = np.unique(scores[of_found])
-    if len(thresholds) > n_thresholds:
-        thresholds = np.unique(np.quantile(scores[of_found], np.linspace(0, 1, n_thresholds), method="nearest"))
-    rows = []
-    for threshold in thresholds[::-1]:
-        kept = of_found & (scores >= threshold)
-        partner, doubtful, distance = matcher.outcomes(kept, name)
-        paired = partner >= 0
-        counted = paired.copy()
-        counted[paired] = matcher.truth_inside[partner[paired]]
-        tp = int(counted.sum())
-        fp = int((kept & ~paired & ~doubtful & matcher.found_inside).sum())
-        fn = int(of_truth.sum()) - tp
-        precision, recall, f1 = precision_recall_f1(tp, fp, fn)
-        rms = float(np.sqrt(ratio(float((distance[counted] ** 2).sum()), tp)))
-        rows.append((float(threshold), tp, fp, fn, precision, recall, f1, rms))
-    return pd.DataFrame(
-        rows, columns=["threshold", "tp", "fp", "fn", "precision", "recall", "f1", "rms_error_angstrom"]
-    )
+        changes = changes[changes["class"] == name]
+    sums = changes.groupby("threshold")[["tp", "fp", "squares"]].sum().sort_index(ascending=False).cumsum()
+    tp, fp, squares = (sums[column].to_numpy(dtype=float) for column in sums)
+    fn = of_truth.sum() - tp
+    with np.errstate(invalid="ignore"):
+        rates = {"precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": 2 * tp / (2 * tp + fp + fn)}
+        # differences of sums may be less than nothing by rounding
+        rms = np.sqrt(np.maximum(squares, 0.0) / tp)
+    counts = {key: values.astype(np.int64) for key, values in (("tp", tp), ("fp", fp), ("fn", fn))}
+    return pd.DataFrame({"threshold": sums.index.to_numpy(float), **counts, **rates, "rms_error_angstrom": rms})
+
+
+def _drawn(curve: pd.DataFrame, n_thresholds: int) -> pd.DataFrame:
+    """At most so many rows: the ends, the best F1, and between them steps of equal length in precision and recall."""
+    if len(curve) <= n_thresholds:
+        return curve
+    steps = curve[["precision", "recall"]].fillna(0.0).diff().abs().sum(axis=1).to_numpy()
+    # a curve that stands still is shown at equal numbers of sites
+    way = np.cumsum(steps + 1 / len(curve))
+    even = np.searchsorted(way, np.linspace(way[0], way[-1], n_thresholds - 1))
+    best = int(np.argmax(curve["f1"].fillna(0.0).to_numpy()))
+    return curve.iloc[np.union1d(np.minimum(even, len(curve) - 1), best)].reset_index(drop=True)
 
 
 def _best(curve: pd.DataFrame) -> dict[str, float]:
