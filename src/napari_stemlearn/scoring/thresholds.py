@@ -208,13 +208,17 @@ def central_threshold(curve: pd.DataFrame) -> float:
     """Middle of the thresholds that are about as good as the best.
 
     Where a network is nearly sure, many thresholds make no more than a few errors, and which of them makes the fewest
-    is chance: one near an end of that range fails on images that differ a little. So many errors as their own counting
-    error allows (a standard deviation above the fewest) count as equally good.
+    is chance: one near an end of that range fails on images that differ a little. So as many errors more than at the
+    best F1 as their own counting error allows (a standard deviation) count as equally good.
+
+    A missed site lowers F1 more than a false one does, the more so the lower F1 is. So errors are counted as
+    (2 - F1) FN + F1 FP with the best F1, whose threshold has the fewest of them. Plainly added up, they favour finding
+    nothing where a class is hard.
 
     Parameters
     ----------
     curve
-        Of one class: rows of falling ``threshold`` with ``fp`` and ``fn``.
+        Of one class: rows of falling ``threshold`` with ``tp``, ``fp`` and ``fn``.
 
     Returns
     -------
@@ -223,13 +227,19 @@ def central_threshold(curve: pd.DataFrame) -> float:
     """
     if not len(curve):
         return float("nan")
-    thresholds = curve["threshold"].to_numpy(dtype=float)
-    errors = (curve["fp"] + curve["fn"]).to_numpy(dtype=float)
-    fewest = int(np.argmin(errors))
-    good = errors <= errors[fewest] + max(np.sqrt(errors[fewest]), 1.0)
+    thresholds, tp, fp, fn = (curve[name].to_numpy(dtype=float) for name in ("threshold", "tp", "fp", "fn"))
+    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    best = int(np.argmax(f1))
+    # where nothing true is found, the fewer the better
+    of_false = f1[best] or 1.0
+    of_missed = 2 - of_false
+    errors = of_missed * fn + of_false * fp
+    spread = np.hypot(of_missed * np.sqrt(fn[best]), of_false * np.sqrt(fp[best]))
+    # sums that are equal but for rounding are equal
+    good = errors <= errors[best] + max(spread, 1.0) + 1e-9
     bad = np.flatnonzero(~good)
-    first = int(bad[bad < fewest].max(initial=-1)) + 1
-    after = int(bad[bad > fewest].min(initial=len(errors)))
+    first = int(bad[bad < best].max(initial=-1)) + 1
+    after = int(bad[bad > best].min(initial=len(errors)))
     # down to the next candidate nothing changes
     lowest = thresholds[after] if after < len(thresholds) else thresholds[-1]
     return float((thresholds[first] + lowest) / 2)
