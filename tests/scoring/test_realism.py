@@ -47,6 +47,29 @@ def test_radial_spectrum_has_its_peak_at_the_lattice_frequency():
     assert abs(frequency[1:][np.argmax(power[1:])] - 1 / 8) < 0.02
 
 
+@pytest.mark.parametrize("shape", [(128, 128), (96, 97), (64, 80)])
+def test_radial_spectrum_counts_every_wave_once(shape):
+    rng = np.random.default_rng(0)
+    # lines of different brightness: all their power lies where x does not change
+    images = rng.normal(size=(4, *shape)) + rng.normal(size=(4, shape[0], 1))
+    power = radial_spectrum(images)[1]
+    standard = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
+    window = np.outer(*(np.hanning(side) for side in shape))
+    whole = (np.abs(np.fft.fft2(standard * window)) ** 2).mean(0) / (window**2).sum()
+    radius = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side) for side in shape), indexing="ij"))
+    edges = np.linspace(0, 0.5, 49)
+    for low, high, mean in zip(edges[:-1], edges[1:], power, strict=True):
+        ring = (radius >= low) & (radius < high)
+        assert mean == pytest.approx(whole[ring].mean() if ring.any() else np.nan, nan_ok=True)
+
+
+def test_images_of_another_size_are_no_other_look():
+    rng = np.random.default_rng(0)
+    small, large = rng.normal(size=(40, 32, 32)), rng.normal(size=(10, 64, 64))
+    # rings that no wave of the smaller ones falls into say nothing
+    assert spectrum_distance(small, large) < 0.1
+
+
 def test_brightness_and_contrast_do_not_count():
     assert grey_level_distance(lattice(0), 100 + 7 * lattice(0)) == pytest.approx(0, abs=1e-9)
     assert spectrum_distance(lattice(0), 100 + 7 * lattice(0)) == pytest.approx(0, abs=1e-9)

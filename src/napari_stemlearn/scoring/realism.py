@@ -68,7 +68,7 @@ def radial_spectrum(images: FloatArray, bins: int = 48) -> tuple[FloatArray, Flo
     Returns
     -------
     frequency, power
-        Shape (bins,); frequency in cycles a pixel.
+        Shape (bins,); frequency in cycles a pixel, power NaN in rings that hold no wave of images so small.
     """
     stack = _standardised(_stack(images, "compared"))
     height, width = stack.shape[-2:]
@@ -78,9 +78,20 @@ def radial_spectrum(images: FloatArray, bins: int = 48) -> tuple[FloatArray, Flo
     radius = np.hypot(*np.meshgrid(np.fft.fftfreq(height), np.fft.rfftfreq(width), indexing="ij"))
     edges = np.linspace(0, 0.5, bins + 1)
     ring = np.clip(np.digitize(radius.ravel(), edges) - 1, 0, bins)
-    total = np.bincount(ring, power.ravel(), bins + 1)[:bins]
-    count = np.bincount(ring, minlength=bins + 1)[:bins]
-    return (edges[1:] + edges[:-1]) / 2, total / np.maximum(count, 1)
+    waves = np.tile(_waves_of_half(width), (height, 1)).ravel()
+    total = np.bincount(ring, waves * power.ravel(), bins + 1)[:bins]
+    count = np.bincount(ring, waves, bins + 1)[:bins]
+    mean = np.divide(total, count, where=count > 0, out=np.full(bins, np.nan))
+    return (edges[1:] + edges[:-1]) / 2, mean
+
+
+def _waves_of_half(width: int) -> FloatArray:
+    """How many waves of the whole spectrum one in each column of ``rfft2`` stands for: itself and those left out."""
+    waves = np.full(width // 2 + 1, 2.0)
+    waves[0] = 1
+    if width % 2 == 0:
+        waves[-1] = 1
+    return waves
 
 
 def spectrum_distance(first: FloatArray, second: FloatArray, bins: int = 48) -> float:
@@ -89,12 +100,12 @@ def spectrum_distance(first: FloatArray, second: FloatArray, bins: int = 48) -> 
     Parameters
     ----------
     first, second
-        Images (n, y, x) of the same pixel size; their number may differ.
+        Images (n, y, x) of the same pixel size; their number and shape may differ.
     bins
-        Rings; the innermost, which holds the background, is left out.
+        Rings; the innermost, which holds the background, is left out, and so are those without a wave of either set.
     """
     logs = [np.log10(np.maximum(radial_spectrum(images, bins)[1][1:], 1e-12)) for images in (first, second)]
-    return float(np.sqrt(np.mean((logs[0] - logs[1]) ** 2)))
+    return float(np.sqrt(np.nanmean((logs[0] - logs[1]) ** 2)))
 
 
 def grey_level_distance(first: FloatArray, second: FloatArray, points: int = 512) -> float:
