@@ -254,7 +254,8 @@ class ImagingSettings(Settings):
                 "phi23": "normal(90, 7.5)",
                 "C30": "normal(3000, 5000)",
             },
-            "scan": {"shear": "normal(0.01, 0.01)", "scale_y": "normal(1.01, 0.01)", "line_jitter_x": 0.2},
+            # shear and stretch of either sign, 0.01 on average; lines that jump by about a pixel
+            "scan": {"shear": "normal(0, 0.014)", "scale_y": "normal(1, 0.014)", "line_jitter_x": 0.2074},
             "detector": {"dose": None, "current": "normal(30, 1)", "dwell_time": 20.0, "bits": 16, "stretch": True},
         },
         "to_translate": {

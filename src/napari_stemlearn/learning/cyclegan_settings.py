@@ -37,7 +37,8 @@ class GeneratorSettings(Settings):
         if self.kind == "resnet":
             names = ("width", "blocks", "halvings", "norm", "noise_channels", "residual")
         if self.kind == "unet":
-            names = ("width", "levels", "dropout")
+            published = {name: getattr(self, name) for name in ("width", "levels", "dropout")}
+            return {"kind": self.kind, **published, "learnt_scale": True}
         return {"kind": self.kind, **{name: getattr(self, name) for name in names}}
 
 
@@ -98,11 +99,15 @@ class SurvivalSettings(Settings):
     )
 
 
+# as in the published script, which trains on 500,000 pairs of crops; the paper speaks of batches of 32
 PAPER: dict[str, Any] = {
     "imaging": ImagingSettings.presets["paper"],
     "generator": {"kind": "unet", "width": 64, "levels": 8},
     "critic": {"width": 64, "norm": "instance", "spectrum": "paper"},
     "weights": {
+        # the mean of the critics' losses, and ten times the mean of both cycles
+        "adversarial": 0.5,
+        "fourier": 0.5,
         "cycle": 5.0,
         "identity": 5.0,
         "position": 0.0,
@@ -111,16 +116,18 @@ PAPER: dict[str, Any] = {
         "target": "sigmoid",
     },
     "crop": 256,
-    "batch_size": 32,
-    "steps": 12000,
+    "batch_size": 42,
+    "steps": 11905,
     "learning_rate": 2e-3,
     "beta1": 0.9,
+    "gradient_clip": 0.0,
     "turns": "all",
     "align_lattice": False,
     "fit_cell": False,
     "replay": 0,
     "simulation_noise": 0.1,
     "every": 600,
+    "precision": "32",
 }
 
 QUICK: dict[str, Any] = {
@@ -206,6 +213,9 @@ class CycleGANSettings(Settings):
         2e-4, "1", "Learning rate of the first half; it then falls to nothing.", minimum=1e-8
     )
     beta1: float = quantity(0.5, "1", "First moment of Adam.", minimum=0, maximum=0.999, advanced=True)
+    gradient_clip: float = quantity(
+        10.0, "1", "Largest norm of the generators' gradient; 0 for any.", minimum=0, advanced=True
+    )
     replay: int = quantity(50, "1", "Earlier translations that critics are shown again.", minimum=0, maximum=10_000)
     turns: Literal["none", "mirrors", "all"] = Field(
         "none",

@@ -142,7 +142,8 @@ class Trainer:
         total = self.losses.total(parts)
         self.optimisers["generators"].zero_grad(set_to_none=True)
         total.backward()
-        nn.utils.clip_grad_norm_(self.networks.generators.parameters(), 10.0)
+        if self.settings.gradient_clip:
+            nn.utils.clip_grad_norm_(self.networks.generators.parameters(), self.settings.gradient_clip)
         self.optimisers["generators"].step()
         return total, parts, translated
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from napari_stemlearn.networks.generators import instance_norm
+
 
 class PatchCritic(nn.Module):
     """PatchGAN critic (Isola et al., CVPR 2017): one logit for each overlapping patch.
@@ -16,7 +18,8 @@ class PatchCritic(nn.Module):
     layers
         Halvings of the resolution; 3 gives patches of 70 by 70 pixels.
     norm
-        ``instance``, ``spectral`` (Miyato et al., ICLR 2018) or ``none``.
+        ``instance``: with learnt scale, a slope of 0.3 below zero and no biases before the last layer, as Khan et al.
+        (npj Comput. Mater. 2023) have it; ``spectral`` (Miyato et al., ICLR 2018) or ``none``: a slope of 0.2.
     in_channels
         1 for an image or an amplitude.
     """
@@ -29,22 +32,26 @@ class PatchCritic(nn.Module):
             raise ValueError(f"norm is {norm!r}; allowed: instance, spectral, none")
         self.width, self.layers, self.norm, self.in_channels = width, layers, norm, in_channels
 
-        def convolution(inner: int, outer: int, stride: int) -> nn.Module:
-            layer = nn.Conv2d(inner, outer, 4, stride, 1)
+        published = norm == "instance"
+        slope = 0.3 if published else 0.2
+
+        def convolution(inner: int, outer: int, stride: int, bias: bool = not published) -> nn.Module:
+            layer = nn.Conv2d(inner, outer, 4, stride, 1, bias=bias)
             nn.init.normal_(layer.weight, 0.0, 0.02)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
             return spectral_norm(layer) if norm == "spectral" else layer
 
-        parts: list[nn.Module] = [convolution(in_channels, width, 2), nn.LeakyReLU(0.2, inplace=True)]
+        parts: list[nn.Module] = [convolution(in_channels, width, 2), nn.LeakyReLU(slope, inplace=True)]
         inner = width
         for level in range(1, layers + 1):
             outer = min(width * 2**level, width * 8)
             parts.append(convolution(inner, outer, 2 if level < layers else 1))
             if norm == "instance":
-                parts.append(nn.InstanceNorm2d(outer, eps=1e-5))
-            parts.append(nn.LeakyReLU(0.2, inplace=True))
+                parts.append(instance_norm(outer, learnt_scale=True))
+            parts.append(nn.LeakyReLU(slope, inplace=True))
             inner = outer
-        parts.append(convolution(inner, 1, 1))
+        parts.append(convolution(inner, 1, 1, bias=True))
         self.body = nn.Sequential(*parts)
 
     def forward(self, images: Tensor) -> Tensor:

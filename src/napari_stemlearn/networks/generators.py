@@ -9,10 +9,19 @@ from torch.nn import functional
 from napari_stemlearn.networks.noise_shaping import NoiseShapingGenerator
 
 
+def instance_norm(channels: int, learnt_scale: bool) -> nn.InstanceNorm2d:
+    """Instance normalisation (Ulyanov et al., 2016), with or without a learnt scale and offset of every channel."""
+    norm = nn.InstanceNorm2d(channels, eps=1e-5, affine=learnt_scale)
+    if learnt_scale:
+        nn.init.normal_(norm.weight, 1.0, 0.02)
+        nn.init.zeros_(norm.bias)
+    return norm
+
+
 def _norm(kind: str, channels: int) -> nn.Module:
     """Instance normalisation without learnt scale, as CycleGAN has it, or nothing."""
     if kind == "instance":
-        return nn.InstanceNorm2d(channels, eps=1e-5)
+        return instance_norm(channels, learnt_scale=False)
     if kind == "none":
         return nn.Identity()
     raise ValueError(f"norm is {kind!r}; allowed: instance, none")
@@ -44,27 +53,29 @@ class UNetGenerator(nn.Module):
         Halvings of the resolution; both sides of an image must be a multiple of ``2**levels``.
     dropout
         In the three coarsest levels of the way up.
+    learnt_scale
+        Whether normalisation has a learnt scale and offset, as published.
     """
 
-    def __init__(self, width: int = 64, levels: int = 8, dropout: float = 0.5) -> None:
+    def __init__(self, width: int = 64, levels: int = 8, dropout: float = 0.5, learnt_scale: bool = False) -> None:
         super().__init__()
         if width < 1 or levels < 2:
             raise ValueError("width must be at least 1, levels at least 2")
-        self.width, self.levels, self.dropout = width, levels, dropout
+        self.width, self.levels, self.dropout, self.learnt_scale = width, levels, dropout, learnt_scale
         channels = [min(width * 2**level, width * 8) for level in range(levels)]
         self.down = nn.ModuleList()
         for level, wide in enumerate(channels):
             block = [nn.Conv2d(1 if level == 0 else channels[level - 1], wide, 4, 2, 1, bias=False)]
             # the coarsest map may be one pixel, of which no statistics exist
             if 0 < level < levels - 1:
-                block.append(nn.InstanceNorm2d(wide, eps=1e-5))  # type: ignore[arg-type]
+                block.append(instance_norm(wide, learnt_scale))  # type: ignore[arg-type]
             self.down.append(nn.Sequential(*block, nn.LeakyReLU(0.3)))
         self.up = nn.ModuleList()
         for level in range(levels - 1, 0, -1):
             first = level == levels - 1
             block_up: list[nn.Module] = [
                 nn.ConvTranspose2d(channels[level] * (1 if first else 2), channels[level - 1], 4, 2, 1, bias=False),
-                nn.InstanceNorm2d(channels[level - 1], eps=1e-5),
+                instance_norm(channels[level - 1], learnt_scale),
             ]
             if levels - 1 - level < 3 and dropout:
                 block_up.append(nn.Dropout(dropout))
@@ -73,6 +84,7 @@ class UNetGenerator(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(module.weight, 0.0, 0.02)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     @property
     def multiple(self) -> int:
@@ -93,7 +105,8 @@ class UNetGenerator(nn.Module):
 
     def record(self) -> dict[str, int | float | str | bool]:
         """Plain values from which `build_generator` makes the same architecture."""
-        return {"kind": "unet", "width": self.width, "levels": self.levels, "dropout": self.dropout}
+        names = ("width", "levels", "dropout", "learnt_scale")
+        return {"kind": "unet", **{name: getattr(self, name) for name in names}}
 
 
 class _ResidualBlock(nn.Module):
