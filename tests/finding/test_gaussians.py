@@ -39,6 +39,19 @@ def test_error_estimate_is_the_scatter(make_image, make_points):
     assert abs(np.mean(scatter)) < 0.02
 
 
+@pytest.mark.parametrize(("sigma", "counts", "background"), [(2.0, 3.0, 0.1), (1.3, 10.0, 0.1), (1.3, 3.0, 0.3)])
+def test_error_estimate_knows_that_counting_noise_grows_with_the_signal(
+    make_image, make_points, sigma, counts, background
+):
+    rng = np.random.default_rng(0)
+    points = make_points((400, 400), 12, rng, rim=8)
+    image = rng.poisson(make_image((400, 400), points, sigma, counts) + background).astype(float)
+    fits = fit_gaussians(image, *(points + rng.normal(0, 0.3, points.shape)).T, sigma)
+    parts = (np.stack([fits.y, fits.x], 1) - points)[fits.converged] / fits.error[fits.converged, None]
+    # the median of the squares of a normal distribution is 0.455 of its variance
+    assert np.sqrt(np.median(parts**2) / 0.455) == pytest.approx(1, abs=0.12)
+
+
 def test_flat_and_cut_patches_are_refused_without_a_crash():
     image = np.zeros((30, 30))
     image[0, 0] = 1

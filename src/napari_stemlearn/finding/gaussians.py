@@ -31,8 +31,13 @@ class GaussianFits:
     sigma
         Standard deviation in pixels.
     error
-        Standard error of the position along one axis in pixels, from the residual of the fit and its curvature (the
-        noise of neighbouring pixels taken as independent).
+        Standard error of the position along one axis in pixels, by the jackknife (HC3: MacKinnon & White 1985): from
+        what the fit leaves of each pixel and how much that pixel pulls the position, so noise may grow with the signal.
+        It is no bound. In simulated images of WSe2 at 0.1 to 0.3 angstrom a pixel the real scatter is 1.0 to 1.2 times
+        as large at 3e3 electrons per square angstrom, where columns hardly stand out of the noise, 0.85 to 1.05 times
+        from 3e4 to 3e5, and 0.65 to 0.9 times at 1e7, where what a Gaussian does not explain counts as noise. The noise
+        of neighbouring pixels is taken as independent: with afterglow the scatter is 1.3 to 1.6 times as large across
+        the scan lines, and along them all columns are shifted by up to a pixel, which no residual shows.
     converged
         Whether the fit ended at a sensible minimum.
     """
@@ -124,14 +129,13 @@ def _fit(
     theta, cost, done = fit.levenberg(start, np.full(len(y), 1e6), usable, iterations)
     freedom = np.maximum(weight.sum(axis=1) - 5, 1)
     theta, cost, done = fit.levenberg(theta, cost / freedom / WIDTH_SPREAD**2, usable, iterations)
-    jacobian = _gaussian(theta, place_y, place_x)[1]
+    model, jacobian = _gaussian(theta, place_y, place_x)
     lowest, highest = np.log(sigma) - WIDTH_RANGE, np.log(sigma) + WIDTH_RANGE
     diagonal = np.arange(5)
     normal = np.matmul((jacobian * weight[:, :, None]).transpose(0, 2, 1), jacobian)
     normal[:, diagonal, diagonal] += 1e-12
     normal[:, 4, 4] += cost / freedom / WIDTH_SPREAD**2
-    covariance = np.linalg.inv(normal) * (cost / freedom)[:, None, None]
-    error = np.sqrt(np.maximum(0.5 * (covariance[:, 2, 2] + covariance[:, 3, 3]), 0))
+    error = _position_error(jacobian, weight, data - model, np.linalg.inv(normal))
     converged = (
         usable
         & done
@@ -144,6 +148,15 @@ def _fit(
     theta[:, 0] = base + sign * span * theta[:, 0]
     theta[:, 1] = sign * span * theta[:, 1]
     return theta, np.where(usable, error, np.nan), converged
+
+
+def _position_error(jacobian: FloatArray, weight: FloatArray, residual: FloatArray, inverse: FloatArray) -> FloatArray:
+    """Standard error of the position along one axis: by how much each pixel pulls it, were that pixel left out."""
+    influence = np.matmul(jacobian, inverse)
+    leverage = weight * (influence * jacobian).sum(axis=2)
+    # a pixel that determines a parameter alone says nothing of its own noise
+    pull = influence[:, :, 2:4] * (weight * residual / np.maximum(1 - leverage, 0.05))[:, :, None]
+    return np.asarray(np.sqrt(0.5 * (pull**2).sum(axis=(1, 2))))
 
 
 @dataclass(frozen=True)
