@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from ase.data import chemical_symbols as SYMBOLS
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.structures import StructureSettings, build
@@ -187,6 +189,50 @@ def test_chalcogens_take_a_metal_site():
     assert sorted(heights) == pytest.approx([0.0, 3.17])
     either = build(with_atoms("either"), 3).columns
     assert set(either[either["sublattice"] == "metal"]["class"]) == {"Mo", "S", "S2"}
+
+
+@pytest.mark.parametrize("tilt", [0.0, 15.0])
+@pytest.mark.parametrize(
+    "defect",
+    [
+        {"kind": "antisite", "sublattice": "metal", "atoms": "either"},
+        {"kind": "antisite", "sublattice": "chalcogen", "atoms": "either"},
+        {"kind": "substitution", "sublattice": "chalcogen_top", "elements": "S"},
+        {"kind": "adatom", "sublattice": "metal", "elements": "Mo"},
+        {"kind": "adatom", "place": "random", "elements": "Mo"},
+    ],
+)
+def test_the_height_of_a_defect_is_the_mean_of_its_atoms(defect, tilt):
+    settings = StructureSettings(
+        crystal="WSe2", field_of_view=(60, 60), tilt=tilt, defects=[{**defect, "probability": 0.2}]
+    )
+    specimen = build(settings, 4)
+    rows = specimen.defects.reset_index()
+    atoms = np.flatnonzero(np.isin(specimen.atom_columns, rows["column"]))
+    of = rows.set_index("column").loc[specimen.atom_columns[atoms]]
+    put = [
+        SYMBOLS[number] == added.rstrip("2") for number, added in zip(specimen.numbers[atoms], of["added"], strict=True)
+    ]
+    heights = pd.Series(specimen.positions[atoms, 2][put]).groupby(of["index"].to_numpy()[put]).mean()
+    assert len(heights) == len(rows) > 20
+    assert rows["z_angstrom"].to_numpy() == pytest.approx(heights.to_numpy())
+
+
+def test_the_height_of_a_vacancy_tilts_with_its_column():
+    settings = StructureSettings(
+        crystal="WSe2",
+        field_of_view=(60, 60),
+        tilt=15.0,
+        displacement=0.0,
+        defects=[{"kind": "metal_vacancy", "probability": 0.1}],
+    )
+    clean, dirty = build(settings.changed(defects=[]), 4), build(settings, 4)
+    holes = dirty.defects
+    metal = clean.positions[clean.numbers == 74]
+    places = holes[["x_angstrom", "y_angstrom"]].to_numpy()
+    gap = np.linalg.norm(places[:, None] - metal[:, :2], axis=2)
+    assert gap.min(axis=1).max() < 1e-6
+    assert holes["z_angstrom"].to_numpy() == pytest.approx(metal[gap.argmin(axis=1), 2])
 
 
 def test_adatoms_sit_on_sites_or_anywhere():

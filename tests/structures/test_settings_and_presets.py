@@ -56,6 +56,14 @@ def test_a_crystal_that_is_not_known_gives_the_nearest(name, near):
         ({"crystal": "WSe2", "zone_axis": (1, 1, 0)}, "single layer and is seen along [0 0 1] only, not [1 1 0]"),
         ({"crystal": "graphene", "defects": [{"kind": "vacancy2", "probability": 0.1}]}, "needs columns of two atoms"),
         ({"crystal": "graphene", "defects": [{"kind": "metal_vacancy", "probability": 0.1}]}, "no metal sublattice"),
+        *(
+            (
+                {"crystal": "WSe2", "defects": [{"kind": "metal_vacancy", "sublattice": name, "probability": 0.1}]},
+                f"metal_vacancy cannot lie on sublattice '{name}' of WSe2; use vacancy1 there for one missing atom, "
+                "vacancy2 for a column of two.",
+            )
+            for name in ("chalcogen", "Se", "chalcogen_top", "all")
+        ),
         ({"crystal": "graphene", "defects": [{"kind": "antisite", "probability": 0.1}]}, "needs elements"),
         ({"crystal": "SrTiO3", "field_of_view": (90_000, 90_000)}, "million atoms; allowed: at most 20 million"),
     ],

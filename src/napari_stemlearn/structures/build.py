@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,8 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
     present = lattice.numbers > 0
     counts = present.sum(axis=1)
     row = np.repeat(np.arange(len(counts)), counts)
-    positions = _atom_positions(lattice, crystal, present, row, plane, tilt, _middle(crystal, thickness), settings)
+    turn = _Tilt(tilt, _middle(crystal, thickness), (width / 2, height / 2))
+    positions = _atom_positions(lattice, crystal, present, row, plane, turn)
     amplitude = value("displacement", shaking)
     if amplitude > 0:
         positions[:, :2] += amplitude * shaking.standard_normal((len(row), 2), dtype=np.float32)
@@ -121,7 +123,7 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
         defect_sublattice_codes=sublattice_of_kind[lattice.kind[rows]],
         defect_removed=removed,
         defect_added=added,
-        defect_z=z,
+        defect_z=turn.heights(lattice.position[rows], z),
         field_of_view=settings.field_of_view,
         margin=margin,
         lattice_vectors=vectors[:, ::-1].copy(),
@@ -297,28 +299,46 @@ def _share(
     lattice.numbers[sites] = chosen
 
 
+@dataclass(frozen=True)
+class _Tilt:
+    """A tilt about a point (x, y) at the height `middle`, of specimens whose columns lie where they cross it."""
+
+    matrix: NDArray[np.float64]
+    middle: float
+    centre: tuple[float, float]
+
+    @property
+    def any(self) -> bool:
+        """Whether it turns anything."""
+        return bool(self.matrix[2, 2] != 1)
+
+    def heights(self, column: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """z after the tilt of what lies at `z` in columns at (x, y), shape (n, 2)."""
+        if not self.any:
+            return z
+        flat = (column - self.centre) @ np.linalg.inv(self.matrix[:2, :2]).T
+        return np.asarray(self.middle + flat @ self.matrix[2, :2] + (z - self.middle) * self.matrix[2, 2])
+
+    def shifts(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far (x, y) the tilt moves what lies at `z` from its column, shape (n, 2)."""
+        return (z - self.middle)[:, None] * self.matrix[:2, 2]
+
+
 def _atom_positions(
     lattice: Lattice,
     crystal: Crystal,
     present: NDArray[np.bool_],
     row: NDArray[np.int64],
     plane: NDArray[np.float64],
-    tilt: NDArray[np.float64],
-    middle: float,
-    settings: StructureSettings,
+    tilt: _Tilt,
 ) -> NDArray[np.float64]:
     """x, y, z of every atom before displacement, shape (n, 3); the tilt turns about the middle of the field of view."""
-    positions = np.empty((len(row), 3))
+    positions, z = np.empty((len(row), 3)), lattice.z[present]
     positions[:, :2] = lattice.position[row]
-    positions[:, 2] = lattice.z[present]
-    tilted = tilt[2, 2] != 1
-    if tilted:
-        height, width = settings.field_of_view
-        flat = (positions[:, :2] - (width / 2, height / 2)) @ np.linalg.inv(tilt[:2, :2]).T
-        above = positions[:, 2] - middle
-        positions[:, :2] += above[:, None] * tilt[:2, 2]
-        positions[:, 2] = middle + flat @ tilt[2, :2] + above * tilt[2, 2]
+    positions[:, 2] = tilt.heights(positions[:, :2], z)
+    if tilt.any:
+        positions[:, :2] += tilt.shifts(z)
     if crystal.has_offsets:
-        offsets = np.array([*(slot.offset for slot in crystal.slots), (0.0, 0.0)]) @ (tilt[:2, :2] @ plane).T
+        offsets = np.array([*(slot.offset for slot in crystal.slots), (0.0, 0.0)]) @ (tilt.matrix[:2, :2] @ plane).T
         positions[:, :2] += offsets[lattice.slots[present]]
     return positions

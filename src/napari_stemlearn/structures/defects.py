@@ -99,9 +99,11 @@ def sublattice_of(defect: DefectSettings, crystal: Crystal) -> str:
     Raises
     ------
     SettingsError
-        If a metal vacancy is asked of a crystal without a metal sublattice.
+        If a metal vacancy is asked of a crystal without a metal sublattice, or of other atoms than the metal's.
     """
     if defect.sublattice:
+        if defect.kind == "metal_vacancy":
+            _check_metal(crystal, defect.sublattice)
         return defect.sublattice
     if defect.kind == "metal_vacancy":
         if "metal" not in crystal.sublattices:
@@ -111,6 +113,15 @@ def sublattice_of(defect: DefectSettings, crystal: Crystal) -> str:
             )
         return "metal"
     return crystal.default_sublattice
+
+
+def _check_metal(crystal: Crystal, sublattice: str) -> None:
+    """Refuse a metal vacancy that would take what is no metal."""
+    if "metal" in crystal.sublattices and (crystal.matches(sublattice) & ~_on_metal(crystal)).any():
+        raise SettingsError(
+            f"A metal_vacancy cannot lie on sublattice '{sublattice}' of {crystal.name}; use vacancy1 there for one "
+            "missing atom, vacancy2 for a column of two."
+        )
 
 
 def new_elements(defect: DefectSettings, crystal: Crystal, sublattice: str) -> NDArray[np.uint8]:
@@ -312,15 +323,15 @@ def _replace_in_columns(
     changed = pick.any(axis=1)
     rows, pick, numbers, added, slots = rows[changed], pick[changed], numbers[changed], added[changed], slots[changed]
     removed = np.where(pick, numbers, 0).astype(np.uint8)
-    z = lattice.z[rows]
-    lattice.numbers[rows] = np.where(pick | (added > 0), added, numbers)
+    concerned = pick | (added > 0)
+    lattice.numbers[rows] = np.where(concerned, added, numbers)
     first = slots[np.arange(len(rows)), np.argmax(pick, axis=1)] if len(rows) else np.zeros(0, dtype=np.int16)
     found.add(
         rows,
         _class_names(defect, _on_metal(crystal)[first]),
         removed,
         added,
-        (z * pick).sum(axis=1) / np.maximum(pick.sum(axis=1), 1),
+        (lattice.z[rows] * concerned).sum(axis=1) / concerned.sum(axis=1),
     )
 
 
