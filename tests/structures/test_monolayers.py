@@ -312,15 +312,29 @@ def test_tilt_is_rigid():
     assert np.ptp(metal[:, 2]) > 5
 
 
+@pytest.mark.parametrize("coverage", [0.3, 0.8])
 @pytest.mark.parametrize("vacuum", ["edge", "hole"])
-def test_vacuum_covers_the_share_asked_for(vacuum):
+def test_vacuum_leaves_the_share_of_the_field_asked_for(vacuum, coverage):
     settings = StructureSettings(
-        crystal="graphene", field_of_view=(100, 100), margin=0, vacuum=vacuum, coverage=0.8, defects=[]
+        crystal="graphene", field_of_view=(60, 90), margin=12, vacuum=vacuum, coverage=coverage, defects=[]
     )
-    full = len(build(settings.changed(vacuum="none"), 1))
-    shares = [len(build(settings, seed)) / full for seed in range(20)]
-    assert min(shares) > 0.78
-    assert (max(shares) < 0.82) if vacuum == "edge" else (max(shares) < 0.97)
+    full = 2 * 60 * 90 / (2.461**2 * np.sqrt(3) / 2)
+
+    def share(seed):
+        places = build(settings, seed).column_positions
+        return ((places >= 0) & (places < (60, 90))).all(axis=1).sum() / full
+
+    shares = [share(seed) for seed in range(25)]
+    assert np.mean(shares) == pytest.approx(coverage, abs=0.01)
+    assert shares == pytest.approx([coverage] * 25, abs=0.03)
+
+
+@pytest.mark.parametrize("vacuum", ["edge", "hole"])
+def test_all_and_nothing_are_left_in_the_margin_too(vacuum):
+    settings = StructureSettings(crystal="graphene", field_of_view=(40, 40), vacuum=vacuum, coverage=1.0, defects=[])
+    whole = build(settings.changed(vacuum="none"), 3)
+    assert np.array_equal(build(settings, 3).numbers, whole.numbers)
+    assert len(build(settings.changed(coverage=0.0), 3)) == 0
 
 
 def test_nothing_left_is_a_specimen_too():

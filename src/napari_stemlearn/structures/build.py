@@ -22,6 +22,8 @@ from napari_stemlearn.structures.specimen import Specimen
 MOST_ATOMS = 20_000_000
 """Specimens that would hold more are refused."""
 
+_STEPS_OF_FIELD = 200  # points along each side of the field of view by which areas in it are measured
+
 
 def build(settings: StructureSettings, seed: int) -> Specimen:
     """Build a specimen; the same settings and seed give the same one.
@@ -241,19 +243,23 @@ def _stack(
 
 
 def _remove_crystal(lattice: Lattice, settings: StructureSettings, coverage: float, rng: np.random.Generator) -> None:
-    """Leave vacuum behind a straight edge or in a round hole."""
-    height, width = settings.field_of_view
+    """Leave vacuum behind a straight edge or in a round hole, so that crystal is on `coverage` of the field of view."""
+    size = np.array(settings.field_of_view[::-1])
     shape = settings.vacuum if settings.vacuum != "either" else ("edge", "hole")[int(rng.integers(2))]
     if not len(lattice.kind):
         return
+    steps = (np.arange(_STEPS_OF_FIELD) + 0.5) / _STEPS_OF_FIELD
+    field = np.stack(np.meshgrid(*np.outer(size, steps)), axis=-1).reshape(-1, 2)
+    points = np.concatenate([lattice.position, field])
     if shape == "edge":
         angle = rng.uniform(0, 2 * np.pi)
-        along = lattice.position @ np.array([np.cos(angle), np.sin(angle)])
-        kept = along <= np.quantile(along, coverage) if coverage > 0 else np.zeros(len(along), dtype=bool)
+        from_vacuum = points @ -np.array([np.cos(angle), np.sin(angle)])
     else:
-        radius = np.sqrt((1 - coverage) * height * width / np.pi)
-        centre = rng.uniform(0, 1, 2) * (width, height)
-        kept = np.hypot(*(lattice.position - centre).T) >= radius
+        from_vacuum = np.hypot(*(points - rng.uniform(0, 1, 2) * size).T)
+    of_columns, of_field = np.split(from_vacuum, [len(lattice.kind)])
+    # all or nothing is meant of the margin too
+    limit = np.quantile(of_field, 1 - coverage) if 0 < coverage < 1 else (-np.inf if coverage else np.inf)
+    kept = of_columns >= limit
     for name in ("position", "kind", "slots", "numbers", "z"):
         setattr(lattice, name, getattr(lattice, name)[kept])
 

@@ -149,7 +149,11 @@ class StructureSettings(Settings):
         "none", description="Leave part of the field empty: behind a straight edge, or in a round hole."
     )
     coverage: Drawn = quantity(
-        "uniform(0.5, 1)", "1", "Fraction of the area with crystal where there is vacuum.", minimum=0, maximum=1
+        "uniform(0.5, 1)",
+        "1",
+        "Fraction of the field of view with crystal where there is vacuum.",
+        minimum=0,
+        maximum=1,
     )
     alloy: dict[str, dict[str, Drawn]] = Field(
         default_factory=dict,
