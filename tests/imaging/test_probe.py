@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from microscopes import atoms, fractions, microscope
 
+from napari_stemlearn.imaging.cross_sections import partial_cross_sections
 from napari_stemlearn.imaging.probe import gaussian_transfer, transfer_functions
 from napari_stemlearn.imaging.scattering import band_limit, wavelength
 from napari_stemlearn.imaging.settings import ABERRATIONS
+from napari_stemlearn.imaging.simulate import simulate_batch
 
 GRID = (192, 192)
 SPACING = 0.2
@@ -22,7 +25,7 @@ def transfer(probe: dict[str, float], grid: tuple[int, int] = GRID, **options: o
 
 
 def intensity(probe: dict[str, float], grid: tuple[int, int] = GRID, **options: object) -> np.ndarray:
-    """Probe intensity for each square angstrom with its centre in the middle."""
+    """Image of an atom in the middle for each square angstrom, of a cross section of one."""
     waves = transfer(probe, grid, **options)
     steps = waves.shape[0] // 2, waves.shape[1] - 1
     tall = torch.zeros((grid[0], waves.shape[1]), dtype=waves.dtype)
@@ -32,7 +35,7 @@ def intensity(probe: dict[str, float], grid: tuple[int, int] = GRID, **options: 
 
 
 def directly(probe: dict[str, float], y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Probe intensity by polar quadrature over the aperture."""
+    """Intensity of a probe in the middle, by polar quadrature over the aperture."""
     wave, edge = wavelength(probe["beam_energy"]), 1e-3 * probe["convergence_semiangle"]
     nodes, weights = np.polynomial.legendre.leggauss(80)
     alpha, phi = np.meshgrid(0.5 * edge * (nodes + 1), np.arange(256) * 2 * np.pi / 256, indexing="ij")
@@ -82,7 +85,8 @@ def test_each_aberration_matches_direct_integration(name: str) -> None:
     image = intensity(probe, (320, 320))
     places = np.random.default_rng(1).integers(-8, 9, (40, 2))
     found = image[160 + places[:, 0], 160 + places[:, 1]]
-    expected = directly(probe, *(places.T * SPACING))
+    # an atom is seen by a probe that stands on the other side of it
+    expected = directly(probe, *(-places.T * SPACING))
     np.testing.assert_allclose(found, expected, atol=0.012 * intensity(PLAIN).max())
 
 
@@ -94,7 +98,7 @@ def test_all_aberrations_together_match_direct_integration() -> None:
         probe[f"phi{name[1:]}"] = rng.uniform(0, 360)
     image = intensity(probe, (320, 320))
     places = rng.integers(-8, 9, (60, 2))
-    expected = directly(probe, *(places.T * SPACING))
+    expected = directly(probe, *(-places.T * SPACING))
     np.testing.assert_allclose(image[160 + places[:, 0], 160 + places[:, 1]], expected, atol=0.012 * expected.max())
 
 
@@ -108,6 +112,19 @@ def test_an_azimuth_of_ninety_degrees_turns_the_probe(name: str) -> None:
     period = 360 / ABERRATIONS[name][1]
     again = intensity({**PLAIN, name: value, f"phi{name[1:]}": period})
     np.testing.assert_allclose(again, flat, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["C21", "C23", "C45", "C12"])
+def test_an_atom_is_seen_by_the_probe_that_is_scanned_over_it(name: str) -> None:
+    """In a whole simulation, by the sum over the aperture for the probe at each pixel."""
+    probe = {**PLAIN, "source_fwhm": 0.0, name: strengths()[name], f"phi{name[1:]}": 20.0}
+    atom = np.array([6.45, 6.3])
+    settings = microscope((64, 64), 0.2, probe=probe)
+    image = fractions(simulate_batch([atoms(tuple(atom))], settings, [0]).images[0].numpy(), settings)
+    pixels = np.random.default_rng(2).integers(22, 42, (60, 2))
+    away = atom - 0.2 * pixels
+    expected = partial_cross_sections([74], 80.0, 63.0, 200.0)[0] * directly(probe, *away.T)
+    np.testing.assert_allclose(image[tuple(pixels.T)], expected, atol=0.02 * expected.max())
 
 
 def test_round_aberrations_stay_round_and_defocus_is_symmetric() -> None:

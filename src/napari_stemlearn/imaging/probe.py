@@ -1,4 +1,4 @@
-"""The electron probe and how incoherent imaging with it transfers spatial frequencies."""
+"""The electron probe and how incoherent imaging, scanning with it, transfers spatial frequencies."""
 
 from __future__ import annotations
 
@@ -106,11 +106,13 @@ def transfer_functions(
     edge: Literal["area", "radius"] = "area",
     device: str = "cpu",
 ) -> torch.Tensor:
-    """Optical transfer functions of incoherent imaging, normalised to one at zero frequency.
+    """Optical transfer functions of imaging with a scanned probe, normalised to one at zero frequency.
 
-    The transform of the probe's intensity: the autocorrelation of aperture times exp(-i chi), averaged over the focal
-    spread and multiplied by the transform of the source. chi = 2 pi / lambda sum C_nm alpha^(n+1) / (n+1)
-    cos(m (phi - phi_nm)), Krivanek et al., Ultramicroscopy 78 (1999) 1; C10 is minus Kirkland's defocus.
+    A probe at p has the wave psi(r - p), psi(r) being the sum over the aperture of exp(-i chi + 2 pi i k r). So an atom
+    at a is seen as |psi(a - p)|^2, the probe turned by half a turn, as by abTEM and incostem. Its transform is the
+    conjugate of that of the probe's intensity, averaged over the focal spread and multiplied by the transform of the
+    source. chi = 2 pi / lambda sum C_nm alpha^(n+1) / (n+1) cos(m (phi - phi_nm)), Krivanek et al., Ultramicroscopy 78
+    (1999) 1; C10 is minus Kirkland's defocus, azimuths go from x towards y.
 
     Parameters
     ----------
@@ -162,7 +164,8 @@ def transfer_functions(
         phase = chi
         if shift.any():
             phase = torch.addcmul(chi, torch.from_numpy(shift).float().to(device)[:, None, None], defocus)
-        amplitude = _to_space(torch.polar(inside, -phase), inner, points)
+        # the conjugate wave turns the probe by half a turn: the atom is seen by a probe that moves over it
+        amplitude = _to_space(torch.polar(inside, phase), inner, points)
         parts = torch.view_as_real(amplitude).square_()
         weighed = torch.from_numpy(weight).float().to(device)[:, None, None]
         density.addcmul_(parts[..., 0] + parts[..., 1], weighed)

@@ -33,11 +33,14 @@ def _aberration(what: str) -> Any:
 
 
 def _angle(name: str) -> Any:
-    return quantity(0.0, "degree", f"Azimuth of {name}, from x towards y.", advanced=True)
+    return quantity(0.0, "degree", f"Azimuth of {name} in the aperture, from x towards y.", advanced=True)
 
 
 class ProbeSettings(Settings):
-    """The electron probe."""
+    """The electron probe; coefficients and azimuths after Krivanek, with the signs of abTEM.
+
+    An atom looks like the probe turned by half a turn, since it is the probe that is scanned.
+    """
 
     beam_energy: Drawn = quantity(80.0, "keV", "Beam energy.", minimum=10, maximum=1000)
     convergence_semiangle: Drawn = quantity(25.0, "mrad", "Radius of the probe aperture.", minimum=1, maximum=150)
@@ -59,7 +62,7 @@ class ProbeSettings(Settings):
     )
     C10: Drawn = quantity(0.0, "angstrom", "Defocus as an aberration: negative is underfocus.")
     C12: Drawn = quantity(0.0, "angstrom", "Two-fold astigmatism.")
-    phi12: Drawn = quantity(0.0, "degree", "Azimuth of C12, from x towards y.")
+    phi12: Drawn = quantity(0.0, "degree", "Azimuth of C12 in the aperture, from x towards y.")
     C21: Drawn = _aberration("Axial coma.")
     phi21: Drawn = _angle("C21")
     C23: Drawn = _aberration("Three-fold astigmatism.")
