@@ -61,6 +61,9 @@ def test_images_lie_beside_their_truth(tmp_path: Path) -> None:
     assert list(table["image"]) == ["00000.tif", "00001.tif", "00002.tif"]
     assert table["n_vacancy1"].sum() == table["n_defects"].sum() > 0
     assert "structure.rotation" in table
+    # what stretching chose, not the 1 and 0 of the settings
+    assert table["detector.gain"].nunique() == 3
+    assert table["detector.gain"][1] == pytest.approx(micrograph.provenance["drawn"]["detector"]["gain"])
     previews = [event for event in events if isinstance(event, Preview)]
     assert previews[0].array is not None
     assert previews[0].array.shape == (48, 40)

@@ -88,8 +88,17 @@ def test_images_and_their_labels_fit_together(tmp_path: Path) -> None:
     assert find_watermark(image).present
     row = data_set.query().loc[0]
     assert 1e4 <= row["imaging.detector.dose"] <= 1e5
+    assert row["imaging.detector.gain"] == 1
     assert row["structure.crystal"] == "WSe2"
     assert data_set.settings["structures"][0]["structure"]["defects"][0]["probability"] == 0.2
+
+
+def test_the_table_holds_the_gain_that_stretching_chose(tmp_path: Path) -> None:
+    stretched = {"imaging.detector.stretch": True, "imaging.detector.bits": 8}
+    list(write_generated_set(TINY.changed(number=2, **stretched), tmp_path / "stretched.stemset"))
+    gains = open_data_set(tmp_path / "stretched.stemset").query()["imaging.detector.gain"]
+    assert gains.nunique() == 2
+    assert (gains != 1).all()
 
 
 def test_a_generator_decides_look_and_pixel_size(translated: DataSet, generator: Path) -> None:

@@ -22,7 +22,7 @@ def detected(
 ) -> np.ndarray:
     noise = changes.pop("counting_noise", True)
     currents = changes.pop("currents", np.ones(fractions.shape[:2]))
-    images = detect(
+    found = detect(
         fractions.clone(),
         [values(**changes)] * len(fractions),
         pixel_sizes=[0.2] * len(fractions),
@@ -32,7 +32,7 @@ def detected(
         stretch=stretch,
         bits=bits,
     )
-    return images.double().numpy()
+    return found.images.double().numpy()
 
 
 FLAT = torch.full((1, 200, 250), 0.02)
@@ -107,6 +107,31 @@ def test_stretching_fills_the_range_and_clips_what_is_asked() -> None:
     assert (unit.min(), unit.max()) == (0, 1)
     even = detected(FLAT, bits=8, stretch=True, counting_noise=False)
     assert np.isfinite(even).all()
+
+
+@pytest.mark.parametrize(("bits", "clipped"), [(0, 0.0), (16, 0.0), (16, 0.05)])
+def test_gain_and_offset_of_stretching_turn_grey_levels_back_into_electrons(bits: int, clipped: float) -> None:
+    ramps = torch.stack([torch.linspace(0.01, 0.05, 1000), torch.linspace(0.3, 0.2, 1000)])[:, None].repeat(1, 10, 1)
+    drawn = values(dose=1e5, gain=3.0, offset=70.0, clipped_dark=clipped, clipped_bright=clipped)
+    found = detect(
+        ramps.clone(),
+        [drawn] * 2,
+        pixel_sizes=[0.2, 0.2],
+        currents=np.ones((2, 10)),
+        seeds=[0, 1],
+        counting_noise=False,
+        stretch=True,
+        bits=bits,
+    )
+    assert found.stretched is not None
+    levels = found.images.double()
+    gain, offset = found.stretched.double()[:, :, None, None].unbind(1)
+    kept = (levels > 0) & (levels < levels.amax())
+    assert kept.double().mean() == pytest.approx(1 - 2 * clipped, abs=0.01)
+    rounding = 0.5 / float(gain.min()) if bits else 0.0
+    torch.testing.assert_close(
+        ((levels - offset) / gain)[kept], 4000 * ramps.double()[kept], rtol=1e-6, atol=1.01 * rounding
+    )
 
 
 def test_noise_of_an_image_depends_on_its_own_seed_only() -> None:

@@ -167,6 +167,18 @@ def test_micrograph_has_provenance_and_the_bits_dtype() -> None:
     assert ImagingSettings.checked(provenance["imaging"]) == microscope(detector={"bits": 16})
 
 
+def test_gain_and_offset_in_effect_are_recorded() -> None:
+    specimen = random_atoms(0, 120, (12.8, 12.8))
+    section = {"counting_noise": False, "gain": 5.0, "offset": 3.0}
+    given = simulate(specimen, microscope(detector=section))
+    assert (given.drawn["detector"]["gain"], given.drawn["detector"]["offset"]) == (5.0, 3.0)
+    made = simulate(specimen, microscope(detector={**section, "stretch": True, "bits": 16}))
+    detector = made.micrograph.provenance["drawn"]["detector"]
+    assert made.drawn["detector"] == detector
+    electrons = (made.micrograph.data.astype(float) - detector["offset"]) / detector["gain"]
+    np.testing.assert_allclose(electrons, (given.micrograph.data - 3.0) / 5.0, rtol=0, atol=0.51 / detector["gain"])
+
+
 def test_pixel_sizes_may_differ_within_a_batch() -> None:
     specimen = atoms((5.0, 6.0))
     batch = simulate_batch([specimen] * 2, microscope(), [0, 1], pixel_sizes=[0.2, 0.25])

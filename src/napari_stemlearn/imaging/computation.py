@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_stemlearn.imaging.detector import detect
+from napari_stemlearn.imaging.detector import Detected, detect
 from napari_stemlearn.imaging.grid import Grid
 from napari_stemlearn.imaging.preparation import SECTIONS, PreparedImage
 from napari_stemlearn.imaging.probe import SIGMA_OF_FWHM, gaussian_transfer, transfer_functions
@@ -29,11 +29,22 @@ def compute_images(
 
     Images may be prepared in other processes: they hold arrays only.
     """
+    return compute_detected(prepared, settings, device).images
+
+
+def compute_detected(
+    prepared: Sequence[PreparedImage], settings: ImagingSettings, device: torch.device | str = "cpu"
+) -> Detected:
+    """Grey levels of prepared images, with the gains and offsets of stretched ones."""
     device = torch.device(device)
     images = torch.empty((len(prepared), *settings.shape), device=device)
+    stretched = torch.empty((len(prepared), 2), device=device) if settings.detector.stretch else None
     for members in _groups(prepared, device):
-        images[members] = _compute_group([prepared[index] for index in members], settings, device)
-    return images
+        found = _compute_group([prepared[index] for index in members], settings, device)
+        images[members] = found.images
+        if stretched is not None and found.stretched is not None:
+            stretched[members] = found.stretched
+    return Detected(images, stretched)
 
 
 def _groups(prepared: Sequence[PreparedImage], device: torch.device) -> Iterator[list[int]]:
@@ -51,8 +62,8 @@ def _groups(prepared: Sequence[PreparedImage], device: torch.device) -> Iterator
 
 
 @torch.inference_mode()
-def _compute_group(group: Sequence[PreparedImage], settings: ImagingSettings, device: torch.device) -> torch.Tensor:
-    """Grey levels of images that share a grid."""
+def _compute_group(group: Sequence[PreparedImage], settings: ImagingSettings, device: torch.device) -> Detected:
+    """Images that share a grid."""
     first = group[0]
     grid, name = first.grid, str(device)
     spacings = np.array([one.pixel_size for one in group]) / grid.oversampling

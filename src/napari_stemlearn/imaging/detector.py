@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,23 @@ from napari_stemlearn.imaging.dose import electrons_per_pixel
 from napari_stemlearn.imaging.grid import fast_length
 
 _TAIL = 12  # afterglow lengths after which nothing is left
+
+
+@dataclass(frozen=True)
+class Detected:
+    """Images as the detector gives them.
+
+    Parameters
+    ----------
+    images
+        Grey levels, shape (image, y, x), single precision.
+    stretched
+        Gain and offset that stretching chose for each image, shape (image, 2); None where those of the settings hold.
+        ``(grey level - offset) / gain`` are electrons, but for rounding and clipped pixels.
+    """
+
+    images: torch.Tensor
+    stretched: torch.Tensor | None = None
 
 
 def detect(
@@ -24,7 +42,7 @@ def detect(
     counting_noise: bool,
     stretch: bool,
     bits: int,
-) -> torch.Tensor:
+) -> Detected:
     """Turn fractions of the incident beam into grey levels.
 
     Parameters
@@ -44,8 +62,8 @@ def detect(
 
     Returns
     -------
-    torch.Tensor
-        Grey levels, shape (image, y, x), single precision.
+    Detected
+        Grey levels, and the gain and offset of stretched ones.
     """
     device = fractions.device
     electrons = np.array([electrons_per_pixel(one, size) for one, size in zip(drawn, pixel_sizes, strict=True)])
@@ -65,15 +83,16 @@ def detect(
         signal = _late(signal, afterglow, np.array([one["afterglow_length"] for one in drawn]))
     if noise is not None:
         signal.addcmul_(noise, torch.from_numpy(readout).float().to(device)[:, None, None])
+    stretched = None
     if stretch:
-        signal = _stretched(signal, drawn, bits)
+        signal, stretched = _stretched(signal, drawn, bits)
     else:
         gain = torch.tensor([one["gain"] for one in drawn], device=device)[:, None, None]
         offset = torch.tensor([one["offset"] for one in drawn], device=device)[:, None, None]
         signal = signal.mul_(gain).add_(offset)
     if bits:
         signal = signal.round_().clamp_(0, 2**bits - 1)
-    return signal
+    return Detected(signal, stretched)
 
 
 def _late(signal: torch.Tensor, part: np.ndarray, length: np.ndarray) -> torch.Tensor:
@@ -87,13 +106,19 @@ def _late(signal: torch.Tensor, part: np.ndarray, length: np.ndarray) -> torch.T
     return torch.fft.irfft(torch.fft.rfft(signal, n=padded) * filters, n=padded)[..., :width]
 
 
-def _stretched(signal: torch.Tensor, drawn: Sequence[Mapping[str, float]], bits: int) -> torch.Tensor:
-    """Stretch each image over the range of the digitiser (0 to 1 without bits), clipping parts of its pixels."""
+def _stretched(
+    signal: torch.Tensor, drawn: Sequence[Mapping[str, float]], bits: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stretch each image over the range of the digitiser (0 to 1 without bits), clipping parts of its pixels.
+
+    The second tensor holds the gain and offset of each image.
+    """
     top = float(2**bits - 1) if bits else 1.0
     flat = signal.reshape(len(signal), -1)
     low = _ranked(flat, [one["clipped_dark"] for one in drawn], largest=False)
     high = _ranked(flat, [one["clipped_bright"] for one in drawn], largest=True)
-    return ((signal - low) * (top / (high - low).clamp_min(1e-20))).clamp_(0, top)
+    gain = top / (high - low).clamp_min(1e-20)
+    return ((signal - low) * gain).clamp_(0, top), torch.cat([gain, -low * gain], dim=1)[..., 0]
 
 
 def _ranked(values: torch.Tensor, parts: Sequence[float], *, largest: bool) -> torch.Tensor:

@@ -21,7 +21,9 @@ class LabelledMicrograph:
     columns, defects
         Site tables of what lies inside the image.
     drawn
-        Drawn values by section: ``drawn["probe"]["C10"]``.
+        Drawn values by section: ``drawn["probe"]["C10"]``. ``drawn["detector"]`` holds the gain and offset that were in
+        effect, also where stretching chose them: ``(grey level - offset) / gain`` are electrons, but for rounding and
+        clipped pixels.
     """
 
     micrograph: Micrograph

@@ -222,7 +222,7 @@ class DetectorSettings(Settings):
     stretch: bool = Field(
         False,
         description="Choose gain and offset for each image so that its grey levels fill the range of the bits, "
-        "as an operator or an export does.",
+        "as an operator or an export does; both are recorded with the image.",
     )
     clipped_dark: Drawn = quantity(
         0.0, "1", "Part of the pixels that stretching sets to black.", minimum=0, maximum=0.5, advanced=True

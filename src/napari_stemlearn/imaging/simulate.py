@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch
 
 from napari_stemlearn import __version__
 from napari_stemlearn.errors import SettingsError
-from napari_stemlearn.imaging.computation import compute_images
+from napari_stemlearn.imaging.computation import compute_detected
 from napari_stemlearn.imaging.labelled import LabelledMicrograph
 from napari_stemlearn.imaging.plain_specimen import PlainSpecimen, SpecimenLike
 from napari_stemlearn.imaging.preparation import DrawPlan, prepare_image
@@ -43,17 +44,36 @@ class SimulatedBatch:
         Grey levels, shape (image, y, x), single precision, on the device.
     column_sites, defect_sites
         Sites in each image as arrays; no table is made until it is asked for.
-    drawn
-        Values drawn for each image, by section.
+    drawn_before
+        Values drawn for each image before its pixels were computed, by section.
     pixel_sizes
         Of each image in angstrom.
+    stretched
+        Gain and offset of stretched images, shape (image, 2), on the device; else None.
     """
 
     images: torch.Tensor
     column_sites: list[SitesInImage]
     defect_sites: list[SitesInImage]
-    drawn: list[dict[str, Any]]
+    drawn_before: list[dict[str, Any]]
     pixel_sizes: list[float]
+    stretched: torch.Tensor | None = None
+
+    @cached_property
+    def drawn(self) -> list[dict[str, Any]]:
+        """Values drawn for each image, by section.
+
+        In the section ``detector`` stand the gain and offset that were in effect, also where stretching chose them:
+        ``(grey level - offset) / gain`` are electrons, but for rounding and clipped pixels.
+        """
+        if self.stretched is None:
+            return self.drawn_before
+        # read when asked for, since that waits for a GPU
+        chosen = self.stretched.double().tolist()
+        return [
+            {**before, "detector": {**before["detector"], "gain": gain, "offset": offset}}
+            for before, (gain, offset) in zip(self.drawn_before, chosen, strict=True)
+        ]
 
     @property
     def columns(self) -> list[pd.DataFrame]:
@@ -152,13 +172,14 @@ def simulate_batch(
         prepare_image(specimen, settings, int(seed), size, plan)
         for specimen, seed, size in zip(specimens, seeds, sizes, strict=True)
     ]
-    images = compute_images(prepared, settings, device)
+    detected = compute_detected(prepared, settings, device)
     return SimulatedBatch(
-        images,
+        detected.images,
         [one.column_sites for one in prepared],
         [one.defect_sites for one in prepared],
         [one.drawn for one in prepared],
         sizes,
+        detected.stretched,
     )
 
 
