@@ -7,6 +7,7 @@ import torch
 from napari_stemlearn.datasets import DataSet, create_data_set
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.formats import write_sites, write_tiff
+from napari_stemlearn.learning import simulated
 from napari_stemlearn.learning.augmentation import blur
 from napari_stemlearn.learning.crops import (
     HELD_OUT,
@@ -26,6 +27,7 @@ from napari_stemlearn.learning.stored import read_set
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resampled_length
 from napari_stemlearn.sites import make_sites
+from napari_stemlearn.structures.build import build
 
 TINY = SegmentationSettings.preset("tiny")
 STORED = TINY.changed(
@@ -34,6 +36,8 @@ STORED = TINY.changed(
 CLEAN = TINY.changed(
     **{"imaging.detector.counting_noise": False, "acquisition_pixel_size": "uniform(0.1, 0.3)", "optimisation.crop": 96}
 )
+
+QUIET = {"detector": {"counting_noise": False}, "probe": {"source_fwhm": 1.2}}
 
 
 def test_a_batch_is_decided_by_its_number():
@@ -74,6 +78,29 @@ def test_truth_lies_on_the_atoms_at_any_acquisition_pixel_size():
             weight = (patch - patch.min()) ** 4
             found = (weight * rows).sum() / weight.sum(), (weight * columns).sum() / weight.sum()
             assert np.hypot(found[0] - y, found[1] - x) < 0.5
+
+
+FAR = [{}, {"drift_x": 20.0}, {"drift_y": "normal(0, 5)"}, {"flyback": -6.0}, {"shear": 0.2, "wobble": 1.0}]
+
+
+@pytest.mark.parametrize("scan", FAR, ids=str)
+def test_a_distorted_scan_stays_on_the_specimen_of_its_crop(scan, monkeypatch):
+    perfect = {"crystal": "WSe2", "defects": [], "displacement": 0.0}
+    marked = {"classes": {"metal": ["W"]}, "exclusive": []}
+    settings = CLEAN.changed(structures=[{"structure": perfect}], imaging={"scan": scan, **QUIET}, targets=marked)
+    built = []
+    monkeypatch.setattr(simulated, "build", lambda structure, seed: built.append(structure) or build(structure, seed))
+    source = open_source(settings)
+    crops = [source.crop(np.random.default_rng(seed), 96, stream=TRAINING).image for seed in range(8)]
+    for crop in crops:
+        assert (crop > 0.02 * crop.quantile(0.99)).all()
+    margins = {structure.margin for structure in built}
+    assert margins == {5.0} if not scan else max(margins) > 6
+    # more specimen would add no more than the far tails of the probe
+    monkeypatch.setattr(simulated, "needed_by_image", lambda _imaging, _seed: 40.0)
+    for seed, crop in enumerate(crops):
+        whole = source.crop(np.random.default_rng(seed), 96, stream=TRAINING).image
+        torch.testing.assert_close(crop, whole, rtol=0, atol=0.01 * float(whole.max()))
 
 
 @pytest.mark.parametrize("acquired", [0.05, 0.1, 0.137, 0.2, 0.33, 0.42])

@@ -61,6 +61,20 @@ class DrawPlan:
         return self.fixed[section][name] != 0 or any(entry[0] == name for entry in self.random[section])
 
 
+def drawn_scan(
+    settings: ImagingSettings, seed: int, pixel_size: float, plan: DrawPlan
+) -> tuple[dict[str, float], ScanPath]:
+    """Values of the scan of one image, and the path that they lead along."""
+    rng = _stream(seed, "scan")
+    drawn = plan.drawn("scan", rng)
+    return drawn, scan_path(settings.shape, pixel_size, drawn, rng)
+
+
+def _stream(seed: int, section: str) -> np.random.Generator:
+    """Random numbers of one section for one image."""
+    return np.random.default_rng((seed, SECTIONS.index(section)))
+
+
 @dataclass(frozen=True)
 class PreparedImage:
     """One image, drawn and ready to compute; can be sent between processes."""
@@ -115,10 +129,10 @@ def prepare_image(
     pixel_size = settings.pixel_size if pixel_size is None else pixel_size
     if seed < 0:
         raise SettingsError(f"The seed is {seed}; it must not be negative.")
-    streams = {name: np.random.default_rng((seed, place)) for place, name in enumerate(SECTIONS)}
-    drawn = {name: plan.drawn(name, streams[name]) for name in SECTIONS}
+    scan, path = drawn_scan(settings, seed, pixel_size, plan)
+    streams = {name: _stream(seed, name) for name in SECTIONS if name != "scan"}
+    drawn = {name: scan if name == "scan" else plan.drawn(name, streams[name]) for name in SECTIONS}
     probe, adf = drawn["probe"], drawn["adf"]
-    path = scan_path(settings.shape, pixel_size, drawn["scan"], streams["scan"])
     reach = path.reach
     field_size = [n * pixel_size for n in settings.shape]
     rim = (

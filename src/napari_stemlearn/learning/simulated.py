@@ -9,6 +9,7 @@ import numpy as np
 from napari_stemlearn.distributions import draw
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
+from napari_stemlearn.imaging.specimen_margin import needed_by_image
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side, resampled_crop
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
@@ -71,8 +72,10 @@ class SimulatedCrops:
         acquired = draw(settings.acquisition_pixel_size, rng, 0.01, 2.0)
         side = acquired_side(size, acquired, settings.pixel_size)
         imaging = _taken_at(held_out or settings.imaging, side, acquired)
-        structure = self._mixture.draw(rng).model_copy(update={"field_of_view": (side * acquired, side * acquired)})
+        drawn = self._mixture.draw(rng)
         specimen_seed, imaging_seed = (int(seed) for seed in rng.integers(2**31, size=2))
+        margin = max(drawn.margin, needed_by_image(imaging, imaging_seed))
+        structure = drawn.model_copy(update={"field_of_view": (side * acquired, side * acquired), "margin": margin})
         batch = simulate_batch([build(structure, specimen_seed)], imaging, [imaging_seed])
         sites = (batch.column_sites[0], batch.defect_sites[0])
         return resampled_crop(batch.images[0], sites, acquired, settings.pixel_size, size)
