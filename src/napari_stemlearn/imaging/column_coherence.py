@@ -1,4 +1,4 @@
-"""How two atoms that lie one above the other scatter together: at low angles in phase, and the upper one as a lens."""
+"""How two or three atoms above each other scatter together: at low angles in phase, and the upper ones as lenses."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ FloatArray = NDArray[np.float64]
 VIBRATION = 0.07
 """Root mean square vibration of an atom along an axis in angstrom, at room temperature."""
 
+LONGEST = 3
+"""Most atoms of a column whose scattering together is computed."""
+
 _FIELD, _PIXELS = 16.0, 512
 _HEIGHT_STEP = 0.25
 _NUMBERS, _STEPS = 256, 1 << 32  # beyond any atomic number, beyond any distance
 _QUANTILES = (np.arange(6) + 0.5) / 6
+# by these, the first and the third of three atoms come to lie as far apart as any two that vibrate
+_ORDER_BELOW, _SIDE_BELOW = [1, 4, 3, 0, 5, 2], np.array([-1.0, -1.0, 1.0, 1.0, -1.0, -1.0])
 
 
 def column_factors(
@@ -31,13 +36,13 @@ def column_factors(
     outer_angle: float,
     coherence: float,
 ) -> FloatArray:
-    """Factors on the cross sections of atoms in columns of two: what both scatter together, by what each does alone.
+    """Factors on the cross sections of atoms in columns of two and three: what all scatter together, by what each does.
 
-    A plane wave passes one atom, free space, and the other atom, and is measured in the annulus (multislice; Kirkland,
-    Advanced Computing in Electron Microscopy, 2020, chapter 6), for several distances that vibrations put between the
-    columns of both (frozen phonons). At inner angles below 60 mrad the waves of both are nearly in phase (Jesson and
-    Pennycook, Proc. R. Soc. A 441 (1993) 261), and of a column of two Se much less than half is left without one.
-    Columns are taken to lie along the beam.
+    A plane wave passes one atom after the other, with free space between them, and is measured in the annulus
+    (multislice; Kirkland, Advanced Computing in Electron Microscopy, 2020, chapter 6), for several distances that
+    vibrations put between the columns of the atoms (frozen phonons). At inner angles below 60 mrad the waves of all are
+    nearly in phase (Jesson and Pennycook, Proc. R. Soc. A 441 (1993) 261), and of a column of two Se much less than
+    half is left without one. All atoms of a column get the same factor. Columns are taken to lie along the beam.
 
     Parameters
     ----------
@@ -53,48 +58,82 @@ def column_factors(
     Returns
     -------
     numpy.ndarray
-        Shape (n,); 1 in columns of one atom, and of more than two: through those, waves change too much.
+        Shape (n,); 1 in columns of one atom, and of more than three: those stay as they are, for waves change too much
+        on their way through them.
     """
     factors = np.ones(len(numbers))
     if not len(numbers) or not coherence:
         return factors
     order = np.lexsort((heights, columns))
     size = np.bincount(columns)[np.asarray(columns)[order]]
-    pairs = order[size == 2].reshape(-1, 2)
-    steps = np.rint((heights[pairs[:, 1]] - heights[pairs[:, 0]]) / _HEIGHT_STEP).astype(int)
-    # one number a pair: rows are sorted many times more slowly
-    kinds = np.ravel_multi_index((*numbers[pairs].T, steps), (_NUMBERS, _NUMBERS, _STEPS))
-    for kind in np.unique(kinds):
-        upper, lower, step = (int(part) for part in np.unravel_index(kind, (_NUMBERS, _NUMBERS, _STEPS)))
-        together = _together(upper, lower, step, round(beam_energy), inner_angle, outer_angle)
-        factors[pairs[kinds == kind]] = 1 + coherence * (together - 1)
+    for length in range(2, LONGEST + 1):
+        chains = order[size == length].reshape(-1, length)
+        steps = np.rint(np.diff(heights[chains], axis=1) / _HEIGHT_STEP).astype(int)
+        examples, kinds = _alike(numbers[chains], steps)
+        together = [
+            _together(
+                tuple(numbers[chains[example]].tolist()),
+                tuple(steps[example].tolist()),
+                round(beam_energy),
+                inner_angle,
+                outer_angle,
+            )
+            for example in examples
+        ]
+        factors[chains] = 1 + coherence * (np.array(together)[kinds, None] - 1)
     return factors
 
 
-def _together(upper: int, lower: int, steps: int, beam_energy: int, inner_angle: float, outer_angle: float) -> float:
-    """Intensity of both atoms in the annulus over the sum of each alone."""
-    both, *alone = (
+def _alike(numbers: NDArray[np.integer], steps: NDArray[np.integer]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """One chain of each kind, and the kind of each chain, by its atomic numbers and the steps between its atoms."""
+    # one number a pair: rows are sorted many times more slowly
+    pairs = [
+        np.ravel_multi_index((numbers[:, place], numbers[:, place + 1], steps[:, place]), (_NUMBERS, _NUMBERS, _STEPS))
+        for place in range(steps.shape[1])
+    ]
+    kinds = pairs[0]
+    for pair in pairs[1:]:
+        above, below = (np.unique(codes, return_inverse=True)[1] for codes in (kinds, pair))
+        kinds = above * len(below) + below
+    return np.unique(kinds, return_index=True, return_inverse=True)[1:]
+
+
+def _together(
+    numbers: tuple[int, ...], steps: tuple[int, ...], beam_energy: int, inner_angle: float, outer_angle: float
+) -> float:
+    """Intensity of all atoms in the annulus over the sum of each alone."""
+    chain, *alone = (
         float(np.subtract(*np.interp([inner_angle, outer_angle], _edges(beam_energy), beyond)))
         for beyond in (
-            _pair_beyond(upper, lower, steps, beam_energy),
-            _atom_beyond(upper, beam_energy),
-            _atom_beyond(lower, beam_energy),
+            _chain_beyond(numbers, steps, beam_energy),
+            *(_atom_beyond(number, beam_energy) for number in numbers),
         )
     )
-    return both / sum(alone)
+    return chain / sum(alone)
 
 
 @lru_cache(maxsize=4096)
-def _pair_beyond(upper: int, lower: int, steps: int, beam_energy: int) -> FloatArray:
-    """Intensity of two atoms beyond each of `_edges`, mean over their vibrations."""
-    frequency = np.fft.fftfreq(_PIXELS, _FIELD / _PIXELS)
-    squared = frequency[:, None] ** 2 + frequency[None, :] ** 2
-    free_space = np.exp(-1j * np.pi * wavelength(beam_energy) * squared * steps * _HEIGHT_STEP)
-    between = fft.ifft2(fft.fft2(_phase_object(upper, 0.0, beam_energy)) * free_space)
+def _chain_beyond(numbers: tuple[int, ...], steps: tuple[int, ...], beam_energy: int) -> FloatArray:
+    """Intensity of two or three atoms beyond each of `_edges`, mean over their vibrations."""
     # the distance of two atoms that both vibrate is drawn from a Rayleigh distribution
     apart = VIBRATION * np.sqrt(-4 * np.log(1 - _QUANTILES))
-    waves = (between * _phase_object(lower, float(distance), beam_energy) for distance in apart)
-    return np.mean([_beyond(wave) for wave in waves], axis=0)
+    places = np.cumsum([apart, apart[_ORDER_BELOW] * _SIDE_BELOW], axis=0)[: len(steps)]
+    first, *rest = (_free_space(count, beam_energy) for count in steps)
+    from_first = fft.ifft2(fft.fft2(_phase_object(numbers[0], 0.0, beam_energy)) * first)
+    intensities = []
+    for others in places.T:
+        wave = from_first * _phase_object(numbers[1], float(others[0]), beam_energy)
+        for number, place, space in zip(numbers[2:], others[1:], rest, strict=True):
+            wave = fft.ifft2(fft.fft2(wave) * space) * _phase_object(number, float(place), beam_energy)
+        intensities.append(_beyond(wave))
+    return np.asarray(np.mean(intensities, axis=0))
+
+
+def _free_space(steps: int, beam_energy: int) -> NDArray[np.complex128]:
+    """What the way from one atom to the next does to the frequencies of a wave."""
+    frequency = np.fft.fftfreq(_PIXELS, _FIELD / _PIXELS)
+    squared = frequency[:, None] ** 2 + frequency[None, :] ** 2
+    return np.asarray(np.exp(-1j * np.pi * wavelength(beam_energy) * squared * steps * _HEIGHT_STEP))
 
 
 @lru_cache(maxsize=4096)

@@ -114,8 +114,8 @@ class AdfSettings(Settings):
     column_coherence: Drawn = quantity(
         0.0,
         "1",
-        "How far the two atoms of a column scatter together, as in layers MX2: 0 adds up what each does alone, 1 is "
-        "multislice. At inner angles below 60 mrad, two are then more than twice as bright as one.",
+        "How far the two or three atoms of a column scatter together, as in layers MX2: 0 adds up what each does "
+        "alone, 1 is multislice. At inner angles below 60 mrad, two are then more than twice as bright as one.",
         minimum=0,
         maximum=1,
         advanced=True,
