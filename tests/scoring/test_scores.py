@@ -182,6 +182,22 @@ def test_bootstrap_says_what_it_draws_and_covers_the_value():
     assert recall["high"] - recall["low"] == pytest.approx(2 * 1.96 * np.sqrt(0.16 / 480), rel=0.6)
 
 
+def test_bootstrap_intervals_of_few_frames_are_as_wide_as_students_are():
+    rng = np.random.default_rng(7)
+    frames = [
+        make_sites(np.arange(200) * 10.0, np.full(200, 5.0), "a", pixel_size=1.0, frame=frame) for frame in range(10)
+    ]
+    truth = concat_sites(frames)
+    ratios = []
+    for _ in range(5):
+        hits = rng.uniform(size=(10, 200)) < rng.beta(8, 2, 10)[:, None]
+        table = bootstrap(match(truth[hits.ravel()], truth, 0.5, 1.0)).table
+        recall = table.set_index(["class", "metric"]).loc[("a", "recall")]
+        student = 2.262 * hits.mean(axis=1).std(ddof=1) / np.sqrt(10)
+        ratios.append((recall["high"] - recall["low"]) / 2 / student)
+    assert np.mean(ratios) == pytest.approx(1, abs=0.06)
+
+
 def test_legacy_rules_flatter():
     truth = table([(10, 10, "a"), (40, 40, "a")])
     found = table([(16, 10, "a"), (10, 10, "a"), (10.5, 10, "a")])

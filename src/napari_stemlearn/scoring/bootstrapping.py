@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtr, stdtrit
 
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import ALL, Matches
@@ -24,7 +25,9 @@ class Bootstrap:
         One row a class and metric: ``class, metric, value, low, high``; NaN where not defined.
     unit
         What was drawn with replacement: ``frames``, or ``blocks`` of one frame where there is only one. Blocks of one
-        frame say nothing about other frames, so their intervals are rather too narrow.
+        frame say nothing about other frames, so their intervals are rather too narrow. So are those of very few
+        frames: of frames that differ, intervals of 95 % held the true recall in 94 % of trials with ten frames, in 91 %
+        with five, 80 % with three and 58 % with two.
     n_units
         How many of them there are.
     confidence
@@ -41,6 +44,8 @@ def bootstrap(
     matches: Matches, *, n_draws: int = 2000, confidence: float = 0.95, blocks: int = 5, seed: int = 0
 ) -> Bootstrap:
     """Percentile bootstrap (Efron 1979) of precision, recall, F1 and rms error, over frames.
+
+    The percentiles are expanded for few units (Hesterberg, The American Statistician 69 (2015) 371).
 
     Parameters
     ----------
@@ -83,6 +88,7 @@ def bootstrap(
         places = [_block(table[["y", "x"]].to_numpy(dtype=float), low, size, blocks) for table in (hits, false, missed)]
     draws = np.random.default_rng(seed).integers(n_units, size=(n_draws, n_units))
     weights = np.stack([np.bincount(draw, minlength=n_units) for draw in draws])
+    tail = _tail(confidence, n_units)
     rows = []
     for name in [*matches.classes, ALL]:
         counts = np.zeros((n_units, 4))
@@ -95,11 +101,18 @@ def bootstrap(
         spread = _metrics(weights @ counts)
         for index, metric in enumerate(METRICS):
             defined = spread[:, index][np.isfinite(spread[:, index])]
-            tail = (1 - confidence) / 2
             low_high = np.quantile(defined, [tail, 1 - tail]) if len(defined) else (np.nan, np.nan)
             rows.append((name, metric, value[0, index], *map(float, low_high)))
     table = pd.DataFrame(rows, columns=["class", "metric", "value", "low", "high"])
     return Bootstrap(table, unit, n_units, confidence)
+
+
+def _tail(confidence: float, n_units: int) -> float:
+    """Share of the draws beyond either end: as Student's distribution has it, and the spread of few units is small."""
+    if n_units == 1:
+        return (1 - confidence) / 2
+    quantile = stdtrit(n_units - 1, (1 - confidence) / 2)
+    return float(ndtr(quantile * np.sqrt(n_units / (n_units - 1))))
 
 
 def _block(
