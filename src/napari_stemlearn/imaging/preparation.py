@@ -70,6 +70,15 @@ def drawn_scan(
     return drawn, scan_path(settings.shape, pixel_size, drawn, rng)
 
 
+def needed_by_image(settings: ImagingSettings, seed: int) -> float:
+    """Angstrom of specimen needed round the field of view of one image, whose scan is drawn to see how far it goes.
+
+    Mostly less than `needed_margin`, which is for every image that the settings can give.
+    """
+    path = drawn_scan(settings, seed, settings.pixel_size, DrawPlan(settings))[1]
+    return RIM + max(path.reach)
+
+
 def _stream(seed: int, section: str) -> np.random.Generator:
     """Random numbers of one section for one image."""
     return np.random.default_rng((seed, SECTIONS.index(section)))

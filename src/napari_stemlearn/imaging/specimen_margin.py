@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from napari_stemlearn.distributions import Distribution
-from napari_stemlearn.imaging.preparation import RIM as COMPUTED_RIM
-from napari_stemlearn.imaging.preparation import DrawPlan, drawn_scan
 from napari_stemlearn.imaging.settings import ImagingSettings
 
 RIM = 6.0
@@ -26,12 +24,3 @@ def needed_margin(imaging: ImagingSettings) -> float:
     x = 0.5 * most(scan.drift_x) + 0.5 * height * most(scan.shear) + 4.0 * most(scan.line_jitter_x)
     x += most(scan.hum) + most(scan.flyback)
     return RIM + random + max(y, x)
-
-
-def needed_by_image(imaging: ImagingSettings, seed: int) -> float:
-    """Angstrom of specimen needed round the field of view of one image, whose scan is drawn to see how far it goes.
-
-    Less than `needed_margin`, which is for every image that the settings can give.
-    """
-    path = drawn_scan(imaging, seed, imaging.pixel_size, DrawPlan(imaging))[1]
-    return COMPUTED_RIM + max(path.reach)

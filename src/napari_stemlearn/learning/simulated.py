@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from napari_stemlearn.distributions import draw
+from napari_stemlearn.imaging.preparation import needed_by_image
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
-from napari_stemlearn.imaging.specimen_margin import needed_by_image
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, Crop, acquired_side, resampled_crop
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
