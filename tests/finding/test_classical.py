@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from napari_stemlearn.finding import FindSettings, estimate_column_radius, find
+from napari_stemlearn.finding import FindSettings, classical, estimate_column_radius, find
+from napari_stemlearn.finding.frame_reader import open_frame
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.scoring import score
 from napari_stemlearn.sites import make_sites
@@ -25,6 +26,14 @@ def hexagonal(shape, pixel_size, rng, bond=1.9):
     points += rng.normal(0, 0.03 / pixel_size, points.shape)
     inside = ((points > 2) & (points < np.array(shape) - 3)).all(axis=1)
     return points[inside], height[inside]
+
+
+def test_a_frame_whose_parts_repeat_is_sampled(monkeypatch):
+    monkeypatch.setattr(classical, "SAMPLE", 32)
+    part = np.random.default_rng(0).random((32, 32), dtype=np.float32)
+    frame = open_frame(Micrograph(np.concatenate([0.5 * part, part, part], axis=1), 0.2), 0)
+    livelier = frame.read(slice(0, 32), slice(32, 64))
+    np.testing.assert_array_equal(classical.sample_of(frame), livelier)
 
 
 @pytest.mark.parametrize("pixel_size", [0.1, 0.2, 0.35])

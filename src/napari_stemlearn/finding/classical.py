@@ -44,13 +44,12 @@ def filtered(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 def sample_of(reader: FrameReader) -> NDArray[np.float32]:
     """The frame, or of a large one the liveliest of nine parts."""
     height, width = reader.shape
-    parts: list[tuple[float, int, NDArray[np.float32]]] = []
-    for y in _starts(height):
-        for x in _starts(width):
-            part = reader.read(slice(y, min(y + SAMPLE, height)), slice(x, min(x + SAMPLE, width)))
-            parts.append((float(np.var(part)), -len(parts), part))
-            parts = [max(parts)]
-    return parts[0][2]
+    parts = (
+        reader.read(slice(y, min(y + SAMPLE, height)), slice(x, min(x + SAMPLE, width)))
+        for y in _starts(height)
+        for x in _starts(width)
+    )
+    return max(parts, key=lambda part: float(np.var(part)))
 
 
 def _starts(side: int) -> list[int]:
