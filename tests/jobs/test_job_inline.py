@@ -222,15 +222,20 @@ def test_importing_jobs_loads_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
-def test_a_run_goes_on_in_the_folder_in_which_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, here = tmp_path / "made", tmp_path / "here"
-    made.mkdir()
-    here.mkdir()
-    monkeypatch.chdir(made)
+def _stopped_run_made_in(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> jobs.Run:
+    monkeypatch.chdir(folder)
     run = jobs.create(KIND, CountingSettings(total=3), runs_folder=tmp_path / "runs")
     for event in run.execute():
         if isinstance(event, Metric):
             run.stop()
+    return run
+
+
+def test_a_run_goes_on_in_the_folder_in_which_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, here = tmp_path / "made", tmp_path / "here"
+    made.mkdir()
+    here.mkdir()
+    run = _stopped_run_made_in(made, tmp_path, monkeypatch)
     monkeypatch.chdir(here)
     folders = {Path.cwd() for _ in run.execute(resume=True)}
     assert run.state is RunState.DONE
@@ -243,11 +248,7 @@ def test_a_run_whose_folder_of_relative_paths_is_gone_is_not_resumed(
 ) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    monkeypatch.chdir(made)
-    run = jobs.create(KIND, CountingSettings(total=3), runs_folder=tmp_path / "runs")
-    for event in run.execute():
-        if isinstance(event, Metric):
-            run.stop()
+    run = _stopped_run_made_in(made, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     made.rmdir()
     for resume in (run.resume, lambda: list(run.execute(resume=True))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,15 @@ def all_sites(labelled: LabelledMicrograph) -> pd.DataFrame:
     return joined
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in a sentence that the set cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+
+
 def _begin(settings: SimulateSettings, folder: Path) -> None:
     """Make the folder, or check that the set in it was made with the same settings (its number may grow)."""
     from napari_stemlearn.formats.folders import holds_files
@@ -163,13 +173,11 @@ def _begin(settings: SimulateSettings, folder: Path) -> None:
                 raise SettingsError(
                     f"{folder} holds a set that was made with other settings ('{name}' differs); choose another folder."
                 )
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists() and holds_files(folder):
             raise SettingsError(f"{folder} holds other files; choose a new or empty folder.")
         settings.save(path)
-    except OSError as error:
-        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
 
 
 def _write_one(folder: Path, index: int, labelled: LabelledMicrograph, seeds: dict[str, int]) -> dict[str, Any]:
@@ -198,11 +206,8 @@ def _write_one(folder: Path, index: int, labelled: LabelledMicrograph, seeds: di
         **classes,
         **flattened(labelled.drawn),
     }
-    try:
-        with open(folder / INDEX, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+    with _writing(folder), open(folder / INDEX, "a", encoding="utf-8") as stream:
+        stream.write(json.dumps(row) + "\n")
     return row
 
 
@@ -228,10 +233,8 @@ def _read_index(folder: Path) -> dict[int, dict[str, Any]]:
     if not path.exists():
         return {}
     rows = _complete_rows(folder)
-    try:
+    with _writing(folder):
         write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows.values()).encode("utf-8"))
-    except OSError as error:
-        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
     return rows
 
 
@@ -240,11 +243,8 @@ def _write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
     for name in table.columns:
         if str(name).startswith("n_"):
             table[name] = table[name].fillna(0).astype(int)
-    try:
-        with replacing(folder / TABLE) as part:
-            table.to_csv(part, index=False)
-    except OSError as error:
-        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+    with _writing(folder), replacing(folder / TABLE) as part:
+        table.to_csv(part, index=False)
 
 
 def small_part(frame: NDArray[Any]) -> NDArray[Any]:

@@ -142,8 +142,7 @@ def _matched(
     matched = {name: settings.record()[name] for name in given}
     with explained_writing(folder):
         write_bytes(path, json.dumps({"given": given, "matched": matched}).encode("utf-8"))
-    # drawn settings are written with six digits: all of the run takes those that a resumed one will read
-    return settings.changed(**matched), found.remarks
+    return settings, found.remarks
 
 
 def _simulations(
