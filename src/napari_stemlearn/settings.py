@@ -223,13 +223,14 @@ def _extents(value: Any) -> list[tuple[float, float]]:
 def section_of(model: type[Settings], name: str) -> type[Settings] | None:
     """Settings model of a field that is a section of its own, or a list of sections."""
     field = model.model_fields.get(name)
-    return None if field is None else _section_in(field.annotation)
+    return None if field is None else next(iter(settings_in(field.annotation)), None)
 
 
-def _section_in(annotation: Any) -> type[Settings] | None:
+def settings_in(annotation: Any) -> list[type[Settings]]:
+    """All settings models that an annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _section_in(part)) is not None), None)
+        return [annotation]
+    return [found for part in get_args(annotation) for found in settings_in(part)]
 
 
 def with_presets(model: type[Settings], values: dict[str, Any], place: str = "") -> dict[str, Any]:

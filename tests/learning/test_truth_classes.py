@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
-from napari_stemlearn.events import Done
+from napari_stemlearn.events import Done, Log
 from napari_stemlearn.formats import write_sites, write_tiff
 from napari_stemlearn.generation import GenerateSettings, write_generated_set
 from napari_stemlearn.learning.failures import TrainingError
@@ -95,6 +96,38 @@ def test_a_class_of_which_a_stored_set_has_nothing_is_refused(
     data = {"data.source": "folder", "data.folder": str(folder), "targets.classes": classes}
     with pytest.raises(TrainingError, match=said):
         StoredCrops(TINY.changed(**data))
+
+
+@pytest.mark.parametrize("kind", ["data_set", "files"])
+def test_a_known_model_goes_on_with_a_set_that_has_some_of_its_classes(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(kind)
+    classes = {"vacancy1": ["vacancy1"], "vacancy2": ["vacancy2"]}
+    known = TINY.changed(**{"targets.classes": classes, "optimisation.steps": 1})
+    first = list(train_segmentation(known, tmp_path / "first"))[-1]
+    assert isinstance(first, Done)
+    card_path = Path(first.result["model"]) / "card.json"
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    card["thresholds"]["vacancy2"] = 0.321
+    card_path.write_text(json.dumps(card), encoding="utf-8")
+    data = {"data.source": "folder", "data.folder": str(folder), "start_from": first.result["model"]}
+    events = list(train_segmentation(known.changed(**data), tmp_path / "second"))
+    assert isinstance(events[-1], Done)
+    assert load_model(events[-1].result["model"], "cpu").card.thresholds["vacancy2"] == 0.321
+    said = " ".join(event.message for event in events if isinstance(event, Log))
+    assert "vacancy2: left out of the mean F1, and thresholds stay those of" in said
+    with pytest.raises(TrainingError, match="no site of the class 'vacancy2'"):
+        StoredCrops(known.changed(**data, **{"targets.classes": {"vacancy2": ["vacancy2"]}}))
+
+
+def test_a_known_model_goes_on_with_specimens_that_have_some_of_its_classes() -> None:
+    classes = {"targets.classes": {"hole": ["vacancy1"], "wrong": ["antisite"]}}
+    with pytest.raises(SettingsError, match="no structure has defects of the class 'wrong'"):
+        TINY.changed(**classes)
+    assert list(TINY.changed(start_from="tmd-defects", **classes).targets.classes) == ["hole", "wrong"]
+    with pytest.raises(SettingsError, match="no structure has defects of the class 'wrong'"):
+        TINY.changed(start_from="tmd-defects", **{"targets.classes": {"wrong": ["antisite"]}})
 
 
 def test_classes_of_ones_own_are_learnt_from_a_stored_set(files: Path) -> None:

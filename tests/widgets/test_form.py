@@ -14,7 +14,8 @@ from napari_stemlearn.distributions import Distribution, Drawn
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.settings import Settings, quantity
 from napari_stemlearn.widgets.editors import BoolEditor, ChoiceEditor, NumberEditor, NumbersEditor
-from napari_stemlearn.widgets.form import ListEditor, OptionalEditor, SettingsForm, UnionEditor
+from napari_stemlearn.widgets.form import SettingsForm
+from napari_stemlearn.widgets.model_editor import ListEditor, OptionalEditor, UnionEditor
 from napari_stemlearn.widgets.words import label_of, unit_symbol
 
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QStyle
 
 from napari_stemlearn.widgets.candidates import Candidates
 from napari_stemlearn.widgets.dock import Dock
-from napari_stemlearn.widgets.form import EntryEditor, OptionalEditor
+from napari_stemlearn.widgets.model_editor import EntryEditor, OptionalEditor
 from napari_stemlearn.widgets.section import Section
 
 pytestmark = pytest.mark.gui

@@ -123,8 +123,9 @@ class _Training:
         self.fabric = Fabric(accelerator=self.device.type, devices=devices, precision=self.precision)  # type: ignore[arg-type]
         torch.manual_seed(torch_seed(settings.seed))
         self.network = ResidualUNet(1, len(settings.targets.classes), **settings.network.model_dump())
+        self.thresholds_of_start: dict[str, float] = {}
         if settings.start_from:
-            take_weights(self.network, settings)
+            self.thresholds_of_start = take_weights(self.network, settings).thresholds
         self.network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = AveragedNetwork(self.network, settings.optimisation.ema)
         fused = self.device.type in ("cuda", "cpu")
@@ -200,7 +201,7 @@ class _Training:
         """Keep the averaged weights with what they scored."""
         self.best = _Best(validation.f1, validation.loss)
         path = checkpoint_path(folder, "best")
-        thresholds = validation.thresholds()
+        thresholds = validation.thresholds(self.thresholds_of_start)
         values = {
             "step": self.step,
             "thresholds": thresholds,
@@ -272,12 +273,13 @@ def _learn_all(training: _Training, folder: Path, should_stop: Callable[[], bool
     source = open_source(settings)
     same_style = validation_crops(source, settings, SAME_STYLE, settings.validation.images)
     held_out = validation_crops(source, settings, HELD_OUT, settings.validation.images)
+    kept = f", and thresholds stay those of {settings.start_from}" if settings.start_from else ""
     for style, crops in (("training's own", same_style), ("held-out", held_out)):
         absent = absent_classes(true_sites(as_batch(crops, settings), settings), settings)
         if absent:
             yield Log(
                 message=f"No validation image of the {style} style has a site of {', '.join(absent)}: "
-                "left out of the mean F1.",
+                f"left out of the mean F1{kept}.",
                 level="warning",
             )
     meter = _Meter(settings.optimisation.batch_size)
@@ -435,7 +437,7 @@ def _finish(training: _Training, folder: Path, same_style: list[Crop]) -> dict[s
         kept = mix_weights(network, settings, lambda mixed: evaluate(mixed, crops, settings, training.device).f1)
     held_out = evaluate(training.averaged.network, crops, settings, training.device)
     same = evaluate(training.averaged.network, same_style, settings, training.device)
-    thresholds = held_out.thresholds()
+    thresholds = held_out.thresholds(training.thresholds_of_start)
     scores = _scores(settings, thresholds, held_out, same)
     return _write_model(training, folder, thresholds, scores, kept=kept)
 

@@ -319,7 +319,10 @@ class SegmentationSettings(Settings):
             return self
         unknown = unknown_name(self.targets.classes)
         # what a generator simulates stands on its card, which is read when the training opens
-        unmade = "" if self.data.generator else unmade_class(self.targets.classes, self.structures, "no structure")
+        unmade = ""
+        if not self.data.generator:
+            known = bool(self.start_from)
+            unmade = unmade_class(self.targets.classes, self.structures, "no structure", known=known)
         if unknown or unmade:
             raise ValueError(f"targets: {unknown or unmade}")
         if not any(part.weight > 0 for part in self.structures):

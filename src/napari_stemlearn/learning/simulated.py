@@ -42,7 +42,7 @@ class SimulatedCrops:
         self.structures = self._structures()
         if self._translated:
             who = f"setting targets: the generator {settings.data.generator} simulates no specimen that"
-            unmade = unmade_class(settings.targets.classes, self.structures, who)
+            unmade = unmade_class(settings.targets.classes, self.structures, who, known=bool(settings.start_from))
             if unmade:
                 raise TrainingError(f"{unmade[0].upper()}{unmade[1:]}.")
 

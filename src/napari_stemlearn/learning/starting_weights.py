@@ -9,6 +9,7 @@ from torch import nn
 
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.models.card import ModelCard
 from napari_stemlearn.models.store import load_model
 
 PARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -18,8 +19,13 @@ COST = 0.01
 """What of the F1 on validation images a share of the start may cost."""
 
 
-def take_weights(network: nn.Module, settings: SegmentationSettings) -> None:
+def take_weights(network: nn.Module, settings: SegmentationSettings) -> ModelCard:
     """Put the weights of the model `settings.start_from` into a network of the same architecture.
+
+    Returns
+    -------
+    ModelCard
+        Of that model.
 
     Raises
     ------
@@ -42,6 +48,7 @@ def take_weights(network: nn.Module, settings: SegmentationSettings) -> None:
         raise TrainingError(
             f"The model '{settings.start_from}' is another network than the settings describe; it has {has}."
         ) from None
+    return model.card
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from napari_stemlearn.formats.site_files import read_sites
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, TRAINING, Crop, acquired_side
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
-from napari_stemlearn.learning.truth_classes import empty_class, unknown_name
+from napari_stemlearn.learning.truth_classes import empty_classes, unknown_name
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resample, scale_positions
 
@@ -332,15 +332,14 @@ def _one_of(frames: Sequence[LabelledFrame], rng: np.random.Generator) -> Labell
 
 
 def _check_classes(frames: Sequence[LabelledFrame], settings: SegmentationSettings) -> None:
-    """Refuse a stored set that shows nothing of a class that is to be marked."""
+    """Refuse a stored set that shows nothing of a class that is to be marked, where no known model can mark it."""
     there, classes, folder = _classes_in(frames), settings.targets.classes, settings.data.folder
     has = ", ".join(sorted(there)) or "no sites"
-    empty = empty_class(classes, there)
-    if empty is not None:
-        name, truth = empty
+    empty = empty_classes(classes, there)
+    if len(empty) == len(classes) or (empty and not settings.start_from):
         raise TrainingError(
-            f"The stored set {folder} has no site of the class '{name}' ({', '.join(truth)}); it has {has}, so "
-            "leave the class out of targets.classes or name what it marks as the set does."
+            f"The stored set {folder} has no site of the class '{empty[0]}' ({', '.join(classes[empty[0]])}); "
+            f"it has {has}, so leave the class out of targets.classes or name what it marks as the set does."
         )
     unknown = unknown_name(classes, there)
     if unknown:

@@ -43,14 +43,14 @@ def unknown_name(classes: Mapping[str, Sequence[str]], there: Collection[str] = 
     return ""
 
 
-def empty_class(classes: Mapping[str, Sequence[str]], there: Collection[str]) -> tuple[str, Sequence[str]] | None:
-    """The first training class that marks nothing of what is there, with the truth that it asks for."""
-    return next(
-        ((name, truth) for name, truth in classes.items() if not any(belongs(one, truth) for one in there)), None
-    )
+def empty_classes(classes: Mapping[str, Sequence[str]], there: Collection[str]) -> list[str]:
+    """The training classes that mark nothing of what is there."""
+    return [name for name, truth in classes.items() if not any(belongs(one, truth) for one in there)]
 
 
-def unmade_class(classes: Mapping[str, Sequence[str]], parts: Iterable[MixtureSettings], who: str) -> str:
+def unmade_class(
+    classes: Mapping[str, Sequence[str]], parts: Iterable[MixtureSettings], who: str, *, known: bool = False
+) -> str:
     """Words on a class of defects that no specimen has; empty where each has some.
 
     Parameters
@@ -61,16 +61,23 @@ def unmade_class(classes: Mapping[str, Sequence[str]], parts: Iterable[MixtureSe
         Its specimens.
     who
         Has these specimens, such as "no structure".
+    known
+        The training starts from a model that knows the classes: one of them that is there is enough.
     """
     drawn = [part.structure for part in parts if part.weight > 0]
     kinds = {defect.kind for structure in drawn for defect in structure.defects if possible(defect)}
-    for name, truth in classes.items():
-        if all(entry in (*DEFECT_KINDS, ALL_DEFECTS) for entry in truth) and not any(
-            belongs(kind, truth) for kind in kinds
-        ):
-            has = ", ".join(sorted(kinds)) or "none"
-            return f"{who} has defects of the class '{name}' ({', '.join(truth)}); there are {has}"
-    return ""
+    # what columns hold is told by the crystals, which are not looked up here
+    unmade = {
+        name: truth
+        for name, truth in classes.items()
+        if all(entry in (*DEFECT_KINDS, ALL_DEFECTS) for entry in truth)
+        and not any(belongs(kind, truth) for kind in kinds)
+    }
+    if not unmade or (known and len(unmade) < len(classes)):
+        return ""
+    name, truth = next(iter(unmade.items()))
+    has = ", ".join(sorted(kinds)) or "none"
+    return f"{who} has defects of the class '{name}' ({', '.join(truth)}); there are {has}"
 
 
 def possible(defect: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,17 @@ class Validation:
         values = list(self.f1_of_classes.values())
         return sum(values) / len(values) if values else 0.0
 
-    def thresholds(self) -> dict[str, float]:
-        """Middle of the best thresholds of every class; 0.5 where there is none."""
+    def thresholds(self, of_start: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Middle of the best thresholds of every class; 0.5 where there is none.
+
+        Parameters
+        ----------
+        of_start
+            Thresholds of the model that the training started from; those of absent classes stay.
+        """
         pairs = zip(self.best["class"], self.best["central_threshold"], strict=True)
-        return {name: 0.5 if math.isnan(value) else round(float(value), 4) for name, value in pairs}
+        chosen = {name: 0.5 if math.isnan(value) else round(float(value), 4) for name, value in pairs}
+        return chosen | {name: value for name, value in (of_start or {}).items() if name in self.absent}
 
 
 def evaluate(
