@@ -14,7 +14,7 @@ from searches import WAIT, answer_with, found, run, waiting_search
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
 
 from napari_stemlearn.finding import FindSettings, find, find_frames
-from napari_stemlearn.formats import read_sidecar, read_sites, write_tiff
+from napari_stemlearn.formats import belongs_to, read_sidecar, read_sites, write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.micrograph import Micrograph
@@ -24,7 +24,14 @@ from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import LOWEST_SCORE, FindDock
-from napari_stemlearn.widgets.layers import KEY, about, add_sites, our_layers, sites_from_layer
+from napari_stemlearn.widgets.layers import (
+    KEY,
+    about,
+    add_sites,
+    micrograph_from_layer,
+    our_layers,
+    sites_from_layer,
+)
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
@@ -361,7 +368,10 @@ def test_points_that_were_deleted_or_added_by_hand_are_exported_so(dock, viewer,
     exported = read_sites(path)
     np.testing.assert_allclose(exported[["y", "x"]], [[20, 20], [5, 6], [7, 8]])
     assert exported["origin"].tolist() == ["predicted", "hand", "hand"]
-    assert read_sidecar(path).provenance["edited_by_hand"] is True
+    sidecar = read_sidecar(path)
+    assert sidecar.provenance["edited_by_hand"] is True
+    assert (sidecar.pixel_size_angstrom, sidecar.image.name) == (pytest.approx(0.2), "stack")
+    assert belongs_to(sidecar, micrograph_from_layer(image))
 
 
 def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock, viewer, qtbot):

@@ -27,6 +27,8 @@ from napari_stemlearn.widgets.search_results import SearchResults
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_stemlearn.micrograph import Micrograph
+
 FILTER_MS = 20
 """A slider that moves is followed this late, so that it stays smooth."""
 OUTDATED = "The image has changed since: search again."
@@ -152,13 +154,13 @@ class FoundPanel(QWidget):
             return
         self.error.say(None)
         try:
-            sites = found.sites()
+            sites, micrograph = found.sites(), micrograph_from_layer(found.image)
         except StemlearnError as error:
             self.error.say(str(error))
             return
         name = f"{slug(found.image.name)}-{found.model}-{datetime.now():%Y%m%d-%H%M%S}.csv"
         path = shared_project().folder / "sites" / name
-        self._writing.start(_write, path, sites, found.candidates.pixel_size, found.candidates.classes, found.record())
+        self._writing.start(_write, path, sites, micrograph, found.candidates.classes, found.record())
 
     def python_lines(self) -> str:
         """The lines that find the same with the public API."""
@@ -188,9 +190,9 @@ def shortened(name: str, length: int = 28) -> str:
     return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
 
 
-def _write(path: Path, sites: Any, pixel_size: float, classes: list[str], record: dict[str, Any]) -> Path:
+def _write(path: Path, sites: Any, micrograph: Micrograph, classes: list[str], record: dict[str, Any]) -> Path:
     from napari_stemlearn.formats import write_sites
     from napari_stemlearn.formats.atomic import make_folder
 
     make_folder(path.parent)
-    return write_sites(path, sites, pixel_size=pixel_size, classes=classes, provenance=record)
+    return write_sites(path, sites, micrograph=micrograph, classes=classes, provenance=record)
