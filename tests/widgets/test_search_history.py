@@ -179,8 +179,41 @@ def test_a_frame_searched_again_by_another_dock_takes_no_frames_away(qtbot, view
     layer = search(qtbot, find_dock(qtbot, viewer), 0, 1, 2)
     later = find_dock(qtbot, viewer)
     later.this_frame.setChecked(True)
-    assert search(qtbot, later, 1) != layer
-    assert about(layer)["frames"] == [0, 1, 2]
+    assert search(qtbot, later, 1, scores=[0.7]) == layer
+    assert sorted(about(layer)["frames"]) == [0, 1, 2]
+    assert sorted(layer.features["score"]) == [0.5, 0.5, 0.7, 0.9, 0.9]
+
+
+def test_a_dock_that_is_opened_again_goes_on_with_what_was_found(qtbot, viewer, stack):
+    first = closing_dock(viewer)
+    layer = search(qtbot, first, 0, 1)
+    first.results.table.set_threshold("column", 0.6)
+    qtbot.waitUntil(lambda: layer.shown.sum() == 2, timeout=2000)
+    close(qtbot, first)
+    again = find_dock(qtbot, viewer)
+    assert again.layer == layer
+    assert again.results.heading.text() == "2 sites in 2 frames of stack"
+    assert again.results.table.rows["column"][2].value() == 0.6
+    again.results.table.set_threshold("column", 0.4)
+    qtbot.waitUntil(lambda: layer.shown.all(), timeout=2000)
+    layer.add([[0, 5, 6]])
+    qtbot.waitUntil(lambda: not again.results.by_hand.isHidden(), timeout=2000)
+
+
+@pytest.mark.parametrize("what", ["image", "layer"])
+def test_what_happens_while_no_dock_is_open_is_known_to_the_next(qtbot, viewer, stack, what):
+    first = closing_dock(viewer)
+    layer = search(qtbot, first, 0, 1)
+    close(qtbot, first)
+    if what == "image":
+        stack.data = stack.data[:, ::-1]
+    else:
+        viewer.layers.remove(layer)
+    again = find_dock(qtbot, viewer)
+    assert again.results.isHidden() is (what == "layer")
+    assert not again.results.export_button.isEnabled()
+    if what == "image":
+        assert again.results.old.text() == "The image has changed since: search again."
 
 
 # --- during a search --------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from napari_stemlearn.widgets.search_child import SearchRequest
 from napari_stemlearn.widgets.search_history import SearchHistory
 from napari_stemlearn.widgets.search_options import SearchOptions
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
+from napari_stemlearn.widgets.search_results import results_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -103,6 +104,7 @@ class FindDock(Dock):
         self.destroyed.connect(lambda _object=None: (process.close(), history.leave()))
         self._connect()
         self._image_changed()
+        self._show_earlier()
 
     def _timer(self, interval: int, action: Any) -> QTimer:
         timer = QTimer(self)
@@ -241,8 +243,7 @@ class FindDock(Dock):
             thresholds, lowest, micrograph.pixel_size, micrograph.shape, self.model.exclusive(), distance
         )
         self.history.begin(layer, request, self.model.name, fresh)
-        for event in (layer.events.data, layer.events.name, layer.events.scale, layer.events.units):
-            event.connect(self._on_image)
+        self._watch_image(layer)
         self._draw_time = self._drawn_at = 0.0
         self._stop_asked = self._image_gone = False
         self._selected = self.viewer.layers.selection.active
@@ -350,7 +351,7 @@ class FindDock(Dock):
 
         active = self.viewer.layers.selection.active
         return active is None or (
-            active == self._selected and (isinstance(active, Image) or self.history.of(active) is not None)
+            active == self._selected and (isinstance(active, Image) or results_of(active) is not None)
         )
 
     # -- showing
@@ -376,8 +377,7 @@ class FindDock(Dock):
         first = search not in self.history.results
         self.history.draw(ended=self._end is not None)
         if first:
-            search.layer.events.data.connect(self._on_edit)
-            search.layer.events.features.connect(self._on_edit)
+            self._watch_layer(search.layer)
             self.results.show_found(search)
         elif self.results.found is search:
             self.results.filter()
@@ -395,6 +395,22 @@ class FindDock(Dock):
 
     # -- what others change
 
+    def _show_earlier(self) -> None:
+        """Show what was found before this dock was opened."""
+        for one in self.history.results:
+            self._watch_layer(one.layer)
+            self._watch_image(one.image)
+        self.results.show_found(self.history.latest())
+
+    def _watch_layer(self, layer: Any) -> None:
+        layer.events.data.connect(self._on_edit)
+        layer.events.features.connect(self._on_edit)
+
+    def _watch_image(self, image: Any) -> None:
+        for event in (image.events.data, image.events.name, image.events.scale, image.events.units):
+            # the results learn first that they are old
+            event.connect(self._on_image, position="last")
+
     def _on_removed(self, event: Any) -> None:
         if not isalive(self):
             return
@@ -408,21 +424,19 @@ class FindDock(Dock):
         self.refresh()
 
     def _on_selected(self, _event: Any = None) -> None:
-        found = self.history.of(self.viewer.layers.selection.active) if isalive(self) else None
+        found = results_of(self.viewer.layers.selection.active) if isalive(self) else None
         if found is not None and found is not self.results.found:
             self.results.show_found(found)
 
     def _on_edit(self, event: Any) -> None:
-        found = self.history.of(event.source) if isalive(self) else None
+        found = results_of(event.source) if isalive(self) else None
         if found is not None and not found.locked:
             found.look()
             if found is self.results.found:
                 self.results.soon()
 
-    def _on_image(self, event: Any) -> None:
+    def _on_image(self, _event: Any = None) -> None:
         if isalive(self):
-            if event.type == "data":
-                self.history.image_changed(event.source)
             self.results.look()
 
     # -- taking away

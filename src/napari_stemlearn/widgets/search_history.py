@@ -1,4 +1,4 @@
-"""The searches of a dock: which layer a search fills, what stays of earlier ones, and what is left when it closes."""
+"""The searches of a viewer: which layer a search fills, what stays of earlier ones, what is left when a dock closes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_stemlearn.widgets.candidates import Candidates
 from napari_stemlearn.widgets.layers import about, our_layers
 from napari_stemlearn.widgets.search_child import SearchRequest
-from napari_stemlearn.widgets.search_results import SearchResults
+from napari_stemlearn.widgets.search_results import SearchResults, results_of
 from napari_stemlearn.widgets.written_sites import is_edited, is_own
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SearchHistory:
-    """Results of the searches of one dock, the latest last.
+    """Results of the searches in a viewer, and the one that a dock runs.
 
     Parameters
     ----------
@@ -27,17 +27,18 @@ class SearchHistory:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self.results: list[SearchResults] = []
         self.running: SearchResults | None = None
         self._beside: Points | None = None
 
-    def of(self, layer: Any) -> SearchResults | None:
-        """The results that a layer shows."""
-        return next((one for one in self.results if layer is not None and one.layer == layer), None)
+    @property
+    def results(self) -> list[SearchResults]:
+        """What the layers of the viewer show, whichever dock searched, the latest last."""
+        there = (results_of(layer) for layer in our_layers(self.viewer, "predicted"))
+        return sorted((one for one in there if one is not None), key=lambda one: one.number)
 
     def latest(self) -> SearchResults | None:
-        """The latest results whose layer is still in the viewer."""
-        return next((one for one in reversed(self.results) if one.is_shown), None)
+        """The latest results; None where there are none."""
+        return next(reversed(self.results), None)
 
     def begin(self, image: Any, request: SearchRequest, model: str, fresh: Candidates) -> SearchResults:
         """Get ready for a search: a layer of the same image and model is filled anew, its thresholds stay.
@@ -54,7 +55,7 @@ class SearchHistory:
             if is_own(layer)
         ]
         last = layers[-1] if layers else None
-        earlier = self.of(last)
+        earlier = results_of(last)
         if earlier is not None and earlier.candidates.classes == fresh.classes:
             fresh.hidden = set(earlier.candidates.hidden)
             fresh.thresholds = {
@@ -78,7 +79,7 @@ class SearchHistory:
 
     def _found_alike(self, layer: Points, started: SearchResults) -> dict[int, pd.DataFrame]:
         """Candidates, by frame, that a layer shows of a search with the same options in the same image."""
-        found = self.of(layer)
+        found = results_of(layer)
         if found is None or found.outdated or found.candidates.classes != started.candidates.classes:
             return {}
         for name in ("settings", "pixel_size", "lowest"):
@@ -91,7 +92,6 @@ class SearchHistory:
         search = self.running
         assert search is not None
         search.fill(ended=ended)
-        self.results = [one for one in self.results if one.layer != search.layer] + [search]
 
     def make_layer(self) -> None:
         """Add a layer for the running search; one of the same frames that stays beside it is hidden."""
@@ -111,15 +111,8 @@ class SearchHistory:
 
     def forget(self, layer: Any) -> None:
         """A layer was removed."""
-        self.results = [one for one in self.results if one.layer != layer]
         if self.running is not None and self.running.layer == layer:
             self.running.layer = None
-
-    def image_changed(self, image: Any) -> None:
-        """An image got other values: what was found in it is old."""
-        for one in (*self.results, self.running):
-            if one is not None and one.image == image:
-                one.outdated = True
 
     def leave(self) -> None:
         """The dock is gone: a search ends with it, and what it found is there to be worked on."""

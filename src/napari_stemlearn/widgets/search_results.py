@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,16 @@ if TYPE_CHECKING:
 EDITED = "edited_by_hand"
 """Says in exported tables that somebody moved, added, deleted or renamed sites."""
 
+_RESULTS = "_stemlearn_results"
+"""Attribute of a layer: a dock that is opened later finds there what the layer shows. Metadata would be copied."""
+
+_numbers = itertools.count()
+
+
+def results_of(layer: Any) -> SearchResults | None:
+    """What a search found and a layer shows; None where no search of this session wrote it."""
+    return getattr(layer, _RESULTS, None)
+
 
 class SearchResults:
     """What one search finds.
@@ -53,6 +64,8 @@ class SearchResults:
     ) -> None:
         self.viewer, self.image, self.request, self.model, self.candidates = viewer, image, request, model, candidates
         self.layer: Points | None = None
+        self.number = next(_numbers)
+        """Later searches have higher ones."""
         self.notes: list[str] = []
         self.maps = ProbabilityMaps(viewer, image, request, model)
         self.elsewhere = ""
@@ -62,6 +75,7 @@ class SearchResults:
         """Whether the image got other values since the search began."""
         self.locked = False
         """Whether a search writes the layer anew, so that nobody may edit it."""
+        image.events.data.connect(self._image_changed)
 
     @property
     def is_shown(self) -> bool:
@@ -116,8 +130,13 @@ class SearchResults:
             notes=list(self.notes),
         )
         mark_written(self.layer)
+        # results that the layer showed before are gone
+        setattr(self.layer, _RESULTS, self)
 
     # -- afterwards
+
+    def _image_changed(self, _event: Any = None) -> None:
+        self.outdated = True
 
     def look(self) -> None:
         """See whether somebody edited the layer, and whether the image has another pixel size by now."""
