@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.imaging.column_coherence import column_factors
+from napari_stemlearn.imaging.coma_shift import shift_by_coma
 from napari_stemlearn.imaging.contamination import CARBON, background, carbon_atoms
 from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.dose import line_currents
@@ -185,6 +186,7 @@ def prepare_image(
     if drawn["contamination"]["thickness"] > 0:
         carbon = carbon_atoms(streams["contamination"], grid.size, spacing, drawn["contamination"])
     # the power law is one of the crystal's elements: carried on to carbon it would make much of it
+    shift = shift_by_coma(probe)
     carbon_strength = float(partial_cross_sections([CARBON], *angles)[0])
     return PreparedImage(
         seed=seed,
@@ -202,8 +204,8 @@ def prepare_image(
         may_carbon=may_carbon,
         background=background(streams["contamination"], settings.shape, pixel_size, drawn["contamination"]),
         currents=line_currents(streams["detector"], settings.shape[0], drawn["detector"]),
-        column_sites=sites_in_image(specimen, "columns", path, settings.shape),
-        defect_sites=sites_in_image(specimen, "defects", path, settings.shape),
+        column_sites=sites_in_image(specimen, "columns", path, settings.shape, shift),
+        defect_sites=sites_in_image(specimen, "defects", path, settings.shape, shift),
     )
 
 

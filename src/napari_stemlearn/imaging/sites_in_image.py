@@ -56,14 +56,32 @@ class SitesInImage:
 
 
 def sites_in_image(
-    specimen: SpecimenLike, kind: Literal["columns", "defects"], path: ScanPath, shape: tuple[int, int]
+    specimen: SpecimenLike,
+    kind: Literal["columns", "defects"],
+    path: ScanPath,
+    shape: tuple[int, int],
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> SitesInImage:
-    """Sites of a specimen that lie inside the image."""
+    """Sites of a specimen that are seen inside the image.
+
+    Parameters
+    ----------
+    specimen
+        Whose sites.
+    kind
+        Which of its tables.
+    path
+        Of the probe.
+    shape
+        (y, x) of the image in pixels.
+    shift
+        (y, x) in angstrom by which everything is seen away from its place.
+    """
     if kind == "columns":
         places, classes = specimen.column_positions, specimen.column_class
     else:
         places, classes = specimen.defect_positions, specimen.defect_class
-    y, x = places_in_image(path, places[:, 0], places[:, 1])
+    y, x = places_in_image(path, places[:, 0] + shift[0], places[:, 1] + shift[1])
     rows = np.flatnonzero((y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5))
     positions = np.stack([y[rows], x[rows]], axis=1)
     return SitesInImage(positions, classes[rows], path.pixel_size, rows, specimen, kind)
