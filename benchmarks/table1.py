@@ -158,7 +158,7 @@ def _generators(kind: str, changes: dict[str, Any], data: Path, work: Path, seed
     from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 
     for label, days in DAYS.items():
-        name = _generator_name(kind, label, seed)
+        name = generator_name(kind, label, seed)
         given = {
             "experiment": [str(data / "wse2-virtual" / day / "stack.tif") for day in days],
             "pixel_size": PIXEL_SIZE,
@@ -194,12 +194,12 @@ def _wse2() -> dict[str, Any]:
     return StructureSettings.presets["wse2"]
 
 
-def _generator_name(kind: str, label: str, seed: int) -> str:
+def generator_name(kind: str, label: str, seed: int) -> str:
     return f"generator-{kind.replace(', ', '-')}-{label}-{seed}"
 
 
 def _set_name(kind: str, label: str, seed: int) -> str:
-    return _generator_name(kind, label, seed).replace("generator", "set", 1)
+    return generator_name(kind, label, seed).replace("generator", "set", 1)
 
 
 def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

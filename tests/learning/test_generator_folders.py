@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_stemlearn.learning.generator_cards import generators_in
+from napari_stemlearn.learning.generator_cards import generators_in, words_on
 from napari_stemlearn.learning.translators import CARD, load_translator
 from untrained_generator import untrained_generator
 
@@ -27,3 +27,12 @@ def test_half_written_generators_are_not_offered(tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / ".part" / "day")
     shutil.copytree(folder, tmp_path / ".day")
     assert generators_in(tmp_path) == [folder]
+
+
+def test_the_kernel_distance_is_told_with_its_error() -> None:
+    looks = {"simulated": {"kid": 0.0241, "kid_error": 0.0008}, "generated": {"kid": -0.00002, "kid_error": 0.0001}}
+    assert words_on({"measured": {"looks": looks}}) == [
+        "Distance to the experiment, before → after: KID 0.0241 ± 0.0008 → 0.0000 ± 0.0001."
+    ]
+    looks["generated"] = {"kid": None}
+    assert words_on({"measured": {"looks": looks}}) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,22 @@ def words_on(card: dict[str, Any]) -> list[str]:
         if start is not None and end is not None
     ]
     looks = measured.get("looks") or {}
-    kernel = [_number((looks.get(name) or {}).get("kid")) for name in ("simulated", "generated")]
-    if kernel[0] is not None and kernel[1] is not None:
-        # its standard error is of the order of the fourth decimal; adding 0 takes the sign from -0
-        start, end = (f"{round(value, 4) + 0:g}" for value in kernel if value is not None)
-        steps.append(f"KID {start} → {end}")
+    kernel = [_kernel_distance(looks.get(name) or {}) for name in ("simulated", "generated")]
+    if all(kernel):
+        steps.append(f"KID {kernel[0]} → {kernel[1]}")
     if steps:
         lines.append(f"Distance to the experiment, before → after: {', '.join(steps)}.")
     return lines
+
+
+def _kernel_distance(look: Mapping[str, Any]) -> str:
+    """KID with its standard error; empty where it was not measured."""
+    value, error = (_number(look.get(name)) for name in ("kid", "kid_error"))
+    if value is None:
+        return ""
+    # adding 0 takes the sign from -0
+    text = f"{round(value, 4) + 0:.4f}"
+    return text if error is None else f"{text} ± {error:.4f}"
 
 
 def _number(value: Any) -> float | None:
