@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers._layer_actions import _duplicate_layer
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QWidget
 from searches import WAIT, answer_with, found, run
@@ -198,6 +199,15 @@ def test_a_dock_that_is_opened_again_goes_on_with_what_was_found(qtbot, viewer, 
     qtbot.waitUntil(lambda: layer.shown.all(), timeout=2000)
     layer.add([[0, 5, 6]])
     qtbot.waitUntil(lambda: not again.results.by_hand.isHidden(), timeout=2000)
+
+
+@pytest.mark.filterwarnings("error:Private attribute access:FutureWarning")
+def test_results_are_found_through_what_napari_hands_to_plugins(qtbot, viewer, stack):
+    viewer = PublicOnlyProxy(viewer)
+    layer = search(qtbot, find_dock(qtbot, viewer), 0)
+    viewer.layers.selection.active = stack
+    viewer.layers.selection.active = viewer.layers[-1]
+    assert find_dock(qtbot, viewer).layer == layer
 
 
 @pytest.mark.parametrize("what", ["image", "layer"])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from napari_stemlearn.distributions import Distribution, draw
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.imaging.column_coherence import column_factors
-from napari_stemlearn.imaging.coma_shift import shift_by_coma
 from napari_stemlearn.imaging.contamination import CARBON, background, carbon_atoms
 from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cross_sections
 from napari_stemlearn.imaging.dose import line_currents
@@ -19,6 +18,7 @@ from napari_stemlearn.imaging.grid import Grid, plan_grid
 from napari_stemlearn.imaging.plain_specimen import SpecimenLike
 from napari_stemlearn.imaging.scan import ScanPath, scan_path
 from napari_stemlearn.imaging.scattering import band_limit
+from napari_stemlearn.imaging.seen_shift import seen_shift
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.sites_in_image import SitesInImage, sites_in_image
 from napari_stemlearn.settings import bounds_of
@@ -186,7 +186,7 @@ def prepare_image(
     if drawn["contamination"]["thickness"] > 0:
         carbon = carbon_atoms(streams["contamination"], grid.size, spacing, drawn["contamination"])
     # the power law is one of the crystal's elements: carried on to carbon it would make much of it
-    shift = shift_by_coma(probe)
+    shift = seen_shift(probe)
     carbon_strength = float(partial_cross_sections([CARBON], *angles)[0])
     return PreparedImage(
         seed=seed,

@@ -10,28 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 
+from napari_stemlearn.imaging.aberrations import ORDERS, aberration_polynomials, aberration_vector
 from napari_stemlearn.imaging.grid import fast_length
 from napari_stemlearn.imaging.scattering import wavelength
-from napari_stemlearn.imaging.settings import ABERRATIONS
 
 SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 """Standard deviation of a Gaussian of unit full width at half maximum."""
-
-
-def aberration_vector(drawn: Mapping[str, float]) -> np.ndarray:
-    """Cosine and sine parts of all aberrations in angstrom, shape (25,), from coefficients and azimuths in degree."""
-    parts = []
-    for name, (_, m) in ABERRATIONS.items():
-        value = drawn.get(name, 0.0)
-        if m == 0:
-            parts.append(value)
-        else:
-            turned = np.deg2rad(drawn.get(f"phi{name[1:]}", 0.0)) * m
-            parts += [value * np.cos(turned), value * np.sin(turned)]
-    return np.array(parts)
-
-
-_ORDERS = np.array([n for n, m in ABERRATIONS.values() for _ in range(1 if m == 0 else 2)])
 
 
 @lru_cache(maxsize=64)
@@ -39,25 +23,14 @@ def _polynomials(half: tuple[int, int], grid: tuple[float, float], device: str) 
     """Aberration polynomials over frequencies in cycles a grid step, and the frequency's square.
 
     Shapes (25, 2 half + 1, 2 half + 1) and (2 half + 1, 2 half + 1), zero frequency first as in a discrete Fourier
-    transform. Polynomial: radius^(n + 1) / (n + 1) times cos or sin of m times the azimuth.
+    transform.
     """
-    v = _signed(half[0]).double() / grid[0]
-    u = _signed(half[1]).double() / grid[1]
-    plane = torch.complex(u[None, :].expand(len(v), -1).clone(), v[:, None].expand(-1, len(u)).clone())
+    v = _signed(half[0]).double().numpy() / grid[0]
+    u = _signed(half[1]).double().numpy() / grid[1]
+    plane = u[None, :] + 1j * v[:, None]
     squared = plane.real**2 + plane.imag**2
-    # the radius comes in even powers beside cos(m azimuth) radius^m; products cost a tenth of powers
-    rings, turns = [torch.ones_like(squared)], [torch.ones_like(plane)]
-    for _ in range(3):
-        rings.append(rings[-1] * squared)
-    for _ in range(6):
-        turns.append(turns[-1] * plane)
-    parts = []
-    for n, m in ABERRATIONS.values():
-        wave = turns[m] * (rings[(n + 1 - m) // 2] / (n + 1))
-        parts.append(wave.real)
-        if m:
-            parts.append(wave.imag)
-    return torch.stack(parts).float().to(device), squared.float().to(device)
+    polynomials = torch.from_numpy(aberration_polynomials(plane))
+    return polynomials.float().to(device), torch.from_numpy(squared).float().to(device)
 
 
 @lru_cache(maxsize=64)
@@ -142,7 +115,7 @@ def transfer_functions(
     wave = np.array([wavelength(probe["beam_energy"]) for probe in probes])
     aperture = np.array([1e-3 * probe["convergence_semiangle"] for probe in probes]) / wave * spacing
     angle_step = wave / spacing
-    scale = 2 * np.pi / wave[:, None] * angle_step[:, None] ** (_ORDERS + 1)
+    scale = 2 * np.pi / wave[:, None] * angle_step[:, None] ** (ORDERS + 1)
     vectors = np.stack([aberration_vector(probe) for probe in probes]) * scale
     # twice the diameter of the aperture, so that the autocorrelation does not wrap round
     padded = fast_length(4 * half[0] + 1), fast_length(4 * half[1] + 1)

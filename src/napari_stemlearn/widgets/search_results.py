@@ -39,7 +39,8 @@ _numbers = itertools.count()
 
 def results_of(layer: Any) -> SearchResults | None:
     """What a search found and a layer shows; None where no search of this session wrote it."""
-    return getattr(layer, _RESULTS, None)
+    # what napari hands to plugins may be a proxy that lets nobody see such an attribute
+    return getattr(getattr(layer, "__wrapped__", layer), _RESULTS, None)
 
 
 class SearchResults:
@@ -131,7 +132,7 @@ class SearchResults:
         )
         mark_written(self.layer)
         # results that the layer showed before are gone
-        setattr(self.layer, _RESULTS, self)
+        setattr(getattr(self.layer, "__wrapped__", self.layer), _RESULTS, self)
 
     # -- afterwards
 
