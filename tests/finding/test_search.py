@@ -15,6 +15,8 @@ from napari_stemlearn.errors import MicrographError, ModelError
 from napari_stemlearn.finding import FindSettings, find, find_frames, find_kept
 from napari_stemlearn.finding.search import pixel_size_notes
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.scoring import score
+from napari_stemlearn.sites import make_sites
 
 
 def noise(shape, seed=0):
@@ -213,6 +215,25 @@ def test_min_distance_and_border(make_blob_model, make_image):
     assert len(find(micrograph, make_blob_model(), FindSettings(threshold=0.3)).sites) == 3
     assert len(find(micrograph, make_blob_model(), FindSettings(threshold=0.3, min_distance=2.5)).sites) == 2
     assert len(find(micrograph, make_blob_model(), FindSettings(threshold=0.3, border=10)).sites) == 2
+
+
+def test_a_search_tells_its_border_and_is_scored_by_it(make_blob_model, make_image):
+    points = np.array([[1.0, 30.0], [30.0, 30.0], [30.0, 60.0], [58.0, 70.0]])
+    micrograph = Micrograph(make_image((60, 90), points, 2.0), 0.2)
+    truth = make_sites(points[:, 0], points[:, 1], "column", pixel_size=0.2, origin="truth")
+    model = make_blob_model()
+    found = find(micrograph, model, FindSettings(threshold=0.3))
+    inside = model.card.target_radius / 0.2
+    assert found.border == found.record["border"] == pytest.approx(inside)
+    assert found.shape == (60, 90) == tuple(found.record["shape"])
+    assert found.classes == ("column",)
+    assert len(found.sites) == 2
+    row = score(found, truth, 0.6).of("column")
+    assert (row["tp"], row["fp"], row["fn"]) == (2, 0, 0)
+    assert score(found.sites, truth, 0.6).of("column")["fn"] == 2
+    assert find(micrograph, model, FindSettings(border=0, threshold=0.3)).border == 0
+    assert [part.border for part in find_frames(micrograph, model, FindSettings(border=7))] == [7]
+    assert find(micrograph, "log").border == 0
 
 
 def test_stacks_go_frame_by_frame(make_model, tmp_path):

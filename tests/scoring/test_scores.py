@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from napari_stemlearn.errors import SitesError
-from napari_stemlearn.scoring import bootstrap, default_tolerance, match, score, summarise, sweep
+from napari_stemlearn.scoring import bootstrap, default_tolerance, match, score, scores_record, summarise, sweep
 from napari_stemlearn.scoring.legacy import first_hit_counts, nearest_neighbour_counts
 from napari_stemlearn.sites import concat_sites, empty_sites, make_sites
 
@@ -94,6 +96,66 @@ def test_a_pair_across_the_border_is_no_error():
     assert matches.found["outcome"].tolist() == ["true positive", "border", "border", "true positive"]
     with pytest.raises(SitesError, match="shape"):
         match(found, truth, 0.6, 1.0, border=10)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search gives back, as far as scoring looks at it."""
+
+    sites: pd.DataFrame
+    shape: tuple[int, int] | None = (100, 100)
+    border: float = 3.0
+    frames: tuple[int, ...] = (0,)
+    classes: tuple[str, ...] = ("a",)
+
+
+def test_what_a_search_left_out_at_the_edge_is_not_missed():
+    # found at 2.8 px the second site was left out, although it truly lies at 3.2 px
+    truth = table([(1.0, 50, "a"), (3.2, 20, "a"), (50, 50, "a"), (60, 60, "a")])
+    found = table([(50, 50, "a"), (98.0, 50, "a")])
+    scores = score(Searched(found), truth, 0.6, 1.0)
+    row = scores.of("a")
+    assert (row["tp"], row["fp"], row["fn"]) == (1, 0, 1)
+    assert scores.matches.rule["border"] == pytest.approx(3.6)
+    assert score(Searched(found), truth, 0.6, 1.0, border=0).of("a")["fn"] == 3
+    assert score(Searched(found, border=0.0), truth, 0.6, 1.0).matches.rule["border"] == 0
+    assert score(found, truth, 0.6, 1.0).of("a")["fn"] == 3
+    assert sweep(Searched(found.assign(score=0.5)), truth, 0.6, 1.0).rule == scores.matches.rule
+    with pytest.raises(SitesError, match="shape"):
+        score(found, truth, 0.6, 1.0, searched_border=3.0)
+    with pytest.raises(SitesError, match="must be 0 or more"):
+        score(found, truth, 0.6, 1.0, searched_border=-1.0)
+
+
+def test_true_classes_that_were_not_looked_for_are_left_out_and_told():
+    truth = table([(10, 10, "a"), (20, 20, "W"), (30, 30, "W"), (40, 40, "b")])
+    found = Searched(table([(10, 10, "a")]), classes=("a", "b", "c"))
+    scores = score(found, truth, 0.6, 1.0)
+    assert list(scores.table["class"]) == ["a", "b", "all"]
+    assert scores.matches.left_out == {"W": 2}
+    assert "2 W" in str(scores)
+    assert scores_record(scores)["left_out"] == {"W": 2}
+    assert score(found, truth, 0.6, 1.0, class_map={"c": "W"}).of("W")["fn"] == 2
+    assert score(found, truth, 0.6, 1.0, classes=["W"]).of("W")["fn"] == 2
+    # no name in common: names differ, and that shows
+    strangers = score(Searched(table([(10, 10, "x")]), classes=("x",)), truth, 0.6, 1.0)
+    assert strangers.of()["fn"] == 4
+
+
+def test_frames_that_were_not_searched_are_not_missed():
+    truth = pd.concat([table([(10, 10, "a")]), table([(10, 10, "a")]).assign(frame=1)], ignore_index=True)
+    assert score(Searched(table([(10, 10, "a")])), truth, 0.6, 1.0).of("a")["fn"] == 0
+
+
+def test_printed_scores_fit_a_narrow_terminal():
+    truth = table([(10, 10, "vacancy2_of_a_long_name"), (20, 20, "b")])
+    text = str(score(table([(10, 10, "vacancy2_of_a_long_name")]), truth, 0.6, 1.0))
+    assert max(map(len, text.splitlines())) <= 80
+    head, row = text.splitlines()[0].split(), text.splitlines()[2].split()
+    assert head[:4] == ["class", "precision", "recall", "F1"]
+    assert row == ["vacancy2_of_a_long_name", "1.000", "1.000", "1.000", "0.00", "1", "0", "0"]
+    assert text.splitlines()[1].split()[1] == "-"
+    assert "border 0 px" in text
 
 
 def test_undecided_truth_counts_neither_way_but_real_truth_comes_first():

@@ -28,6 +28,8 @@ class FrameFound:
         In angstrom; the upper left corner of maps and frame coincide.
     notes
         Full sentences on what was done that the user should know.
+    border
+        Sites within this many pixels of the edge of the frame were left out.
     """
 
     frame: int
@@ -35,11 +37,12 @@ class FrameFound:
     maps: dict[str, NDArray[np.float32]] | None = None
     map_pixel_size: float | None = None
     notes: tuple[str, ...] = ()
+    border: float = 0.0
 
 
 @dataclass(frozen=True)
 class Found:
-    """Sites of a micrograph.
+    """Sites of a micrograph; `scoring.score` takes it as it is.
 
     Parameters
     ----------
@@ -57,7 +60,13 @@ class Found:
     stopped
         Whether it was stopped before the last frame; finished frames are kept.
     record
-        Model, settings and pixel size, for provenance.
+        Model, settings, pixel size, border and shape, for provenance.
+    border
+        Sites within this many pixels of the edge of a frame were left out.
+    shape
+        Of a frame (y, x) in pixels; None where it is not known.
+    classes
+        That were looked for.
     """
 
     sites: pd.DataFrame
@@ -67,6 +76,9 @@ class Found:
     frames: tuple[int, ...] = ()
     stopped: bool = False
     record: dict[str, Any] = field(default_factory=dict)
+    border: float = 0.0
+    shape: tuple[int, int] | None = None
+    classes: tuple[str, ...] = ()
 
     def map_translation(self, pixel_size: float) -> float:
         """Where the centre of the first map pixel lies, in angstrom from the centre of the first image pixel.
@@ -80,7 +92,15 @@ class Found:
 
 
 def joined(
-    parts: list[FrameFound], *, is_stack: bool, stopped: bool, notes: tuple[str, ...], record: dict[str, Any]
+    parts: list[FrameFound],
+    *,
+    is_stack: bool,
+    stopped: bool,
+    notes: tuple[str, ...],
+    record: dict[str, Any],
+    border: float,
+    shape: tuple[int, int],
+    classes: tuple[str, ...],
 ) -> Found:
     """Join the frames of a micrograph."""
     maps = None
@@ -95,6 +115,9 @@ def joined(
         frames=tuple(part.frame for part in parts),
         stopped=stopped,
         record=record,
+        border=border,
+        shape=shape,
+        classes=classes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +137,17 @@ def find_kept(
             raise
         fault = error
     notes = finder.notes + (("The search was stopped before its end.",) if stopped else ())
-    record = finder.record(micrograph, settings)
-    return joined(parts, is_stack=micrograph.is_stack, stopped=stopped, notes=notes, record=record), fault
+    found = joined(
+        parts,
+        is_stack=micrograph.is_stack,
+        stopped=stopped,
+        notes=notes,
+        record=finder.record(micrograph, settings),
+        border=finder.border(micrograph.require_pixel_size(), settings),
+        shape=micrograph.shape,
+        classes=finder.wanted,
+    )
+    return found, fault
 
 
 def find_frames(
@@ -164,7 +174,7 @@ def find_frames(
     try:
         for part in _search(micrograph, finder, settings, frames, on_progress, should_stop, with_maps):
             if finder.notes:
-                part = FrameFound(part.frame, part.sites, part.maps, part.map_pixel_size, finder.notes + part.notes)
+                part = replace(part, notes=finder.notes + part.notes)
             yield part
     except Stopped:
         return
@@ -227,7 +237,15 @@ class Finder:
             "pixel_size": micrograph.pixel_size,
             "thresholds": {name: self.thresholds[name] for name in self.wanted},
             "settings": settings.record(),
+            "border": self.border(micrograph.require_pixel_size(), settings),
+            "shape": list(micrograph.shape),
         }
+
+    def border(self, pixel_size: float, settings: FindSettings) -> float:
+        """Sites within this many pixels of the edge are left out; `pixel_size` of the image in angstrom."""
+        if settings.border is not None:
+            return float(settings.border)
+        return self.card.target_radius / pixel_size if self.card is not None else 0.0
 
 
 def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSettings) -> Finder:
@@ -324,7 +342,9 @@ def _search(
         except MicrographError as error:
             if not (settings.skip_bad_frames and micrograph.is_stack):
                 raise
-            yield FrameFound(frame, _no_sites(micrograph), notes=(f"{str(error)[:-1]}; it was left out.",))
+            note = f"{str(error)[:-1]}; it was left out."
+            border = finder.border(micrograph.require_pixel_size(), settings)
+            yield FrameFound(frame, _no_sites(micrograph), notes=(note,), border=border)
             continue
         yield _search_frame(
             micrograph, frame, reader, finder, settings, (count, len(chosen)), on_progress, should_stop, with_maps
@@ -369,7 +389,8 @@ def _search_frame(
         if on_progress is not None:
             on_progress(place[0] * len(maps.tiles) + done, place[1] * len(maps.tiles))
     sites, notes = _sites_of(spots, micrograph, frame, reader, finder, settings, maps)
-    return FrameFound(frame, sites, kept, maps.pixel_size if with_maps else None, maps.notes + notes)
+    border = finder.border(micrograph.require_pixel_size(), settings)
+    return FrameFound(frame, sites, kept, maps.pixel_size if with_maps else None, maps.notes + notes, border)
 
 
 def _sites_of(
@@ -412,9 +433,7 @@ def _sites_of(
                 f"Frame {frame}: {refused} of {len(fits)} Gaussian fits were refused; these sites stay unrefined.",
             )
     sites = make_sites(y, x, label, pixel_size=pixel_size, frame=frame, score=score, origin="predicted", extra=extra)
-    border = settings.border
-    if border is None:
-        border = finder.card.target_radius / pixel_size if finder.card is not None else 0.0
+    border = finder.border(pixel_size, settings)
     if border > 0:
         sites = sites[inside(sites, micrograph.shape, border)]
     return sites.reset_index(drop=True), notes

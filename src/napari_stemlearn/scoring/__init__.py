@@ -11,6 +11,7 @@ _HOME = {
     "match": "matching",
     "default_tolerance": "matching",
     "ScoringRule": "rule",
+    "SearchedSites": "searched",
     "Scores": "scores",
     "score": "scores",
     "summarise": "scores",

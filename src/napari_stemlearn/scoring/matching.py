@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
+from napari_stemlearn.scoring.searched import SearchedSites, with_search
 from napari_stemlearn.sites import implied_pixel_size, inside
 
 TOLERANCE_ANGSTROM = 0.6
@@ -49,6 +50,8 @@ class Matches:
         What was scored.
     rule
         `ScoringRule` as plain values, for the record; nothing in it is left open.
+    left_out
+        How many true sites of the scored frames each class has that was not scored.
     """
 
     found: pd.DataFrame
@@ -58,6 +61,7 @@ class Matches:
     classes: tuple[str, ...]
     frames: tuple[int, ...]
     rule: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     @property
     def tolerance_angstrom(self) -> float:
@@ -86,7 +90,7 @@ def default_tolerance(truth: pd.DataFrame, pixel_size: float) -> float:
 
 
 def match(
-    found: pd.DataFrame,
+    found: pd.DataFrame | SearchedSites,
     truth: pd.DataFrame,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
@@ -99,17 +103,20 @@ def match(
     Parameters
     ----------
     found, truth
-        Site tables in pixels of the same micrograph.
+        Site tables in pixels of the same micrograph. What `finding.find` gives back can stand in place of the found
+        table: then shape, frames, ``searched_border`` and ``searched_classes`` are those of the search.
     tolerance_angstrom, pixel_size
         Of `ScoringRule`, both in angstrom.
     **options
-        Further fields of `ScoringRule`: border, class_map, shape, truth_class_map, ignore, classes, frames.
+        Further fields of `ScoringRule`: border, class_map, shape, truth_class_map, ignore, classes, frames,
+        searched_border, searched_classes.
 
     Raises
     ------
     SitesError
         If a table lacks columns, the pixel size is not known, or the tolerance, border or shape make no sense.
     """
+    found, options = with_search(found, options)
     return prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options)).matches()
 
 
@@ -130,29 +137,48 @@ def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matc
     else:
         frames = tuple(int(frame) for frame in np.union1d(found["frame"], truth["frame"]))
     if rule.classes is None:
-        classes = tuple(sorted((set(truth["class"]) | set(found["class"])) - set(rule.ignore), key=str))
+        classes = tuple(sorted(_classes_of(found, truth, rule) - set(rule.ignore), key=str))
     else:
         classes = tuple(dict.fromkeys(rule.classes))
     for name in sorted({ALL, NOTHING} & set(classes)):
         raise SitesError(f"A class cannot be called '{name}', which has a meaning of its own in scores; rename it.")
     tolerance = default_tolerance(truth, scale) if rule.tolerance_angstrom is None else float(rule.tolerance_angstrom)
-    undecided = truth["class"].isin(list(rule.ignore)).to_numpy(dtype=bool)
+    taking_part = truth["class"].isin([*classes, *rule.ignore]).to_numpy(dtype=bool)
+    border = rule.border_at(tolerance, scale)
+    left_out = truth["class"][~taking_part].astype(str).value_counts()
     return Matcher(
         found[found["class"].isin(classes)].reset_index(drop=True),
-        truth[truth["class"].isin(classes).to_numpy(dtype=bool) | undecided].reset_index(drop=True),
-        replace(rule, tolerance_angstrom=tolerance, pixel_size=scale, classes=classes, frames=frames),
+        truth[taking_part].reset_index(drop=True),
+        replace(rule, tolerance_angstrom=tolerance, pixel_size=scale, border=border, classes=classes, frames=frames),
         tolerance,
         scale,
+        {str(name): int(count) for name, count in left_out.sort_index().items()},
     )
+
+
+def _classes_of(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> set[str]:
+    """Classes of both tables, without true ones that the search did not look for."""
+    of_found, of_truth = set(found["class"]), set(truth["class"])
+    if rule.searched_classes is not None:
+        renamed = rule.class_map or {}
+        searched = of_found | {renamed.get(name, name) for name in rule.searched_classes}
+        of_truth = of_truth & searched or of_truth
+    return of_found | of_truth
 
 
 class Matcher:
     """The candidate pairs of two checked tables, found once, so that many thresholds can be matched quickly."""
 
     def __init__(
-        self, found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule, tolerance: float, pixel_size: float
+        self,
+        found: pd.DataFrame,
+        truth: pd.DataFrame,
+        rule: ScoringRule,
+        tolerance: float,
+        pixel_size: float,
+        left_out: dict[str, int],
     ) -> None:
-        self.found, self.truth, self.rule = found, truth, rule
+        self.found, self.truth, self.rule, self.left_out = found, truth, rule, left_out
         self.classes, self.frames = tuple(rule.classes or ()), tuple(rule.frames or ())
         self.tolerance = tolerance
         self.found_points = found[["y", "x"]].to_numpy(dtype=float) * pixel_size
@@ -164,7 +190,7 @@ class Matcher:
         self.undecided = np.isin(self.truth_class.astype(str), list(rule.ignore))
         self.found_inside = np.ones(len(found), bool)
         self.truth_inside = np.ones(len(truth), bool)
-        if rule.shape is not None and rule.border > 0:
+        if rule.shape is not None and rule.border:
             self.found_inside = inside(found, rule.shape, rule.border).to_numpy(dtype=bool)
             self.truth_inside = inside(truth, rule.shape, rule.border).to_numpy(dtype=bool)
         self.groups: list[tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Pairs, Pairs]] = []
@@ -262,6 +288,7 @@ class Matcher:
             classes=self.classes,
             frames=self.frames,
             rule=self.rule.record(),
+            left_out=self.left_out,
         )
 
     def _mistaken(self, spare_found: NDArray[np.bool_], spare_truth: NDArray[np.bool_]) -> pd.DataFrame:

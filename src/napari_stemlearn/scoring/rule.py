@@ -14,13 +14,15 @@ from napari_stemlearn.errors import SitesError
 class RuleOptions(TypedDict, total=False):
     """Keywords of `match`, `score` and `sweep`: fields of `ScoringRule`."""
 
-    border: float
+    border: float | None
     class_map: Mapping[str, str] | None
     shape: tuple[int, int] | None
     truth_class_map: Mapping[str, str] | None
     ignore: Sequence[str]
     classes: Sequence[str] | None
     frames: Sequence[int] | None
+    searched_border: float
+    searched_classes: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class ScoringRule:
         In angstrom; None derives it from the angstrom columns of the true or the found sites.
     border
         Sites within this many pixels of the frame's edge are left out on both sides. A pair across the line is no
-        error: it counts where its true site is inside and is left out where its true site is in the border.
+        error: it counts where its true site is inside and is left out where its true site is in the border. None takes
+        `searched_border` and the tolerance: what lies farther in can only be missed by the search itself.
     class_map, truth_class_map
         New names for found and for true classes; several may become one.
     shape
@@ -43,9 +46,16 @@ class ScoringRule:
     ignore
         True classes that are undecided: found sites left over that match one of them count neither way.
     classes
-        Classes to score, in this order; None scores every class of both tables but the ignored.
+        Classes to score, in this order; None scores every class of both tables but the ignored, and but those that
+        `searched_classes` leaves out.
     frames
         Frames to score; None scores every frame that has a row in either table.
+    searched_border
+        Within this many pixels of the edge the search gave no sites.
+    searched_classes
+        Classes that the search looked for, by their names before `class_map`; true sites of others are left out. None
+        where that is not known. Where no true site has the name of any of them, nothing is left out: then the names
+        differ, and that shows.
 
     Raises
     ------
@@ -55,30 +65,45 @@ class ScoringRule:
 
     tolerance_angstrom: float | None = None
     pixel_size: float | None = None
-    border: float = 0.0
+    border: float | None = None
     class_map: Mapping[str, str] | None = None
     shape: tuple[int, int] | None = None
     truth_class_map: Mapping[str, str] | None = None
     ignore: Sequence[str] = ()
     classes: Sequence[str] | None = None
     frames: Sequence[int] | None = None
+    searched_border: float = 0.0
+    searched_classes: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.pixel_size is not None and not _positive(self.pixel_size):
             raise SitesError(f"The pixel size is {self.pixel_size}; it must be a positive number in angstrom.")
-        if self.border < 0:
-            raise SitesError(f"The border is {self.border} px; it must be 0 or more.")
-        if self.border > 0 and self.shape is None:
+        for border in (self.border, self.searched_border):
+            if border is not None and not border >= 0:
+                raise SitesError(f"The border is {border} px; it must be 0 or more.")
+        if (self.searched_border if self.border is None else self.border) > 0 and self.shape is None:
             raise SitesError("A border was asked for without the shape of the frame; give shape=(y, x) in pixels.")
         if self.tolerance_angstrom is not None and not _positive(self.tolerance_angstrom):
             raise SitesError(f"The tolerance is {self.tolerance_angstrom} angstrom; it must be a positive number.")
+
+    def border_at(self, tolerance_angstrom: float, pixel_size: float) -> float:
+        """The border in pixels: the one that was given, else what the search left out and the tolerance.
+
+        Parameters
+        ----------
+        tolerance_angstrom, pixel_size
+            That are used, both in angstrom.
+        """
+        if self.border is not None:
+            return float(self.border)
+        return self.searched_border + tolerance_angstrom / pixel_size if self.searched_border > 0 else 0.0
 
     def record(self) -> dict[str, Any]:
         """Plain values, for JSON and the record."""
         return {
             "tolerance_angstrom": self.tolerance_angstrom,
             "pixel_size": self.pixel_size,
-            "border": float(self.border),
+            "border": None if self.border is None else float(self.border),
             "shape": None if self.shape is None else [int(self.shape[0]), int(self.shape[1])],
             "class_map": dict(self.class_map or {}),
             "truth_class_map": dict(self.truth_class_map or {}),

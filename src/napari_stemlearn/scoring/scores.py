@@ -11,6 +11,19 @@ import pandas as pd
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import ALL, NOTHING, Matches, match
 from napari_stemlearn.scoring.rule import RuleOptions
+from napari_stemlearn.scoring.searched import SearchedSites
+
+SHOWN = {
+    "class": "class",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "rms_error_angstrom": "rms (Å)",
+    "tp": "TP",
+    "fp": "FP",
+    "fn": "FN",
+}
+"""Columns of a printed score and their headings."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,22 @@ class Scores:
     confusion: pd.DataFrame
     matches: Matches = field(repr=False)
 
+    def __str__(self) -> str:
+        """The scores of each class in as many columns as a narrow terminal shows, and how they were counted."""
+        table = self.table[list(SHOWN)].rename(columns=SHOWN)
+        for column, digits in (("precision", 3), ("recall", 3), ("F1", 3), ("rms (Å)", 2)):
+            table[column] = ["-" if np.isnan(value) else f"{value:.{digits}f}" for value in table[column]]
+        lines = [table.to_string(index=False)]
+        rule, frames = self.matches.rule, self.matches.frames
+        lines += [
+            f"Tolerance {rule['tolerance_angstrom']:.3g} Å, border {rule['border']:.3g} px, "
+            f"{len(frames)} frame{'' if len(frames) == 1 else 's'}."
+        ]
+        if self.matches.left_out:
+            left_out = ", ".join(f"{count} {name}" for name, count in self.matches.left_out.items())
+            lines += [f"True sites of classes that were not scored: {left_out}."]
+        return "\n".join(lines)
+
     def of(self, name: str = ALL) -> dict[str, Any]:
         """One row of the table as plain values.
 
@@ -51,13 +80,16 @@ class Scores:
 
 
 def score(
-    found: pd.DataFrame,
+    found: pd.DataFrame | SearchedSites,
     truth: pd.DataFrame,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
     **options: Unpack[RuleOptions],
 ) -> Scores:
-    """Match found with true sites and count; parameters and errors as of `match`."""
+    """Match found with true sites and count; parameters and errors as of `match`.
+
+    ``print`` shows the scores of each class in a few columns.
+    """
     return summarise(match(found, truth, tolerance_angstrom, pixel_size, **options))
 
 

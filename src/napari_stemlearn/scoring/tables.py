@@ -22,6 +22,7 @@ def scores_record(scores: Scores, sweep: Sweep | None = None, bootstrap: Bootstr
         "rule": scores.matches.rule,
         "classes": rows_of(scores.table),
         "frames": rows_of(scores.per_frame),
+        "left_out": scores.matches.left_out,
         "confusion": {
             "names": [str(name) for name in scores.confusion.columns],
             "true_in_rows_found_in_columns": scores.confusion.to_numpy().tolist(),
