@@ -24,7 +24,7 @@ class SitesError(StemlearnError, ValueError):
 
 
 class LabelsInTheWayError(SitesError):
-    """A search would replace a table that no search wrote."""
+    """A search or a score would replace a table of sites that no search wrote, or that is no score."""
 
 
 class FormatError(StemlearnError, OSError):

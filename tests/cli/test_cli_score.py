@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_stemlearn.formats import sidecar_path, write_sites, write_tiff
+from napari_stemlearn.formats import read_sites, sidecar_path, write_sites, write_tiff
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import concat_sites, make_sites
 
@@ -106,6 +106,102 @@ def test_what_cannot_match_is_told(stemlearn) -> None:  # type: ignore[no-untype
     outside = stemlearn("score", "found.csv", "foreign.csv", "--border", 40, "--shape", "64,60")
     assert "no site is left inside a border of 40 px" in outside.stderr
     assert "no site is left" not in stemlearn("score", "found.csv", "foreign.csv", "--border", 5).stderr
+
+
+@pytest.fixture
+def searched(tmp_path: Path, micrograph: Micrograph) -> dict[str, object]:
+    """A found table as a search writes it, of which the rim was left out; true columns and defects of the image."""
+    found = make_sites([10, 30], [12, 33], "vacancy1", pixel_size=PIXEL, score=0.9, origin="predicted")
+    record = {"thresholds": {"vacancy1": 0.5, "antisite": 0.5}, "border": 3.0, "shape": [64, 60]}
+    write_sites(tmp_path / "sought.csv", found, micrograph=micrograph, provenance=record)
+    y, x = [10, 30, 2, 4.5, 20, 40, 40], [12, 33, 50, 30, 20, 40, 20]
+    classes = ["vacancy1"] * 4 + ["W", "W", "Se2"]
+    write_sites(tmp_path / "all.csv", make_sites(y, x, classes, pixel_size=PIXEL, origin="truth"))
+    return record
+
+
+def test_what_the_search_left_out_is_not_missed(stemlearn, searched, tmp_path: Path, micrograph: Micrograph) -> None:  # type: ignore[no-untyped-def]
+    base = ["score", "sought.csv", "all.csv", "--tolerance", 0.6, "--json"]
+    result = stemlearn(*base)
+    record = json.loads(result.stdout)
+    assert record["rule"]["border"] == pytest.approx(6)
+    assert [(row["class"], row["tp"], row["fn"]) for row in record["classes"]] == [("vacancy1", 2, 0), ("all", 2, 0)]
+    assert "border 6 px (the 3 px that the search left out, and the tolerance)" in result.stderr
+    assert record["left_out"] == {"Se2": 1, "W": 2}
+    assert "classes that the search did not look for: 1 Se2, 2 W." in result.stderr
+    given = stemlearn(*base, "--border", 0)
+    assert json.loads(given.stdout)["classes"][0]["fn"] == 2
+    assert "border 0 px, frames" in given.stderr
+    chosen = stemlearn(*base, "--class", "W")
+    assert json.loads(chosen.stdout)["classes"][0]["fn"] == 2
+    assert "did not look for" not in chosen.stderr
+    # an image that is only a name in the tables
+    assert json.loads(stemlearn(*base, "--image", "nowhere.tif").stdout)["rule"]["border"] == pytest.approx(6)
+    found = read_sites("sought.csv")
+    write_sites("sought.csv", found, provenance={**searched, "shape": None})
+    unknown = stemlearn(*base)
+    assert json.loads(unknown.stdout)["rule"]["border"] == 0
+    assert "since the size of the image is not known; give --shape Y,X or --image FILE" in unknown.stderr
+    assert json.loads(stemlearn(*base, "--shape", "64,60").stdout)["rule"]["border"] == pytest.approx(6)
+    write_tiff(tmp_path / "image.tif", micrograph)
+    assert json.loads(stemlearn(*base, "--image", "image.tif").stdout)["rule"]["border"] == pytest.approx(6)
+
+
+def test_true_classes_that_no_table_found_are_told(stemlearn, searched) -> None:  # type: ignore[no-untyped-def]
+    sidecar_path("sought.csv").unlink()
+    base = ["score", "sought.csv", "all.csv", "--tolerance", 0.6]
+    result = stemlearn(*base)
+    assert "the true classes Se2, W are nowhere in sought.csv and count as missed" in result.stderr
+    assert "nowhere in" not in stemlearn(*base, "--class", "vacancy1").stderr
+    assert "class Se2 is nowhere" in stemlearn(*base, "--ignore", "W").stderr
+
+
+def test_confused_classes_are_shown(stemlearn) -> None:  # type: ignore[no-untyped-def]
+    write_sites("one.csv", make_sites([10, 30], [10, 30], ["a", "b"], pixel_size=PIXEL, origin="predicted"))
+    write_sites("two.csv", make_sites([10, 30], [10, 30], ["a", "a"], pixel_size=PIXEL))
+    lines = [line.split() for line in stemlearn("score", "one.csv", "two.csv").stdout.splitlines()]
+    assert lines[-4:] == [
+        ["true", "\\", "found", "a", "b", "nothing"],
+        ["a", "1", "1", "0"],
+        ["b", "0", "0", "0"],
+        ["nothing", "0", "0", "0"],
+    ]
+    assert "nothing" not in stemlearn("score", "two.csv", "two.csv").stdout
+
+
+@pytest.mark.usefixtures("tables")
+def test_tables_of_two_images_are_told(stemlearn, tmp_path: Path, micrograph: Micrograph) -> None:  # type: ignore[no-untyped-def]
+    other = Micrograph(np.asarray(micrograph.data) + 1, PIXEL, "other")
+    truth = read_sites("truth.csv")
+    write_sites("others.csv", truth, micrograph=other)
+    write_sites("same_name.csv", truth, micrograph=Micrograph(other.data, PIXEL, "image"))
+    base = ["score", "found.csv", "--map", "vacancy1=V_Se"]
+    told = stemlearn(*base, "others.csv").stderr
+    assert "Warning: found.csv is of the image 'image', but others.csv is of 'other'." in told
+    assert "two images named 'image' that hold other values" in stemlearn(*base, "same_name.csv").stderr
+    write_tiff(tmp_path / "image.tif", micrograph)
+    assert "Warning" not in stemlearn(*base, "truth.csv", "--image", "image.tif").stderr
+    write_tiff(tmp_path / "other.tif", other)
+    told = stemlearn(*base, "truth.csv", "--image", "other.tif").stderr
+    assert "found.csv is of the image 'image', which is not what other.tif holds" in told
+    assert "truth.csv is of the image 'image', which is not what other.tif holds" in told
+
+
+@pytest.mark.usefixtures("tables")
+def test_scores_replace_no_table_of_sites_unless_asked(stemlearn, refused, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    base = ["score", "found.csv", "foreign.csv"]
+    write_sites("labels.csv", read_sites("truth.csv"))
+    before = Path("labels.csv").read_bytes()
+    assert "labels.csv is there already and is a table of sites" in refused(*base, "--out", "labels.csv")
+    assert Path("labels.csv").read_bytes() == before
+    beside = sidecar_path("labels.csv")
+    kept = beside.read_bytes()
+    assert "or overwrite it with --overwrite" in refused(*base, "--out", beside)
+    assert beside.read_bytes() == kept
+    assert stemlearn(*base, "--out", "scores.csv").exit_code == 0
+    assert stemlearn(*base, "--out", "scores.csv").exit_code == 0
+    assert stemlearn(*base, "--out", "labels.csv", "--overwrite").exit_code == 0
+    assert Path("labels.csv").read_text().startswith("class,n_truth")
 
 
 @pytest.mark.usefixtures("tables")

@@ -46,29 +46,47 @@ def score(
     frames: Annotated[
         str | None, typer.Option("--frames", help="Frames to score, such as 0,2-5; default: all with a site.")
     ] = None,
-    border: Annotated[float, typer.Option("--border", help="Leave out this many pixels at the edge.")] = 0.0,
+    border: Annotated[
+        float | None,
+        typer.Option(
+            "--border", help="Leave out this many pixels at the edge; default: what the search left out, and tolerance."
+        ),
+    ] = None,
     shape: Annotated[
         str | None,
         typer.Option("--shape", help="Height and width of a frame in pixels, for the border.", metavar="Y,X"),
     ] = None,
     image: Annotated[
         Path | None,
-        typer.Option("--image", help="The micrograph: gives the shape; picks its sites where FOUND holds several."),
+        typer.Option(
+            "--image", help="The micrograph: gives the shape, is compared; picks its sites where FOUND holds several."
+        ),
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Try every score threshold (precision-recall curve).")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Confidence intervals.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     out: Annotated[Path | None, typer.Option("--out", help="Write the scores as .csv or .json.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Let --out replace a table of sites, such as labels.")
+    ] = False,
     figure: Annotated[Path | None, typer.Option("--figure", help="Draw the scores as .png, .svg or .pdf.")] = None,
 ) -> None:
     """Score found sites against true ones: one-to-one optimal matching per frame and class."""
     from napari_stemlearn import scoring
     from napari_stemlearn.cli.printing import note, print_json, print_table
-    from napari_stemlearn.cli.scored_images import check_images, of_image, searched_frames
+    from napari_stemlearn.cli.scored_images import check_images, of_image, searched_frames, tell_other_images
+    from napari_stemlearn.cli.scored_search import (
+        searched_border,
+        searched_classes,
+        tell_left_out,
+        tell_never_found,
+    )
     from napari_stemlearn.formats import read_sidecar, read_sites
 
     _check_numbers(border=border, threshold=threshold)
     _check_targets((out, figure), (found, truth))
+    if out is not None and not overwrite:
+        _check_sites_in_the_way(out)
     found_sidecar, truth_sidecar = read_sidecar(found), read_sidecar(truth)
     found_sites = read_sites(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
@@ -77,6 +95,7 @@ def score(
     truth_sites = of_image(truth_sites, truth, image)
     if image is None:
         check_images(found_sites, found, truth_sites, truth, by_frames=frames is not None)
+    tell_other_images({found: found_sidecar, truth: truth_sidecar}, image)
     wanted = _frames(frames, found_sites, truth_sites) if frames is not None else searched_frames(found_sidecar, image)
     if frames is None and wanted is not None:
         note(f"Only frames {', '.join(map(str, wanted))} were searched; the others do not count.")
@@ -84,6 +103,14 @@ def score(
         found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
     class_map = _class_map(maps or [], "--map", "FOUND=TRUTH")
     truth_map = _class_map(truth_maps or [], "--truth-map", "TRUTH=NAME")
+    searched = searched_classes(found_sidecar)
+    edge, frame_shape = 0.0, None
+    if border is None:
+        edge, frame_shape = searched_border(
+            found_sidecar, lambda file: _shape(shape, file, found_sidecar, truth_sidecar), image
+        )
+    elif border > 0:
+        frame_shape = _shape(shape, image, found_sidecar, truth_sidecar)
     rule: dict[str, Any] = {
         "tolerance_angstrom": tolerance,
         "pixel_size": scale,
@@ -93,7 +120,9 @@ def score(
         "ignore": ignore or (),
         "classes": classes,
         "frames": wanted,
-        "shape": _shape(shape, image, found_sidecar, truth_sidecar) if border > 0 else None,
+        "shape": frame_shape,
+        "searched_border": edge,
+        "searched_classes": searched,
     }
     _check_ignored(ignore or [], truth_map, truth_sites, truth_sidecar)
     _check_classes(classes or [], class_map, truth_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
@@ -101,6 +130,11 @@ def score(
         _tell_unlabelled(found_sites, truth_sites)
     _tell_strangers(found_sites, truth_sites, class_map, truth_map)
     scores = scoring.score(found_sites, truth_sites, **rule)
+    if classes is None and searched is None:
+        tell_never_found(scores.matches, found.name)
+    elif classes is None:
+        tell_left_out(scores.matches)
+    used = scores.matches.rule
     swept = scoring.sweep(found_sites, truth_sites, **rule) if sweep else None
     drawn = scoring.bootstrap(scores.matches) if bootstrap else None
     if out is not None:
@@ -108,15 +142,15 @@ def score(
     if figure is not None:
         _draw(figure, scores, swept, drawn, f"{found.name} against {truth.name}")
     if (
-        border > 0
+        used["border"] > 0
         and (len(found_sites) or len(truth_sites))
         and not scores.table[["n_truth", "n_found"]].to_numpy().any()
     ):
-        note(f"Warning: no site is left inside a border of {border:g} px.")
-    used = scores.matches.rule
+        note(f"Warning: no site is left inside a border of {used['border']:.4g} px.")
+    of_search = f" (the {edge:.3g} px that the search left out, and the tolerance)" if edge > 0 else ""
     note(
         f"Tolerance {used['tolerance_angstrom']:.3g} angstrom at {scale:.4g} angstrom per pixel, "
-        f"border {border:g} px, frames {', '.join(map(str, scores.matches.frames)) or 'none'}."
+        f"border {used['border']:.4g} px{of_search}, frames {', '.join(map(str, scores.matches.frames)) or 'none'}."
     )
     if swept is not None and not swept.every_score:
         note("The tolerance joins so many found sites that only some of their scores were tried as thresholds.")
@@ -125,6 +159,9 @@ def score(
         return
     table = scores.table.drop(columns=["mean_dy_angstrom", "mean_dx_angstrom"])
     print_table(list(table.columns), table.itertuples(index=False, name=None))
+    if len(scores.matches.mistaken):
+        typer.echo("")
+        print_table(["true \\ found", *scores.confusion.columns], scores.confusion.itertuples(name=None))
     if swept is not None:
         typer.echo("")
         print_table(list(swept.best.columns), swept.best.itertuples(index=False, name=None))
@@ -278,6 +315,21 @@ def _check_targets(targets: tuple[Path | None, ...], sources: tuple[Path, ...]) 
                 raise SitesError(f"{target} is one of the tables that are scored; write the scores elsewhere.")
 
 
+def _check_sites_in_the_way(target: Path) -> None:
+    """Refuse to write scores over a table of sites, or to where such a table has its sidecar."""
+    from napari_stemlearn.errors import LabelsInTheWayError
+    from napari_stemlearn.formats.site_files import is_site_table
+
+    if target.name.lower().endswith(".sites.json"):
+        raise LabelsInTheWayError(
+            f"{target} is the name of what a table of sites keeps beside it; write elsewhere, or overwrite it."
+        )
+    if target.is_file() and is_site_table(target):
+        raise LabelsInTheWayError(
+            f"{target} is there already and is a table of sites: it may hold labels; write elsewhere, or overwrite it."
+        )
+
+
 def _check_ignored(
     ignore: list[str], truth_map: dict[str, str], truth: pd.DataFrame, sidecar: SitesSidecar | None
 ) -> None:
@@ -311,6 +363,7 @@ def _shape(
             continue
         shapes = [sidecar.image.shape] if sidecar.image is not None else []
         shapes += [tuple(entry.get("shape", ())) for entry in sidecar.provenance.get("images", [])]
+        shapes += [tuple(sidecar.provenance.get("shape") or ())]
         frames = {tuple(entry[-2:]) for entry in shapes if len(entry) >= 2}
         if len(frames) == 1:
             height, width = frames.pop()

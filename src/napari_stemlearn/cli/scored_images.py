@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,39 @@ def check_images(
                 f"Frame {frame} is of {' and '.join(one)} in {found_path.name}, but of {' and '.join(other_one)} in "
                 f"{truth_path.name}; choose an image with --image."
             )
+
+
+def tell_other_images(sidecars: Mapping[Path, SitesSidecar | None], image: Path | None) -> None:
+    """Say where two tables are of two images, or one is not of the image that was given; by name and values.
+
+    Parameters
+    ----------
+    sidecars
+        Of the tables, by their paths; those that name no image are not looked at.
+    image
+        As the user gave it: a file, or only the name of one.
+
+    Raises
+    ------
+    FormatError
+        If the file of the image cannot be read.
+    """
+    from napari_stemlearn.cli.printing import note
+
+    named = [(path.name, sidecar.image) for path, sidecar in sidecars.items() if sidecar and sidecar.image]
+    if len(named) == 2 and named[0][1].sha256 != named[1][1].sha256:
+        (first, one), (second, other) = named
+        if one.name == other.name:
+            note(f"Warning: {first} and {second} are of two images named '{one.name}' that hold other values.")
+        else:
+            note(f"Warning: {first} is of the image '{one.name}', but {second} is of '{other.name}'.")
+    if image is not None and image.exists() and named:
+        from napari_stemlearn.formats import hash_micrograph, read_micrographs
+
+        values = {hash_micrograph(micrograph) for micrograph in read_micrographs(image)}
+        for name, record in named:
+            if record.sha256 not in values:
+                note(f"Warning: {name} is of the image '{record.name}', which is not what {image.name} holds.")
 
 
 def searched_frames(sidecar: SitesSidecar | None, image: Path | None) -> list[int] | None:

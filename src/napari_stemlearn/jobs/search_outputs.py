@@ -185,7 +185,8 @@ class SearchOutputs:
             pixel_size=images[0]["pixel_size"],
             micrograph=micrograph,
             classes=list(self._record["thresholds"]),
-            provenance={**self._record, "images": images},
+            # each image has a shape of its own
+            provenance={**{key: value for key, value in self._record.items() if key != "shape"}, "images": images},
         )
         self.written.append(str(path))
 
