@@ -31,6 +31,10 @@ class FormatError(StemlearnError, OSError):
     """A file cannot be read or written."""
 
 
+class SeveralImagesError(FormatError):
+    """A file holds several images, and which one is meant was not said."""
+
+
 class ModelError(StemlearnError, ValueError):
     """A model is unknown, broken, or does not fit what is asked of it."""
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import yaml
 
 from napari_stemlearn import __version__
+from napari_stemlearn.cli.app import app
 from napari_stemlearn.cli.settings import MODELS
+from napari_stemlearn.cli.settings_options import chosen_settings
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.learning.settings import SegmentationSettings
@@ -210,3 +215,13 @@ def test_info_tells_shape_pixel_size_and_trouble(stemlearn, refused, tmp_path: P
     assert told[0]["pixel_size_angstrom"].startswith("unknown")
     assert "1 pixels that are NaN" in told[0]["trouble"]
     assert "does not exist" in refused("info", "nowhere.tif")
+
+
+@pytest.mark.parametrize("name", ["simulate", "find", "train", "train-gan", "generate"])
+def test_the_examples_of_set_are_settings_of_the_command(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    (text,) = (parameter.help for parameter in command.params if "--set" in parameter.opts)
+    examples = re.findall(r"[\w.]+=[^ ]+", text)
+    assert len(examples) == 2
+    module, _, model = MODELS[name].partition(":")
+    chosen_settings(getattr(import_module(module), model), assignments=[example.rstrip(".") for example in examples])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -440,3 +443,56 @@ def test_frames_that_were_not_searched_do_not_count(stemlearn, images, tmp_path:
     result = stemlearn("score", "out.csv", "truth.csv", "--tolerance", 0.6, "--json")
     assert json.loads(result.stdout)["classes"][-1]["n_truth"] == len(y)
     assert "Only frames 0 were searched" in result.stderr
+
+
+def test_a_search_stopped_at_once_says_that_nothing_was_written(stemlearn, images, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    @contextlib.contextmanager
+    def pressed(ask_to_stop: Callable[[], object]) -> Iterator[None]:
+        ask_to_stop()
+        yield
+
+    monkeypatch.setattr("napari_stemlearn.cli.watching.stop_on_interrupt", pressed)
+    result = stemlearn("find", "stack.tif", "--model", "log", "--out", "out.csv")
+    assert result.exit_code == 130
+    assert "Stopped before the first frame was searched; nothing was written." in result.stderr
+    assert "Found" not in result.stderr
+    assert not Path("out.csv").exists()
+
+
+def write_pair(path: Path, image: np.ndarray) -> None:
+    """An emd file (Berkeley) that holds two images, HAADF and BF."""
+    with h5py.File(path, "w") as file:
+        file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
+        for name, values in {"HAADF": image, "BF": 1 - image}.items():
+            group = file.create_group(f"data/{name}")
+            group.attrs["emd_group_type"] = 1
+            group["data"] = values
+            for number, (axis, length) in enumerate(zip("yx", values.shape, strict=True), 1):
+                dimension = group.create_dataset(f"dim{number}", data=np.arange(length) * PIXEL / 10)
+                dimension.attrs["name"], dimension.attrs["units"] = axis, "[n_m]"
+
+
+def test_a_title_is_for_files_that_hold_several_images(stemlearn, refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write_pair(tmp_path / "pair.emd", np.asarray(read_micrograph("one.tif").data))
+    base = ["find", "one.tif", "pair.emd", "--model", "log", "--out", "tables"]
+    sentence = refused(*base)
+    assert sentence.startswith("pair.emd holds 2 images (")
+    assert sentence.endswith("; say which one with --title.")
+    result = stemlearn(*base, "--title", "HAADF")
+    assert result.exit_code == 0, result.stderr
+    assert len(read_sites("tables/one_sites.csv")) == len(read_sites("tables/pair_sites.csv")) == len(images[0])
+    assert "has no image 'ADF'" in refused(*base, "--title", "ADF")
+    # nothing else that it could be meant for
+    assert "has no image 'HAADF'" in refused("find", "one.tif", "--model", "log", "--title", "HAADF")
+
+
+def test_all_files_that_cannot_be_read_are_named(refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "broken.tif").write_bytes(b"no image")
+    one = refused("find", tmp_path, "--model", "log", "--out", "tables")
+    assert "broken.tif" in one
+    assert one.endswith("; move it away, or name the files to be searched.")
+    (tmp_path / "broken2.dm4").write_bytes(b"neither")
+    both = refused("find", tmp_path, "--model", "log", "--out", "tables")
+    assert "2 of 5 images cannot be read: broken.tif, broken2.dm4; move them away, or name the files" in both
+    assert "move" not in refused("find", "broken.tif", "--model", "log")
+    assert not Path("tables").exists()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_stemlearn.cli.models import FolderOption
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".tsv", ".dat", ".json", ".tif", ".tiff", ".h5")
 """Endings of files that no folder has by chance."""
@@ -38,10 +38,10 @@ def find(
     ] = False,
     maps: Annotated[bool, typer.Option("--maps", help="Write the score maps beside the CSV.")] = False,
     title: Annotated[
-        str | None, typer.Option("--title", help="Which image of a file that holds several: its number or title.")
+        str | None, typer.Option("--title", help="Which image of files that hold several: its number or title.")
     ] = None,
     settings: SettingsOption = None,
-    assignments: SetOption = None,
+    assignments: Annotated[list[str] | None, set_option("border=5 or refine=image")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, careful, everything.")] = "default",
     device: DeviceOption = None,
 ) -> None:
@@ -93,6 +93,9 @@ def find(
             raise
         for table in done.result["tables"]:
             typer.echo(table if out is not None else Path(table).read_text(encoding="utf-8"), nl=out is not None)
+    if done.stopped and not done.result["tables"]:
+        note("Stopped before the first frame was searched; nothing was written.")
+        raise typer.Exit(INTERRUPTED)
     classes = ", ".join(f"{count} {name}" for name, count in done.result["classes"].items())
     note(f"Found {done.result['sites']} sites{': ' + classes if classes else ''}.")
     if done.stopped:

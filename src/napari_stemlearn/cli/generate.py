@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 if TYPE_CHECKING:
     from napari_stemlearn.generation.settings import GenerateSettings
@@ -27,7 +27,7 @@ def generate(
         str | None, typer.Option("--structure", help="Specimen: a preset, a crystal's name, or a CIF file.")
     ] = None,
     settings: SettingsOption = None,
-    assignments: SetOption = None,
+    assignments: Annotated[list[str] | None, set_option("visible_mark=true or shape=[256,256]")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, tiny.")] = "default",
     number: Annotated[int | None, typer.Option("--number", "-n", help="How many micrographs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same micrographs.")] = None,

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from napari_stemlearn.errors import LabelsInTheWayError, MissingPixelSizeError, StemlearnError
+from napari_stemlearn.errors import LabelsInTheWayError, MissingPixelSizeError, SeveralImagesError, StemlearnError
 from napari_stemlearn.memory_errors import is_out_of_memory
 
 BAD_INPUT = 2
@@ -17,7 +17,11 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
 
-OPTIONS = {MissingPixelSizeError: "--pixel-size", LabelsInTheWayError: "--overwrite"}
+OPTIONS = {
+    MissingPixelSizeError: "--pixel-size",
+    LabelsInTheWayError: "--overwrite",
+    SeveralImagesError: "--title",
+}
 """Options that put an error right, where a command has them."""
 
 

@@ -19,17 +19,14 @@ PRESET_HELP = "Named settings to start from: "
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", help="YAML file of settings; overrides the preset.", metavar="FILE")
 ]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="One setting, such as imaging.pixel_size=0.1 or imaging=varied (a preset). Repeatable.",
-        metavar="NAME=VALUE",
-    ),
-]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda:0 or mps; default: that of the settings.")
 ]
+
+
+def set_option(examples: str) -> Any:
+    """The option ``--set`` with examples that the command understands."""
+    return typer.Option("--set", help=f"One setting, such as {examples}. Repeatable.", metavar="NAME=VALUE")
 
 
 def chosen_settings(

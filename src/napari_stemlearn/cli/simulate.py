@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the images; a set that was begun there is gone on with.")],
     settings: SettingsOption = None,
-    assignments: SetOption = None,
+    assignments: Annotated[list[str] | None, set_option("imaging.pixel_size=0.1 or imaging=varied (a preset)")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default.")] = "default",
     number: Annotated[int | None, typer.Option("--number", "-n", help="How many micrographs.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Same seed, same micrographs.")] = None,

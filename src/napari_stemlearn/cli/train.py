@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
 
 
@@ -18,7 +18,7 @@ def train(
         str | None,
         typer.Option("--recipe", help="Recipe of a shipped model, by its name, or a YAML file of one."),
     ] = None,
-    assignments: SetOption = None,
+    assignments: Annotated[list[str] | None, set_option("optimisation.steps=3000 or imaging=varied (a preset)")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, quick, tiny.")] = "default",
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder that gets a copy of the trained model.", metavar="FOLDER")

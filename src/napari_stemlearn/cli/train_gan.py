@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SetOption, SettingsOption
+from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def train_gan(
         ),
     ] = None,
     settings: SettingsOption = None,
-    assignments: SetOption = None,
+    assignments: Annotated[list[str] | None, set_option("steps=2000 or imaging.pixel_size=0.1")] = None,
     preset: Annotated[
         str, typer.Option("--preset", help=PRESET_HELP + "default, quick, paper, one-image, tiny.")
     ] = "default",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_stemlearn.errors import FormatError
+from napari_stemlearn.errors import FormatError, SeveralImagesError
 from napari_stemlearn.formats.rosetta import READERS, micrographs, read_signals, refuse_diffraction
 from napari_stemlearn.marking.statement import is_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
@@ -89,13 +89,32 @@ def read_micrograph(
     MicrographError
         As for `read_micrographs`.
     """
-    found = read_micrographs(path, pixel_size=pixel_size, lazy=lazy)
+    return chosen_image(read_micrographs(path, pixel_size=pixel_size, lazy=lazy), path, image)
+
+
+def chosen_image(found: Sequence[Micrograph], path: str | Path, image: int | str | None) -> Micrograph:
+    """One of the images of a file, by number or title.
+
+    Parameters
+    ----------
+    found
+        All of them.
+    path
+        Of the file, for messages.
+    image
+        Its number from 0 or its title; None for the only one.
+
+    Raises
+    ------
+    FormatError
+        If there is no such image; `SeveralImagesError` if there are several and none is named.
+    """
     titles = [str(entry.provenance.get("title") or entry.name) for entry in found]
     listed = ", ".join(f"{index} {title}" for index, title in enumerate(titles))
     if image is None:
         if len(found) == 1:
             return found[0]
-        raise FormatError(f"{Path(path).name} holds {len(found)} images ({listed}); say which one.")
+        raise SeveralImagesError(f"{Path(path).name} holds {len(found)} images ({listed}); say which one.")
     if isinstance(image, str) and titles.count(image) == 1:
         return found[titles.index(image)]
     if isinstance(image, int) and 0 <= image < len(found):

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.errors import JobError, MissingPixelSizeError, SitesError
+from napari_stemlearn.errors import (
+    FormatError,
+    JobError,
+    MicrographError,
+    MissingPixelSizeError,
+    SeveralImagesError,
+    SitesError,
+    StemlearnError,
+)
 from napari_stemlearn.events import Done, Event, Log, Progress, Started
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.jobs.search_outputs import SearchOutputs
@@ -36,7 +44,7 @@ class Request:
     pixel_size
         Of all images in angstrom, where the files do not tell it or tell it wrongly.
     title
-        Which image of files that hold several: number or title.
+        Which image of files that hold several: number or title; other files take part with their only image.
     device
         ``auto``, ``cpu``, ``cuda:0``, ``mps``.
     maps
@@ -120,7 +128,7 @@ def search_files(
     """
     outputs = SearchOutputs(out, request.images)
     names = outputs.names
-    sizes = [_checked(path, request) for path in request.images]
+    sizes = _checked_all(request)
     if outputs.one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
         raise SitesError(
             f"The images have pixel sizes from {min(sizes):.4g} to {max(sizes):.4g} angstrom, which one table cannot "
@@ -226,9 +234,48 @@ def _map_classes(model: Any, settings: FindSettings) -> tuple[str, ...]:
 
 
 def _read(path: str, request: Request, lazy: bool | None = None) -> Micrograph:
-    from napari_stemlearn.formats import read_micrograph
+    from napari_stemlearn.formats import read_micrographs
+    from napari_stemlearn.formats.reading import chosen_image
 
-    return read_micrograph(path, pixel_size=request.pixel_size, image=request.title, lazy=lazy)
+    found = read_micrographs(path, pixel_size=request.pixel_size, lazy=lazy)
+    # among several files a title is meant for those that need one
+    title = request.title if len(found) > 1 or len(request.images) == 1 else None
+    return chosen_image(found, path, title)
+
+
+def _checked_all(request: Request) -> list[float]:
+    """Pixel sizes of all images in angstrom.
+
+    Raises
+    ------
+    FormatError, MicrographError
+        As of `search_files`; of several images, names all that cannot be read.
+    """
+    sizes: list[float] = []
+    unreadable: dict[str, StemlearnError] = {}
+    unfit: list[StemlearnError] = []
+    for path in request.images:
+        try:
+            sizes.append(_checked(path, request))
+        except (MissingPixelSizeError, SeveralImagesError) as error:
+            unfit.append(error)
+        except (FormatError, MicrographError) as error:
+            if Path(path).exists():
+                unreadable[Path(path).name] = error
+            else:
+                unfit.append(error)
+    if unreadable and len(request.images) > 1:
+        first = next(iter(unreadable.values()))
+        reason = str(first).removesuffix(".")
+        if len(unreadable) == 1:
+            raise type(first)(f"{reason}; move it away, or name the files to be searched.") from first
+        raise FormatError(
+            f"{len(unreadable)} of {len(request.images)} images cannot be read: {', '.join(unreadable)}; move them "
+            f"away, or name the files to be searched (the first one: {reason})."
+        ) from first
+    if unreadable or unfit:
+        raise (*unreadable.values(), *unfit)[0]
+    return sizes
 
 
 def _checked(path: str, request: Request) -> float:
