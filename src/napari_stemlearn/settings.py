@@ -33,6 +33,7 @@ def quantity(
     minimum: float | None = None,
     maximum: float | None = None,
     advanced: bool = False,
+    empty: str = "",
 ) -> Any:
     """Declare a settings field with a unit and bounds; works for plain numbers and for `Drawn` ones.
 
@@ -48,8 +49,12 @@ def quantity(
         Inclusive bounds of the value, or of what a distribution may draw.
     advanced
         The form folds the field away under "More".
+    empty
+        What holds where an optional field is empty, in a word or two that stand there in the form.
     """
     extra: dict[str, Any] = {"unit": unit, "minimum": minimum, "maximum": maximum, "advanced": advanced}
+    if empty:
+        extra["empty"] = empty
     return Field(default, description=description, json_schema_extra=extra, validate_default=True)
 
 
@@ -64,6 +69,12 @@ def unit_of(field: FieldInfo) -> str:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     unit = extra.get("unit", "")
     return "" if unit in (None, "1") else str(unit)
+
+
+def meaning_of_empty(field: FieldInfo) -> str:
+    """What `quantity` says that holds where a field is empty, or ``none``."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    return str(extra.get("empty") or "none")
 
 
 def is_advanced(field: FieldInfo) -> bool:

@@ -33,6 +33,7 @@ from napari_stemlearn.widgets.layers import (
     sites_from_layer,
 )
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
+from napari_stemlearn.widgets.score_panel import search_of
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 
@@ -177,6 +178,23 @@ def test_a_setting_that_is_not_allowed_keeps_the_button_off(dock, viewer):
     line.textEdited.emit("-1")
     assert not dock.find_button.button.isEnabled()
     assert "Options" in dock.find_button.reason.text()
+
+
+def test_empty_options_say_what_holds(dock):
+    dock.options.open()
+    dock.options.form.body.more.open()
+    lines = {name: editor.line for name, editor in dock.options.form.body.editors.items() if hasattr(editor, "line")}
+    assert lines["border"].placeholderText() == "target radius"
+    assert lines["min_distance"].placeholderText() == "as the model"
+    assert lines["column_radius"].placeholderText() == "measured"
+    assert dock.options.settings().border is None
+
+
+def test_the_words_of_a_card_name_no_setting(dock):
+    dock.model.choose("tmd-defects")
+    words = dock.model.words.text()
+    assert "simulated images of a style that it never saw" in words
+    assert "'" not in words
 
 
 def test_models_show_what_their_card_says(dock, tmp_path, qtbot):
@@ -521,6 +539,14 @@ def test_a_network_marks_sites_and_shows_its_maps(dock, viewer, qtbot, tmp_path)
     (layer,) = our_layers(viewer, "predicted")
     assert set(layer.features["class"]) <= {"vacancy1", "vacancy2"}
     assert about(layer)["model"] == "toy"
+    # the score takes from the layer what the search left out at the edge
+    radius = load_model(tmp_path / "models" / "toy").card.target_radius
+    assert about(layer)["border"] == pytest.approx(radius / PIXEL_SIZE)
+    assert search_of(layer) == {
+        "searched_border": about(layer)["border"],
+        "searched_classes": ["vacancy1", "vacancy2"],
+    }
+    assert dock.results.found.record()["border"] == about(layer)["border"]
     maps = our_layers(viewer, "map")
     assert len(maps) == 2
     for one in maps:

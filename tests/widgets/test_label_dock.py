@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import pytest
 from hands import click, own_folders, predictions, press, start_labelling
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from sites_and_images import add_stack, lattice_stack
+from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
 
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.keys import LABEL_KEYS, key_rows
 from napari_stemlearn.widgets.label_dock import LabelDock
 from napari_stemlearn.widgets.layers import KEY, add_sites, kind_of, our_layers, sites_from_layer
 from napari_stemlearn.widgets.score_panel import make_question, match_table, python_lines, write_products
+from napari_stemlearn.widgets.written_sites import note
 
 
 @pytest.fixture(autouse=True)
@@ -309,6 +311,21 @@ def test_the_score_follows_the_labels(at_work, qtbot):
     assert dock.score.table.item(0, 3).text() == "1.000"
 
 
+def test_the_border_is_that_of_the_search_unless_one_is_given(at_work, qtbot):
+    dock = at_work
+    layer = predictions(dock.viewer, dock.session.image)
+    note(layer, border=4.0, thresholds={"vacancy1": 0.5})
+    click(dock, 24, 24)
+    dock.score.score_now()
+    qtbot.waitUntil(lambda: dock.score.scores is not None, timeout=20000)
+    assert dock.score.border.text() == "as searched"
+    assert dock.score.scores.matches.rule["border"] == pytest.approx(4 + 0.6 / PIXEL_SIZE, abs=1e-3)
+    assert "the search left out 4 px, and the tolerance is added" in dock.score.notes.text()
+    dock.score.border.setValue(0)
+    qtbot.waitUntil(lambda: dock.score.scores.matches.rule["border"] == 0, timeout=20000)
+    assert "left out" not in dock.score.notes.text()
+
+
 def test_sites_of_two_images_are_not_compared_and_points_of_others_can_be(at_work, qtbot):
     dock = at_work
     predictions(dock.viewer, dock.session.image)
@@ -348,7 +365,32 @@ def test_scores_are_written_and_the_lines_of_python_run(tmp_path):
     names: dict = {}
     lines = lines.replace('"found.csv"', repr(str(tmp_path / "found.csv")))
     exec(lines.replace('"labels.csv"', repr(str(tmp_path / "labels.csv"))), names)
-    pd.testing.assert_frame_equal(names["result"], scores.table)
+    pd.testing.assert_frame_equal(names["result"].table, scores.table)
+    written = json.loads(paths[1].read_text())
+    assert {(row["class"], row["metric"]) for row in written["bootstrap"]["intervals"]} >= {("vacancy1", "recall")}
+    assert {"f1_low", "f1_high"} <= set(pd.read_csv(paths[0]).columns)
+
+
+def test_what_a_search_left_out_and_did_not_look_for_is_not_missed():
+    found = make_sites([10], [10], "vacancy1", pixel_size=0.2, origin="predicted")
+    truth = make_sites([10, 2, 30], [10, 30, 30], ["V_Se", "V_Se", "W"], pixel_size=0.2)
+    given = {"pixel_size": 0.2, "shape": (64, 64), "n_frames": 1, "tolerance": 0.6}
+    search = {"searched_border": 2.75, "searched_classes": ["vacancy1", "antisite"]}
+    from napari_stemlearn.scoring import score
+
+    question = make_question(found, truth, border=None, **search, **given)
+    row = score(found, truth, **question.arguments).of()
+    assert (row["tp"], row["fp"], row["fn"]) == (1, 0, 0)
+    assert question.arguments["border"] == 5.75
+    assert any(note.startswith("Within 5.75 px of the edge nothing is counted") for note in question.notes)
+    assert "Labelled, but the search did not look for it, so not counted: W." in question.notes
+    assert make_question(found, truth, border=0, **search, **given).arguments["border"] == 0
+    # another class was found only, but this one was looked for
+    other = make_sites([10], [10], "antisite", pixel_size=0.2, origin="predicted")
+    assert make_question(other, truth, border=0, **search, **given).arguments["classes"] == ["vacancy1"]
+    strangers = make_question(found, truth[truth["class"] == "W"], border=0, **search, **given)
+    assert strangers.arguments["classes"] == ["W"]
+    assert make_question(found, truth, border=None, **given).arguments["border"] == 0
 
 
 def test_what_cannot_be_counted_is_said():

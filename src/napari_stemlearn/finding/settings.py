@@ -18,7 +18,7 @@ class FindSettings(Settings):
 
     threshold: float | None = quantity(
         None, "1", "Lowest score that counts as found, for all classes; empty takes that of the model.",
-        minimum=0.0, maximum=1.0,
+        minimum=0.0, maximum=1.0, empty="as the model",
     )  # fmt: skip
     thresholds: dict[str, float] = quantity(
         {}, "1", "Lowest score of single classes, by name; goes before the one for all.",
@@ -27,13 +27,13 @@ class FindSettings(Settings):
     classes: tuple[str, ...] = quantity((), "1", "Classes to look for; none means all of the model.", advanced=True)
     min_distance: float | None = quantity(
         None, "angstrom", "Two sites of one class are at least this far apart; empty takes that of the model.",
-        minimum=0.05, maximum=50.0, advanced=True,
+        minimum=0.05, maximum=50.0, advanced=True, empty="as the model",
     )  # fmt: skip
     border: float | None = quantity(
         None, "px",
         "Sites nearer than this to the edge of the frame are left out; empty leaves out what a network marks within "
         "its target radius, where half of the site is not in the image.",
-        minimum=0.0, maximum=4096.0,
+        minimum=0.0, maximum=4096.0, empty="target radius",
     )  # fmt: skip
     refine: Literal["auto", "map", "image"] = quantity(
         "auto", "1",
@@ -50,7 +50,7 @@ class FindSettings(Settings):
     column_radius: float | None = quantity(
         None, "angstrom",
         "Radius of a column (1.4 standard deviations of its Gaussian); empty measures it on the image.",
-        minimum=0.05, maximum=20.0, advanced=True,
+        minimum=0.05, maximum=20.0, advanced=True, empty="measured",
     )  # fmt: skip
     test_time_augmentation: bool = quantity(
         False,

@@ -28,7 +28,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.distributions import Distribution
-from napari_stemlearn.settings import bounds_of, unit_of
+from napari_stemlearn.settings import bounds_of, meaning_of_empty, unit_of
 from napari_stemlearn.widgets.typed_numbers import plain_number
 from napari_stemlearn.widgets.words import label_of, number_text
 
@@ -169,7 +169,7 @@ class CalmComboBox(QComboBox):
 
 
 class NumberEditor(Editor):
-    """A number, or a distribution where `drawn`."""
+    """A number, or a distribution where `drawn`; `empty` stands in an empty line."""
 
     def __init__(
         self,
@@ -179,13 +179,14 @@ class NumberEditor(Editor):
         optional: bool = False,
         bounds: tuple[float | None, float | None] = (None, None),
         unit: str = "",
+        empty: str = "none",
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self._optional = optional
         self.line = NumberLine(whole=whole, bounds=bounds, unit=unit)
         if optional:
-            self.line.setPlaceholderText("none")
+            self.line.setPlaceholderText(empty)
         elif drawn:
             self.line.setPlaceholderText("0.3 or uniform(0.2, 0.4)")
         self._row(self.line)
@@ -399,7 +400,8 @@ def leaf_editor(name: str, field: FieldInfo, model: type) -> Editor:
         return ChoiceEditor(choices_of(annotation, field) or [True, False], optional=optional)
     if cls is NumberEditor:
         whole, drawn = annotation is int, is_drawn(annotation)
-        return NumberEditor(whole=whole, drawn=drawn, optional=optional, bounds=bounds, unit=unit)
+        empty = meaning_of_empty(field)
+        return NumberEditor(whole=whole, drawn=drawn, optional=optional, bounds=bounds, unit=unit, empty=empty)
     if cls is NumbersEditor:
         members = _numbers(annotation)
         whole = all(member is int for member in members)

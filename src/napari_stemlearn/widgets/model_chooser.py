@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ CLASSICAL_CLASS = "column"
 CLASSICAL_WORDS = "Finds every bright column, without training. It knows no defects."
 FIRST = "tmd-defects"
 """What is chosen before anything was ever chosen."""
+HELD_OUT = re.compile(r"of the held-out style '[^']*'")
+"""How cards call simulated images that differ from all training images, with the setting that makes them differ."""
 ORIGINS = {"shipped": "", "user": "yours", "project": "of this project", "given": "of this project"}
 
 
@@ -151,6 +154,11 @@ class ModelChooser(QWidget):
         self.changed.emit()
 
 
+def in_plain_words(measured_on: str) -> str:
+    """Which images scores of a card come from, without the name of a setting."""
+    return HELD_OUT.sub("of a style that it never saw", measured_on)
+
+
 def card_words(entry: ModelEntry) -> list[str]:
     """A model card in a few lines."""
     card = entry.card
@@ -164,7 +172,7 @@ def card_words(entry: ModelEntry) -> list[str]:
         if score.f1 is not None:
             by_images.setdefault(score.measured_on, []).append(f"{score.f1:.2f} for {score.site_class}")
     for images, scores in list(by_images.items())[:1]:
-        lines.append(f"F1 {', '.join(scores)} on {images}.")
+        lines.append(f"F1 {', '.join(scores)} on {in_plain_words(images)}.")
     if not by_images:
         lines.append("Not scored yet.")
     return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 LATE_MS = 300
+AS_SEARCHED = -1
+"""The value of the border that stands for what the search left out."""
 OUTCOMES = {"true positive": "tp", "false positive": "fp", "false negative": "fn"}
 
 
@@ -73,8 +75,10 @@ def make_question(
     shape: tuple[int, int] | None,
     n_frames: int,
     tolerance: float,
-    border: int,
+    border: int | None,
     labelled: list[int] | None = None,
+    searched_border: float = 0.0,
+    searched_classes: Sequence[str] | None = None,
 ) -> Question:
     """Choose the frames and classes that can be scored, and say in sentences what is left out.
 
@@ -89,10 +93,16 @@ def make_question(
     tolerance
         In angstrom.
     border
-        In pixels.
+        In pixels; None for what the search left out, and the tolerance.
     labelled
         Frames that are labelled; by default those that the truth has sites in.
+    searched_border
+        Within this many pixels of the edge the search gave no sites.
+    searched_classes
+        Classes that the search looked for; None where that is not known.
     """
+    from napari_stemlearn.scoring import ScoringRule
+
     notes = []
     frames = sorted(set(truth["frame"].astype(int))) if labelled is None else sorted(labelled)
     left = [frame for frame in range(n_frames) if frame not in frames]
@@ -101,30 +111,61 @@ def make_question(
         one = len(left) == 1
         notes.append(f"Frame{'' if one else 's'} {numbers} {'is' if one else 'are'} not labelled and not counted.")
     found_classes = set(found["class"].astype(str))
+    looked_for = found_classes | set(searched_classes or ())
     truth_map = {
         name: ours
         for name, ours in ALIASES.items()
-        if name in set(truth["class"]) and name not in found_classes and ours in found_classes
+        if name in set(truth["class"]) and name not in looked_for and ours in looked_for
     }
     for name, ours in truth_map.items():
         notes.append(f"{name} in the labels counts as {ours}.")
     classes = in_order(truth["class"].astype(str).replace(truth_map))
+    beyond = [name for name in classes if name not in looked_for] if searched_classes is not None else []
+    # where no name is in common, the names differ, and that is to be seen
+    if beyond and len(beyond) < len(classes):
+        classes = [name for name in classes if name in looked_for]
+        notes.append(f"Labelled, but the search did not look for it, so not counted: {', '.join(beyond)}.")
     spare = sorted(found_classes - set(classes))
     if spare and classes:
         notes.append(f"Found but never labelled, so not counted: {', '.join(spare)}.")
     waiting = int((truth["origin"] == "predicted").sum()) if len(truth) else 0
     if waiting:
         notes.append(f"{waiting} of {len(truth)} labels are promoted predictions that nobody looked at.")
+    rule = ScoringRule(border=border, searched_border=searched_border if shape is not None else 0.0, shape=shape)
+    left_out = round(rule.border_at(tolerance, pixel_size), 3)
+    if border is None and left_out > 0:
+        notes.append(
+            f"Within {left_out:.3g} px of the edge nothing is counted: the search left out {searched_border:.3g} px, "
+            "and the tolerance is added."
+        )
     arguments = {
         "tolerance_angstrom": tolerance,
         "pixel_size": pixel_size,
-        "border": float(border),
+        "border": left_out,
         "shape": shape,
         "truth_class_map": truth_map or None,
         "classes": classes,
         "frames": frames,
     }
     return Question(found, truth, arguments, notes)
+
+
+def search_of(layer: Any) -> dict[str, Any]:
+    """Border and classes of the search that a layer is of, or the table that it was opened from.
+
+    Returns
+    -------
+    dict
+        ``searched_border`` in pixels and ``searched_classes`` as of `make_question`.
+    """
+    record = about(layer)
+    provenance = record.get("provenance")
+    known = {**(provenance if isinstance(provenance, dict) else {}), **record}
+    border, thresholds = known.get("border"), known.get("thresholds")
+    return {
+        "searched_border": float(border) if isinstance(border, (int, float)) and border > 0 else 0.0,
+        "searched_classes": list(thresholds) if isinstance(thresholds, dict) else None,
+    }
 
 
 def ask(question: Question) -> tuple[Any, Question]:
@@ -189,11 +230,16 @@ class ScorePanel(QWidget):
         self.tolerance.setSuffix(" Å")
         self.tolerance.setToolTip("A found site and a label farther apart than this are two different sites")
         self.border = QSpinBox()
-        self.border.setRange(0, 1000)
+        self.border.setRange(AS_SEARCHED, 1000)
         self.border.setSuffix(" px")
+        self.border.setSpecialValueText("as searched")
+        self.border.setValue(AS_SEARCHED)
         for box in (self.tolerance, self.border):
             box.setStyleSheet("min-width: 56px;")
-        self.border.setToolTip("Sites nearer than this to the edge of the frame are not counted")
+        self.border.setToolTip(
+            "Sites nearer than this to the edge of the frame are not counted; as searched: what the search left out, "
+            "and the tolerance"
+        )
         self.table = ScoreTable()
         self.table.hide()
         self.hint = QLabel()
@@ -203,7 +249,8 @@ class ScorePanel(QWidget):
         self.show_button = ReasonedButton("Show TP / FP / FN")
         self.export_button = QPushButton("Export")
         self.export_button.setToolTip(
-            "Writes the table (CSV), everything (JSON) and a figure (PNG) to the project folder"
+            "Writes the table with confidence intervals (CSV), everything (JSON) and a figure (PNG) to the project "
+            "folder"
         )
         self.copy_button = CopyButton(self._lines)
         self.words = Sentences()
@@ -349,8 +396,9 @@ class ScorePanel(QWidget):
             shape=tuple(int(n) for n in data.shape[-2:]),  # type: ignore[arg-type]
             n_frames=n_frames,
             tolerance=self.tolerance.value(),
-            border=self.border.value(),
+            border=None if self.border.value() == AS_SEARCHED else self.border.value(),
             labelled=labelled,
+            **search_of(self.found.layer()),
         )
         if missing:
             question.notes.insert(0, f"Labelled but not searched: frame {', '.join(map(str, missing))}.")
@@ -462,7 +510,7 @@ class ScorePanel(QWidget):
 
 
 def write_products(folder: Path, name: str, scores: Any, question: Question, title: str) -> list[Path]:
-    """Write a score as CSV, JSON and PNG; runs in a thread.
+    """Write a score with its confidence intervals as CSV, JSON and PNG; runs in a thread.
 
     Raises
     ------
@@ -471,14 +519,15 @@ def write_products(folder: Path, name: str, scores: Any, question: Question, tit
     """
     from napari_stemlearn.errors import FormatError
     from napari_stemlearn.formats.atomic import make_folder
-    from napari_stemlearn.scoring import scores_figure, sweep, write_scores
+    from napari_stemlearn.scoring import bootstrap, scores_figure, sweep, write_scores
 
     make_folder(folder)
     curve = None
     if len(question.found) and question.found["score"].notna().all():
         curve = sweep(question.found, question.truth, **question.arguments)
-    paths = [write_scores(folder / f"{name}{ending}", scores, curve) for ending in (".csv", ".json")]
-    figure = scores_figure(scores, curve, title=title)
+    spread = bootstrap(scores.matches) if scores.matches.frames else None
+    paths = [write_scores(folder / f"{name}{ending}", scores, curve, spread) for ending in (".csv", ".json")]
+    figure = scores_figure(scores, curve, spread, title=title)
     picture = folder / f"{name}.png"
     try:
         figure.savefig(picture, dpi=150)
@@ -503,7 +552,7 @@ def python_lines(question: Question) -> str:
             "    truth,",
             *lines,
             ")",
-            "print(scores.table)",
+            "print(scores)",
             "",
         ]
     )

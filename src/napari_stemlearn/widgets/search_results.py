@@ -68,6 +68,8 @@ class SearchResults:
         self.number = next(_numbers)
         """Later searches have higher ones."""
         self.notes: list[str] = []
+        self.border = 0.0
+        """Sites within this many pixels of the edge were left out."""
         self.maps = ProbabilityMaps(viewer, image, request, model)
         self.elsewhere = ""
         """Says where sites of an earlier search are that these results do not take over."""
@@ -88,6 +90,7 @@ class SearchResults:
     def add(self, part: FrameFound) -> None:
         """Take what was found in a frame."""
         self.candidates.add(part.frame, part.sites)
+        self.border = part.border
         self.notes += [sentence for sentence in part.notes if sentence not in self.notes]
         if part.maps is not None:
             self.maps.show(part)
@@ -128,6 +131,7 @@ class SearchResults:
             lowest=dict(self.candidates.lowest),
             classes=self.candidates.classes,
             frames=sorted(self.candidates.frames),
+            border=self.border,
             notes=list(self.notes),
         )
         mark_written(self.layer)
