@@ -140,6 +140,9 @@ def test_true_classes_that_were_not_looked_for_are_left_out_and_told():
     # no name in common: names differ, and that shows
     strangers = score(Searched(table([(10, 10, "x")]), classes=("x",)), truth, 0.6, 1.0)
     assert strangers.of()["fn"] == 4
+    # nothing was found, and nothing was there to be found
+    nothing = score(Searched(empty_sites(), classes=("x",)), truth, 0.6, 1.0)
+    assert (nothing.of()["fn"], nothing.matches.left_out) == (0, {"W": 2, "a": 1, "b": 1})
 
 
 def test_frames_that_were_not_searched_are_not_missed():

@@ -162,7 +162,8 @@ def _classes_of(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> 
     if rule.searched_classes is not None:
         renamed = rule.class_map or {}
         searched = of_found | {renamed.get(name, name) for name in rule.searched_classes}
-        of_truth = of_truth & searched or of_truth
+        # found sites without any true name: the names differ
+        of_truth = of_truth if of_found and not of_truth & searched else of_truth & searched
     return of_found | of_truth
 
 

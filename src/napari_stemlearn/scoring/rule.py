@@ -54,8 +54,8 @@ class ScoringRule:
         Within this many pixels of the edge the search gave no sites.
     searched_classes
         Classes that the search looked for, by their names before `class_map`; true sites of others are left out. None
-        where that is not known. Where no true site has the name of any of them, nothing is left out: then the names
-        differ, and that shows.
+        where that is not known. Where sites were found and no true one has the name of any of them, nothing is left
+        out: then the names differ, and that shows.
 
     Raises
     ------
