@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     import pandas as pd
 
 app = typer.Typer(help="Look into data sets: what they hold, which images fulfil a query, images as files.")
 
-PathArgument = Annotated[Path, typer.Argument(help="Data set: a folder NAME.stemset.")]
+PathArgument = Annotated[Path, typer.Argument(help="Data set: a folder NAME.stemset.", callback=expand_home)]
 WhereArgument = Annotated[
     str, typer.Argument(help="Query, such as 'dose between 1e4 and 5e4 and class has vacancy1'; empty for all.")
 ]
@@ -95,7 +97,7 @@ def query(
 @app.command("export")
 def export(
     path: PathArgument,
-    folder: Annotated[Path, typer.Argument(help="New or empty folder for the images.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the images.", callback=expand_home)],
     where: WhereArgument = "",
 ) -> None:
     """Write images as TIFF with their sites as CSV, and a table of all parameters.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_stemlearn.cli.models import FolderOption
+from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".tsv", ".dat", ".json", ".tif", ".tiff", ".h5")
@@ -16,13 +17,24 @@ OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".tsv", ".dat", ".json", ".tif"
 
 def find(
     images: Annotated[
-        list[Path], typer.Argument(help="Micrographs (dm3, dm4, emd, ser, mrc, hspy, zspy or tif), or their folder.")
+        list[Path],
+        typer.Argument(
+            help="Micrographs (dm3, dm4, emd, ser, mrc, hspy, zspy or tif), or their folder.", callback=expand_home
+        ),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model, or 'log' for no network.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="Name or folder of a model, or 'log' for no network.", callback=expand_home),
+    ],
     folder: FolderOption = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="CSV file, or a folder for one CSV an image; default: CSV on stdout."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="CSV file, or a folder for one CSV an image; default: CSV on stdout.",
+            callback=expand_home,
+        ),
     ] = None,
     pixel_size: Annotated[
         float | None, typer.Option("--pixel-size", help="Angstrom per pixel; default: what the files say.")

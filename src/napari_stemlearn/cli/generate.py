@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 if TYPE_CHECKING:
@@ -15,16 +16,23 @@ if TYPE_CHECKING:
 
 def generate(
     out: Annotated[
-        Path | None, typer.Option("--out", help="The data set, NAME.stemset; default: its name.", metavar="FOLDER")
+        Path | None,
+        typer.Option(
+            "--out", help="The data set, NAME.stemset; default: its name.", metavar="FOLDER", callback=expand_home
+        ),
     ] = None,
     generator: Annotated[
         Path | None,
         typer.Option(
-            "--generator", help="Folder of a trained generator; without it, plain simulations.", metavar="FOLDER"
+            "--generator",
+            help="Folder of a trained generator; without it, plain simulations.",
+            metavar="FOLDER",
+            callback=expand_home,
         ),
     ] = None,
     structure: Annotated[
-        str | None, typer.Option("--structure", help="Specimen: a preset, a crystal's name, or a CIF file.")
+        str | None,
+        typer.Option("--structure", help="Specimen: a preset, a crystal's name, or a CIF file.", callback=expand_home),
     ] = None,
     settings: SettingsOption = None,
     assignments: Annotated[list[str] | None, set_option("visible_mark=true or shape=[256,256]")] = None,

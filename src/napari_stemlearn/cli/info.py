@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     from napari_stemlearn.micrograph import Micrograph
 
 
 def info(
-    image: Annotated[Path, typer.Argument(help="Micrograph: dm3, dm4, emd, ser, mrc, hspy, zspy or tif.")],
+    image: Annotated[
+        Path, typer.Argument(help="Micrograph: dm3, dm4, emd, ser, mrc, hspy, zspy or tif.", callback=expand_home)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell shape, pixel size, grey levels and metadata of the images in a file."""

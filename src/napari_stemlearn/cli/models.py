@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     from napari_stemlearn.models.card import ModelCard
 
 app = typer.Typer(help="List trained models, or show one.", invoke_without_command=True)
 
 FolderOption = Annotated[
-    list[Path] | None, typer.Option("--folder", help="Further folder of models. Repeatable.", metavar="FOLDER")
+    list[Path] | None,
+    typer.Option("--folder", help="Further folder of models. Repeatable.", metavar="FOLDER", callback=expand_home),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -49,7 +52,7 @@ def models(ctx: typer.Context, folder: FolderOption = None, as_json: JsonOption 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a model, or its folder.")],
+    name: Annotated[str, typer.Argument(help="Name of a model, or its folder.", callback=expand_home)],
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:

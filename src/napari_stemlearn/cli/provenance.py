@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     from napari_stemlearn.formats.provenance import ProvenanceReport
 
 
 def provenance(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Micrographs, pictures (png, jpg), or data sets.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Micrographs, pictures (png, jpg), or data sets.", callback=expand_home),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     from napari_stemlearn.jobs import Run
 
@@ -15,10 +17,15 @@ app = typer.Typer(
 )
 
 RunsFolderOption = Annotated[
-    Path, typer.Option("--runs-folder", help="Where run folders lie.", envvar="STEMLEARN_RUNS", metavar="FOLDER")
+    Path,
+    typer.Option(
+        "--runs-folder", help="Where run folders lie.", envvar="STEMLEARN_RUNS", metavar="FOLDER", callback=expand_home
+    ),
 ]
 DEFAULT_RUNS = Path("runs")
-NameArgument = Annotated[str, typer.Argument(help="Name of a run, its folder, or 'last' for the newest.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="Name of a run, its folder, or 'last' for the newest.", callback=expand_home)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -14,8 +16,13 @@ if TYPE_CHECKING:
 
 
 def score(
-    found: Annotated[Path, typer.Argument(help="CSV of found sites.", metavar="FOUND.csv")],
-    truth: Annotated[Path, typer.Argument(help="CSV of true sites; foreign ones need y,x,class.", metavar="TRUTH.csv")],
+    found: Annotated[Path, typer.Argument(help="CSV of found sites.", metavar="FOUND.csv", callback=expand_home)],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV of true sites; foreign ones need y,x,class.", metavar="TRUTH.csv", callback=expand_home
+        ),
+    ],
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -59,17 +66,23 @@ def score(
     image: Annotated[
         Path | None,
         typer.Option(
-            "--image", help="The micrograph: gives the shape, is compared; picks its sites where FOUND holds several."
+            "--image",
+            help="The micrograph: gives the shape, is compared; picks its sites where FOUND holds several.",
+            callback=expand_home,
         ),
     ] = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Try every score threshold (precision-recall curve).")] = False,
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="Confidence intervals.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the scores as .csv or .json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the scores as .csv or .json.", callback=expand_home)
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Let --out replace a table of sites, such as labels.")
     ] = False,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the scores as .png, .svg or .pdf.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw the scores as .png, .svg or .pdf.", callback=expand_home)
+    ] = None,
 ) -> None:
     """Score found sites against true ones: one-to-one optimal matching per frame and class."""
     from napari_stemlearn import scoring

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home, expand_home_within
+
 if TYPE_CHECKING:
     from napari_stemlearn.settings import Settings
 
@@ -17,7 +19,10 @@ else:
 
 PRESET_HELP = "Named settings to start from: "
 SettingsOption = Annotated[
-    Path | None, typer.Option("--settings", help="YAML file of settings; overrides the preset.", metavar="FILE")
+    Path | None,
+    typer.Option(
+        "--settings", help="YAML file of settings; overrides the preset.", metavar="FILE", callback=expand_home
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="auto, cpu, cuda:0 or mps; default: that of the settings.")
@@ -70,7 +75,7 @@ def chosen_settings(
     for key, value in (changes or {}).items():
         if value is not None:
             _assign(record, key.split("."), value, key)
-    return model.checked(record)
+    return model.checked(expand_home_within(record))
 
 
 def _from_preset_and_file(model: type[Model], preset: str, file: Path | None) -> Model:

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder for the images; a set that was begun there is gone on with.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Folder for the images; a set that was begun there is gone on with.", callback=expand_home),
+    ],
     settings: SettingsOption = None,
     assignments: Annotated[list[str] | None, set_option("imaging.pixel_size=0.1 or imaging=varied (a preset)")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default.")] = "default",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
@@ -16,12 +17,17 @@ def train(
     settings: SettingsOption = None,
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="Recipe of a shipped model, by its name, or a YAML file of one."),
+        typer.Option(
+            "--recipe", help="Recipe of a shipped model, by its name, or a YAML file of one.", callback=expand_home
+        ),
     ] = None,
     assignments: Annotated[list[str] | None, set_option("optimisation.steps=3000 or imaging=varied (a preset)")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, quick, tiny.")] = "default",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder that gets a copy of the trained model.", metavar="FOLDER")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder that gets a copy of the trained model.", metavar="FOLDER", callback=expand_home
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,

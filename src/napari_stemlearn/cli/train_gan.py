@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 
 def train_gan(
     stack: Annotated[
-        list[Path] | None, typer.Argument(help="Experimental images and stacks without labels, or their folder.")
+        list[Path] | None,
+        typer.Argument(help="Experimental images and stacks without labels, or their folder.", callback=expand_home),
     ] = None,
     pixel_size: Annotated[
         float | None, typer.Option("--pixel-size", help="Angstrom per pixel; default: what the files say.")
     ] = None,
     structure: Annotated[
         str | None,
-        typer.Option("--structure", help="Specimen of the simulations: a preset, a crystal's name, or a CIF file."),
+        typer.Option(
+            "--structure",
+            help="Specimen of the simulations: a preset, a crystal's name, or a CIF file.",
+            callback=expand_home,
+        ),
     ] = None,
     simulated: Annotated[
         list[Path] | None,
@@ -33,6 +39,7 @@ def train_gan(
             help="A simulated stack NAME.tif with NAME_sites.csv, a folder of such, or a data set, in place of "
             "--structure. Repeatable.",
             metavar="PATH",
+            callback=expand_home,
         ),
     ] = None,
     settings: SettingsOption = None,
@@ -41,7 +48,8 @@ def train_gan(
         str, typer.Option("--preset", help=PRESET_HELP + "default, quick, paper, one-image, tiny.")
     ] = "default",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder that gets a copy of the generator.", metavar="FOLDER")
+        Path | None,
+        typer.Option("--out", help="Folder that gets a copy of the generator.", metavar="FOLDER", callback=expand_home),
     ] = None,
     overwrite: OverwriteOption = False,
     name: Annotated[str | None, typer.Option("--name", help="Name of the generator.")] = None,
@@ -98,7 +106,7 @@ def train_gan(
                 "experiment": images or None,
                 "pixel_size": pixel_size,
                 "structures": specimen_named(structure) if structure is not None else None,
-                "simulated": [str(path.expanduser().absolute()) for path in simulated or []] or None,
+                "simulated": [str(path.absolute()) for path in simulated or []] or None,
                 "name": name,
                 "device": device,
             },

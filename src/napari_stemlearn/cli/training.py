@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_stemlearn.cli.paths import expand_home
+
 if TYPE_CHECKING:
     from napari_stemlearn.jobs import Run
 
 ResumeOption = Annotated[
-    str | None, typer.Option("--resume", help="Go on with this run: its name, folder, or 'last'.", metavar="RUN")
+    str | None,
+    typer.Option(
+        "--resume", help="Go on with this run: its name, folder, or 'last'.", metavar="RUN", callback=expand_home
+    ),
 ]
 BackgroundOption = Annotated[
     bool, typer.Option("--background", help="Start a process of its own and return; see 'stemlearn runs'.")
