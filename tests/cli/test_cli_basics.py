@@ -65,6 +65,31 @@ def test_the_installed_command_runs(tmp_path: Path) -> None:
     assert bad.stdout == ""
 
 
+@pytest.mark.parametrize("module", ["napari_stemlearn.cli.app", "napari_stemlearn.structures.presets"])
+def test_an_interruption_while_modules_load_is_told_in_a_word(module: str) -> None:
+    code = (
+        "import sys\n"
+        "class Pressed:\n"
+        "    def find_spec(name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Pressed)\n"
+        "sys.argv = ['stemlearn', 'crystals']\n"
+        "from napari_stemlearn.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", [["crystals"], ["--help"], ["--version"], ["settings", "train"]])
+def test_output_that_cannot_be_written_is_told_of_stdout(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "napari_stemlearn.cli", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "Error: The output cannot be written to where it goes (stdout): No space left on device.\n"
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("words", [["bake"], ["info"], ["simulate", "out", "--number", "many"], ["score", "one.csv"]])
 def test_bad_usage_ends_with_status_2(stemlearn, words: list[str]) -> None:  # type: ignore[no-untyped-def]
     result = stemlearn(*words)

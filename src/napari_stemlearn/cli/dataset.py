@@ -104,7 +104,7 @@ def export(
 
     Ctrl-C stops after the image at hand.
     """
-    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli import INTERRUPTED
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.datasets.export import exporting
     from napari_stemlearn.datasets.store import open_data_set

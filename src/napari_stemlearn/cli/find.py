@@ -63,8 +63,8 @@ def find(
     """
     import tempfile
 
+    from napari_stemlearn.cli import INTERRUPTED
     from napari_stemlearn.cli.printing import note
-    from napari_stemlearn.cli.refusals import INTERRUPTED
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.errors import SettingsError

@@ -59,8 +59,8 @@ def generate(
 
     Prints the folder of the data set. Ctrl-C stops; the same with --resume goes on.
     """
+    from napari_stemlearn.cli import INTERRUPTED
     from napari_stemlearn.cli.printing import note
-    from napari_stemlearn.cli.refusals import INTERRUPTED
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.train_gan import specimen_named
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch

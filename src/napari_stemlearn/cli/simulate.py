@@ -27,7 +27,7 @@ def simulate(
 
     Ctrl-C stops after the image at hand; the same command goes on.
     """
-    from napari_stemlearn.cli.refusals import INTERRUPTED
+    from napari_stemlearn.cli import INTERRUPTED
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.datasets.settings import SimulateSettings

@@ -129,8 +129,8 @@ class Training:
         JobError
             If the run left no product, or it cannot be copied.
         """
+        from napari_stemlearn.cli import INTERRUPTED
         from napari_stemlearn.cli.printing import note
-        from napari_stemlearn.cli.refusals import INTERRUPTED
         from napari_stemlearn.cli.watching import stop_on_interrupt, watch
 
         if background:
