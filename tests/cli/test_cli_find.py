@@ -358,7 +358,9 @@ def test_places_that_cannot_be_written_are_refused_before_the_search(refused, mo
     told = refused("find", "one.tif", "--model", "log", "--maps", "--out", "maps")
     assert told == "maps/one_map_column.tif cannot be written: it is a folder."
     (tmp_path / "file").write_text("")
-    assert "The folder file cannot be made: " in refused("find", "one.tif", "--model", "log", "--out", "file")
+    sentence = "The folder {} cannot be made: file is a file."
+    assert refused("find", "one.tif", "--model", "log", "--out", "file") == sentence.format("file")
+    assert refused("find", "one.tif", "--model", "log", "--out", "file/a/x.csv") == sentence.format("file/a")
     long = "x" * 300 + ".csv"
     assert refused("find", "one.tif", "--model", "log", "--out", long) == (
         f"{long} cannot be used: File name too long."

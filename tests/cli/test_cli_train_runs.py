@@ -15,6 +15,7 @@ import yaml
 from napari_stemlearn import jobs
 from napari_stemlearn.events import Metric
 from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.models.store import CARD, WEIGHTS, load_model
 
 TINY = ["--preset", "tiny", "--device", "cpu"]
@@ -90,6 +91,31 @@ def test_train_on_a_stored_set_then_list_show_and_delete(stemlearn, refused) -> 
     assert stemlearn("runs").stdout == ""
 
 
+def test_a_run_is_found_by_the_name_that_it_was_given(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
+    settings = SegmentationSettings.preset("tiny")
+    labels = ("t1", "t2", "t2")
+    runs = [jobs.create("train", settings, runs_folder="runs", label=label) for label in labels]
+    (runs[2].folder / "job.yaml").write_text("kind: [torn")
+    assert yaml.safe_load(stemlearn("runs", "show", "t1").stdout)["name"] == runs[0].name
+    assert yaml.safe_load(stemlearn("runs", "show", "t2").stdout)["name"] == runs[1].name
+    again = jobs.create("train", settings, runs_folder="runs", label="t1")
+    sentence = refused("runs", "delete", "t1")
+    assert sentence.startswith("2 runs in runs are called 't1'; give the name of one: ")
+    assert all(run.name in sentence for run in (runs[0], again))
+    assert stemlearn("runs", "delete", "t2").exit_code == 0
+    assert [run.folder.exists() for run in runs] == [True, False, True]
+
+
+@pytest.mark.parametrize("command", ["show", "follow", "stop", "kill", "resume", "delete"])
+def test_the_folder_of_runs_is_named_before_or_after_what_to_do(stemlearn, refused, command: str) -> None:  # type: ignore[no-untyped-def]
+    jobs.create("train", SegmentationSettings.preset("tiny"), runs_folder="mine", label="t1")
+    assert "There is no run 'x' in mine" in refused("runs", command, "x", "--runs-folder", "mine")
+    assert "There is no run 'x' in mine" in refused("runs", "--runs-folder", "mine", command, "x")
+    Path("file").write_text("")
+    assert refused("runs", command, "x", "--runs-folder", "file").startswith("file is a file; --runs-folder takes")
+    assert stemlearn("runs", "show", "last", "--runs-folder", "mine").exit_code == 0
+
+
 def test_a_failed_training_is_one_sentence_and_a_readable_run(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
     sentence = refused("train", *TINY, "--set", "optimisation.loss={cross_entropy: 1e39}", "--out", "model")
     assert "no longer a number" in sentence
@@ -130,7 +156,7 @@ def test_a_training_that_cannot_begin_leaves_no_run(case, stemlearn, refused) ->
 
 def test_out_takes_the_model_or_is_refused_before_the_training(stemlearn, refused) -> None:  # type: ignore[no-untyped-def]
     Path("file").write_text("")
-    assert "Nothing can be written to file/models" in refused("train", *TINY, "--out", "file/models")
+    assert refused("train", *TINY, "--out", "file/models") == "Nothing can be written to file/models: file is a file."
     assert "give both, or neither" in refused("train", *TINY, "--overwrite")
     assert stemlearn("train", *TINY, "--out", "models/one").exit_code == 0
     weights = Path("models/one") / WEIGHTS

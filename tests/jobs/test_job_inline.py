@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +177,29 @@ def test_list_and_delete(tmp_path: Path) -> None:
     assert (tmp_path / "not-a-run").exists()
 
 
+def test_a_run_that_cannot_be_deleted_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = jobs.run_inline(KIND, CountingSettings(total=1), runs_folder=tmp_path)
+    locked = run.folder / "previews"
+    (locked / "target.npy").write_bytes(b"")
+    before = sorted(run.folder.rglob("*"))
+    # the administrator, as whom tests may run, is refused nothing
+    monkeypatch.setattr(os, "access", lambda place, _mode: Path(place) != locked)
+    with pytest.raises(JobError) as refused:
+        run.delete()
+    assert str(refused.value) == f"The run {run.name} cannot be deleted: nothing can be removed from {locked}."
+    assert sorted(run.folder.rglob("*")) == before
+
+    def held(_folder: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "target.npy")
+
+    monkeypatch.setattr(os, "access", lambda _place, _mode: True)
+    monkeypatch.setattr("shutil.rmtree", held)
+    with pytest.raises(JobError) as refused:
+        run.delete()
+    words = f"The run {run.name} cannot be deleted whole: target.npy stays in {run.folder} (Permission denied)."
+    assert str(refused.value) == words
+
+
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="There is no job kind 'bake'; choose one of train, simulate, find"):
         jobs.create("bake", CountingSettings(), runs_folder=tmp_path)
@@ -183,8 +209,9 @@ def test_refusals(tmp_path: Path) -> None:
         jobs.create(KIND, Settings(), runs_folder=tmp_path)
     blocker = tmp_path / "file"
     blocker.write_text("")
-    with pytest.raises(JobError, match="No run folder can be made in"):
-        jobs.create(KIND, CountingSettings(), runs_folder=blocker)
+    for place in (blocker, blocker / "runs"):
+        with pytest.raises(JobError, match=re.escape(f"No run folder can be made in {place}: {blocker} is a file.")):
+            jobs.create(KIND, CountingSettings(), runs_folder=place)
     run = jobs.run_inline(KIND, CountingSettings(total=1), runs_folder=tmp_path)
     for refused, words in [
         (run.stop, "is not running: it is done"),

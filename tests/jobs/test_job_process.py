@@ -84,7 +84,7 @@ def test_start_follow_stop_resume(tmp_path: Path) -> None:
     again.kill()
     assert again.state is RunState.FAILED
     assert again.failure is not None
-    assert again.failure.message.startswith("The run was killed on request")
+    assert again.failure.message == "The run was killed on request; what the last checkpoint holds can be resumed."
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,8 @@ def test_a_job_that_is_just_being_launched_is_killed_with_its_launcher(tmp_path:
     run.kill()
     until(lambda: not started.is_running() and not any(member.is_running() for member in family))
     assert run.state is RunState.FAILED
+    assert run.failure is not None
+    assert run.failure.message == "The run was killed on request; it can be resumed, but has no checkpoint yet."
 
 
 def test_a_folder_deleted_under_a_process_ends_it_without_a_zombie(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Training:
             If nobody brings the product there, or the folder holds something else or cannot be written.
         """
         from napari_stemlearn.errors import SettingsError
+        from napari_stemlearn.formats.atomic import reason
         from napari_stemlearn.formats.folders import holds_files
 
         if out is None:
@@ -90,7 +91,7 @@ class Training:
         try:
             try_writing(out)
         except OSError as error:
-            raise SettingsError(f"Nothing can be written to {out}: {error.strerror or error}.") from error
+            raise SettingsError(f"Nothing can be written to {out}: {reason(error)}.") from error
 
     def run_to_resume(self, name: str, runs_folder: Path) -> Run:
         """The run that is to go on, by its name or folder, or ``last``.

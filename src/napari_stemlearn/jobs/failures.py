@@ -8,6 +8,7 @@ import signal
 import traceback
 from pathlib import Path
 
+from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.events import Failed
 from napari_stemlearn.memory_errors import is_computer_memory, is_gpu_memory
@@ -44,11 +45,17 @@ def explain_failure(error: BaseException, folder: Path) -> str:
     if any(is_computer_memory(one) for one in chain):
         return "The computer ran out of memory; choose a smaller batch, crop or field of view."
     if isinstance(error, KeyboardInterrupt):
-        return "The job was interrupted from the keyboard before it could save; the last checkpoint is kept."
+        kept = "the last checkpoint is kept" if has_checkpoint(folder) else "there is no checkpoint yet"
+        return f"The job was interrupted from the keyboard before it could save; {kept}."
     if isinstance(error, GeneratorExit):
         return "The program that watched the job left it before the end."
     words = " ".join(str(error).split())
     return f"The job broke with {type(error).__name__}{': ' + words[:300] if words else ''}."
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a checkpoint in a run folder from which the run can go on."""
+    return bool(visible_files(folder / "checkpoints", "last.*"))
 
 
 def explain_exit(returncode: int | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Event
+from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.jobs.failures import explain_failure
 from napari_stemlearn.jobs.job_file import JobFile, versions
 from napari_stemlearn.jobs.registry import job_kind
@@ -73,7 +74,7 @@ def create(
     except OSError as error:
         sentence = explain_failure(error, runs_folder)
         if "full" not in sentence:
-            sentence = f"No run folder can be made in {runs_folder}: {error.strerror or error}."
+            sentence = f"No run folder can be made in {runs_folder}: {reason(error)}."
         raise JobError(sentence) from error
     return Run(folder)
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Event, Failed, Preview
+from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.jobs.atomic_files import write_text
 from napari_stemlearn.jobs.child import exit_status, spawn
 from napari_stemlearn.jobs.event_log import append_event, last_event, read_events, size_of
 from napari_stemlearn.jobs.execute import execute
-from napari_stemlearn.jobs.failures import explain_exit
+from napari_stemlearn.jobs.failures import explain_exit, has_checkpoint
 from napari_stemlearn.jobs.job_file import JobFile, read_job_file
 from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, is_here, kill_tree, read_process
 from napari_stemlearn.jobs.registry import JobKind, job_kind
@@ -242,7 +243,7 @@ class Run:
         write_text(self.folder / "stop", f"asked at {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
 
     def kill(self) -> None:
-        """End the job's process at once; the last checkpoint stays and can be resumed.
+        """End the job's process at once; the last checkpoint, if there is one, stays and can be resumed.
 
         Raises
         ------
@@ -259,7 +260,12 @@ class Run:
         kill_tree(process)
         last = self._last_word(process)
         if not isinstance(last, (Done, Failed)) and (self.folder / "job.yaml").exists():
-            message = "The run was killed on request; what the last checkpoint holds can be resumed."
+            kept = (
+                "what the last checkpoint holds can be resumed"
+                if has_checkpoint(self.folder)
+                else "it can be resumed, but has no checkpoint yet"
+            )
+            message = f"The run was killed on request; {kept}."
             append_event(self.folder / "events.jsonl", Failed(message=message))
 
     def resume(self) -> None:
@@ -290,16 +296,22 @@ class Run:
         Raises
         ------
         JobError
-            If it is running, or is no run folder.
+            If it is running, is no run folder, or holds a folder from which nothing can be removed; then all stays.
         """
         if not (self.folder / "job.yaml").exists():
             raise JobError(f"{self.folder} is no run folder: it has no job.yaml.")
         if self.attempt and self.state.active:
             raise JobError(f"The run {self.name} is {self.state}; stop it before deleting it.")
+        locked = _locked_folder(self.folder)
+        if locked is not None:
+            raise JobError(f"The run {self.name} cannot be deleted: nothing can be removed from {locked}.")
         try:
             shutil.rmtree(self.folder)
         except OSError as error:
-            raise JobError(f"The run {self.name} cannot be deleted: {error}.") from error
+            stays = Path(os.fsdecode(error.filename)).name if error.filename else "something"
+            raise JobError(
+                f"The run {self.name} cannot be deleted whole: {stays} stays in {self.folder} ({reason(error)})."
+            ) from error
 
     def _last_word(self, process: ProcessRecord | None) -> Event | None:
         """The last event of the present attempt."""
@@ -323,6 +335,13 @@ class Run:
         if resume:
             (self.folder / "stop").unlink(missing_ok=True)
         return job
+
+
+def _locked_folder(folder: Path) -> Path | None:
+    """The folder above, itself or the first below from which this user may remove nothing; else None."""
+    below = (Path(place) for place, folders, files in os.walk(folder) if folders or files)
+    places = (folder.parent, *below)
+    return next((place for place in places if not os.access(place, os.W_OK | os.X_OK)), None)
 
 
 def list_runs(runs_folder: str | Path) -> list[Run]:
