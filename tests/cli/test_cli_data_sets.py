@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from napari_stemlearn.datasets import open_data_set
+from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.learning.stored import read_set
-from napari_stemlearn.models.store import load_model
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.models.store import load_model, shipped_folder
 from untrained_generator import PIXEL_SIZE, untrained_generator
 
 SMALL = ["--preset", "tiny", "--structure", "wse2"]
@@ -52,6 +56,11 @@ def test_a_generator_and_a_mark_from_options(stemlearn, refused, tmp_path) -> No
     assert made.pixel_size == PIXEL_SIZE
     assert made.card["marks"] == {"watermark": True, "visible_mark": True}
     assert "no generator in nowhere" in refused("generate", "--generator", "nowhere")
+    shutil.copytree(shipped_folder() / "columns", "found by")
+    assert refused("generate", "--generator", "found by").startswith("found by is a model, which finds sites;")
+    write_tiff("image.tif", Micrograph(np.zeros((32, 32), np.float32), 0.2, "image"))
+    for words in (["find", "image.tif", "--model", "look"], ["models", "show", "look"]):
+        assert refused(*words).startswith("look is a generator, which gives simulations the look of a day;")
     assert "There is no setting 'dose'" in refused("generate", "--set", "dose=3")
 
 

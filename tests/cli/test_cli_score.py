@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -342,3 +345,18 @@ def test_nothing_found_is_a_score_too(stemlearn, tmp_path: Path) -> None:  # typ
 )
 def test_slips_that_would_change_the_score_are_refused(refused, given, said) -> None:  # type: ignore[no-untyped-def]
     assert said in refused("score", "found.csv", "foreign.csv", "--tolerance", 0.6, *given)
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_figure_is_drawn_without_a_word_where_the_home_folder_cannot_be_written(tmp_path: Path) -> None:
+    # no folder can be made below a file, whoever asks
+    (tmp_path / "home").write_text("")
+    taken = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")
+    environment = {name: value for name, value in os.environ.items() if name not in taken}
+    environment |= {name: str(tmp_path / "home") for name in ("HOME", "USERPROFILE")}
+    words = ["score", "found.csv", "foreign.csv", "--tolerance", "0.6", "--figure", "scores.png"]
+    command = [sys.executable, "-m", "napari_stemlearn.cli", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "Tolerance 0.6 angstrom at 0.2 angstrom per pixel, border 0 px, frames 0.\n"
+    assert (tmp_path / "scores.png").exists()

@@ -10,9 +10,10 @@ from typing import Any
 
 from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import ModelError
+from napari_stemlearn.models.store import CARD, GENERATOR_CARD
 
-GENERATOR_CARD, GENERATOR_WEIGHTS = "generator.json", "generator.safetensors"
-"""Names of the two files in a generator's folder."""
+GENERATOR_WEIGHTS = "generator.safetensors"
+"""Name of the weights in a generator's folder, beside its card."""
 
 BY_A_SET = "make a set of training data with structures and imaging of your own, and train on that"
 """Advice where a network is to learn from a generator without a set."""
@@ -33,6 +34,11 @@ def read_generator_card(folder: str | Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if (Path(folder) / CARD).is_file():
+            raise ModelError(
+                f"{folder} is a model, which finds sites; images get the look of a day from a generator, which a "
+                "CycleGAN brings."
+            ) from None
         raise ModelError(f"There is no generator in {folder}.") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"The generator in {folder} has a card that cannot be read: {error}.") from error

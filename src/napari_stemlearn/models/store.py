@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 """Names of the two files in a model's folder."""
 
+GENERATOR_CARD = "generator.json"
+"""Name of the card in a generator's folder, which is no model."""
+
 
 @dataclass(frozen=True)
 class ModelEntry:
@@ -102,14 +105,21 @@ def find_model(name: str | Path, folders: Sequence[str | Path] = ()) -> Path:
             return path.parent
         if (path / CARD).is_file():
             return path
+        is_generator = (path / GENERATOR_CARD).is_file()
     except OSError as error:
         # what is too long for a file system is no path, so it can only be a wrong name
         if error.errno != errno.ENAMETOOLONG:
             raise ModelError(f"The model '{name}' cannot be read: {error.strerror or error}.") from error
+        is_generator = False
     entries = list_models(folders)
     for entry in entries:
         if entry.name == str(name):
             return entry.folder
+    if is_generator:
+        raise ModelError(
+            f"{path} is a generator, which gives simulations the look of a day; sites are found by a model that was "
+            "trained on its images."
+        )
     known = ", ".join(entry.name for entry in entries) or "none yet"
     raise ModelError(f"There is no model '{name}'; give the folder of a model or one of these names: {known}.")
 

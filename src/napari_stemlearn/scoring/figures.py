@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,8 @@ def scores_figure(
     matplotlib.figure.Figure
         Not tied to any window; save it with ``figure.savefig``.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.5, 5.6 + 0.22 * len(scores.table)), layout="constrained")
+    figure_class = _figure_class()
+    figure = figure_class(figsize=(9.5, 5.6 + 0.22 * len(scores.table)), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=(4.2, 0.6 + 0.32 * len(scores.table)))
     curve_axes, error_axes = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     names = list(scores.matches.classes)
@@ -74,6 +74,18 @@ def scores_figure(
     tolerance = f"one-to-one within {reach:.2g} Å"
     figure.suptitle(f"{title}: {tolerance}" if title else tolerance, fontsize=11)
     return figure
+
+
+def _figure_class() -> type[Figure]:
+    """Matplotlib's figure; where the home folder cannot be written it takes a temporary one, and need not say so."""
+    logger = logging.getLogger("matplotlib")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from matplotlib.figure import Figure
+    finally:
+        logger.setLevel(before)
+    return Figure
 
 
 def _circle(radius: float):  # type: ignore[no-untyped-def]
