@@ -79,7 +79,7 @@ def half_turned(rotation: float, alignment: Alignment) -> bool | None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=60, help="frames for each contrast")
+    parser.add_argument("--frames", type=int, default=50, help="frames for each contrast")
     parser.add_argument("--seed", type=int, default=0, help="of the first frame")
     parser.add_argument("--out", type=Path, help="write the figures to this file")
     chosen = parser.parse_args()

@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -122,6 +123,7 @@ def main() -> None:
         repeats = chosen.repeats if chosen.one <= 1024 else 1
         print(json.dumps(one_size(chosen.one, chosen.folder, chosen.model, repeats)))
         return
+    records = []
     with tempfile.TemporaryDirectory() as folder:
         for side in (1024,) if chosen.small else (1024, 16384):
             np.save(Path(folder) / f"{side}.npy", honeycomb(side))
@@ -138,6 +140,7 @@ def main() -> None:
             command += ["--model", chosen.model] if chosen.model else []
             out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             record = json.loads(out.strip().splitlines()[-1])
+            records.append(record)
             print(f"{side} x {side} on {record['device']}, {record['threads']} threads")
             for name, value in record.items():
                 if name not in ("side", "device", "threads"):
@@ -147,6 +150,8 @@ def main() -> None:
                 print(f"  {'find to bare network (cpu)':36s} {ratio:.2f}")
                 ratio = record["classical_cpu_seconds"] / record["scikit_image_blob_log_cpu_seconds"]
                 print(f"  {'classical finder to blob_log (cpu)':36s} {ratio:.2f}")
+    if chosen.out:
+        chosen.out.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

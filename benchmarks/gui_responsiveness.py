@@ -233,7 +233,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--model", default="", help="model of the Find dock; its first choice by default")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument("--places", action="store_true", help="tell where the window stood in long stalls")
     chosen = parser.parse_args()
     if chosen.open:
@@ -257,8 +257,8 @@ def main() -> None:
                 print(sentence(part, run, run["idle"]["longest_ms"]))
                 for place, seconds in run["places"].items() if chosen.places else ():
                     print(f"    {seconds:.2f} s in {place}")
-    if chosen.json:
-        chosen.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if chosen.out:
+        chosen.out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

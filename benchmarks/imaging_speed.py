@@ -21,6 +21,7 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,13 +116,14 @@ def crops(seeds: range) -> tuple[float, float]:
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def on_device(device: str, repeats: int) -> None:
-    """Batches on one device: specimens are built before, since the processor makes them."""
+def on_device(device: str, repeats: int) -> dict[str, dict[str, float]]:
+    """Batches on one device, a second and memory: specimens are built before, since the processor makes them."""
     import torch
 
     from napari_stemlearn.imaging.simulate import simulate_batch
     from napari_stemlearn.structures.build import build
 
+    figures = {}
     for name, shape, pixel_size, count in (("crops", (256, 256), 0.2, 256), ("frames", (1130, 1130), 0.2074, 8)):
         microscope, crystal = imaging(shape, pixel_size, "log_uniform(5e3, 3e5)"), structure(shape, pixel_size)
         specimens = [build(crystal, seed) for seed in range(8)] * (count // 8)
@@ -132,7 +134,16 @@ def on_device(device: str, repeats: int) -> None:
             float(images[-1, 0, 0])
             times.append(time.perf_counter() - start)
         memory = torch.cuda.max_memory_allocated() / 2**30 if torch.device(device).type == "cuda" else 0.0
-        print(f"{name} on {device}: {count / min(times[1:]):.0f} a second in batches of {count}, {memory:.2f} GiB")
+        a_second = count / min(times[1:])
+        print(f"{name} on {device}: {a_second:.0f} a second in batches of {count}, {memory:.2f} GiB")
+        figures[f"{name} on {device}"] = {"a_second": a_second, "batch": count, "memory_gib": memory}
+    return figures
+
+
+def write(figures: dict[str, dict[str, float]], out: Path | None) -> None:
+    """Keep the figures, where a file was asked for."""
+    if out is not None:
+        out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -140,14 +151,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
         print(json.dumps(run(*json.loads(chosen.one))))
         return
     if chosen.device != "cpu":
-        on_device(chosen.device, 2 if chosen.quick else 5)
+        write(on_device(chosen.device, 2 if chosen.quick else 5), chosen.out)
         return
+    figures = {}
     os.environ["OMP_NUM_THREADS"] = "1"
     for name, shape, pixel_size, repeats in (("frame", (1130, 1130), 0.2074, 12), ("crop", (256, 256), 0.2, 60)):
         repeats = 3 if chosen.quick else repeats
@@ -156,6 +169,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", arguments]
             record = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             plain = peer(shape, pixel_size, record["atoms"], 1e4 if "low" in dose_name else 1e5, 5)
+            figures[f"{name}, {dose_name}"] = {**record, "plain_convolution_cpu_seconds": plain}
             print(f"{name} {shape[0]}², {record['atoms']} atoms, {dose_name}, one thread")
             print(f"  imaging and labels   best {record['cpu_seconds'] * 1e3:7.1f} ms of the processor")
             print(f"                       mean {record['mean_cpu_seconds'] * 1e3:7.1f} ms")
@@ -174,6 +188,8 @@ def main() -> None:
         clock = workers * count / max(clock for clock, _ in seconds)
         processor = sum(count / cpu for _, cpu in seconds)
         print(f"crops with {workers} processes: {clock:.1f} a second by the clock, {processor:.1f} by processor time")
+        figures[f"crops, {workers} processes"] = {"a_second": clock, "a_second_by_processor_time": processor}
+    write(figures, chosen.out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, each in a process of its own.
+"""Run every benchmark, one after the other, each in a process of its own; figures go to benchmarks/results.
 
     python benchmarks/run_all.py            # all
     python benchmarks/run_all.py find_speed # some
@@ -13,11 +13,19 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WITH_ARGUMENTS = {"scored_images": ["--out", str(HERE / "results" / "scored_images.json")]}
+RESULTS = HERE / "results"
+VARIANTS = {"scored_images": {"scored_images_tta": ["--tta"]}}
+"""Further runs of a script: the name of their file of figures, and their options."""
+
+
+def runs_of(script: str) -> list[list[str]]:
+    """Options of each run of a script; each writes a file of figures of its own."""
+    runs = {script: [], **VARIANTS.get(script, {})}
+    return [[*options, "--out", str(RESULTS / f"{name}.json")] for name, options in runs.items()]
 
 
 def main() -> int:
-    """Run the chosen scripts; the number of those that failed."""
+    """Run the chosen scripts; the number of runs that failed."""
     scripts = sorted(path for path in HERE.glob("*.py") if path.name != Path(__file__).name)
     chosen = set(sys.argv[1:])
     unknown = chosen - {path.stem for path in scripts}
@@ -27,10 +35,9 @@ def main() -> int:
     for path in scripts:
         if chosen and path.stem not in chosen:
             continue
-        print(f"== {path.stem}", flush=True)
-        failed += (
-            subprocess.run([sys.executable, path, *WITH_ARGUMENTS.get(path.stem, [])], check=False).returncode != 0
-        )
+        for options in runs_of(path.stem):
+            print(f"== {path.stem} {' '.join(options)}", flush=True)
+            failed += subprocess.run([sys.executable, path, *options], check=False).returncode != 0
     return failed
 
 
