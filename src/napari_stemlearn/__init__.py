@@ -1,4 +1,4 @@
-"""Find atoms and defects in atomic-resolution STEM and HRTEM images."""
+"""Find atoms and defects in atomic-resolution STEM images."""
 
 from typing import TYPE_CHECKING
 

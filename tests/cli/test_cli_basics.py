@@ -154,6 +154,17 @@ def test_help_names_the_presets(stemlearn, command: str) -> None:  # type: ignor
     assert f"Named settings to start from: {presets}. [default: default]" in words
 
 
+@pytest.mark.parametrize("command", ["train", "train-gan", "generate", "simulate", "find"])
+def test_help_tells_where_the_device_comes_from(stemlearn, command: str) -> None:  # type: ignore[no-untyped-def]
+    from importlib import import_module
+
+    module, _, name = MODELS[command].partition(":")
+    in_settings = "device" in getattr(import_module(module), name).model_fields
+    words = " ".join(stemlearn(command, "--help").stdout.split())
+    assert ("cpu, cuda:0 or mps; default: that of the settings." in words) == in_settings
+    assert ("cpu, cuda:0 or mps; default: auto." in words) != in_settings
+
+
 def test_settings_override_each_other_in_order(tmp_path: Path) -> None:
     from napari_stemlearn.cli.settings_options import chosen_settings
 

@@ -9,7 +9,7 @@ import typer
 
 from napari_stemlearn.cli.models import FolderOption
 from napari_stemlearn.cli.paths import expand_home
-from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
+from napari_stemlearn.cli.settings_options import PRESET_HELP, SettingsOption, set_option
 
 OTHER_TABLES = (".xlsx", ".xls", ".ods", ".txt", ".tsv", ".dat", ".json", ".tif", ".tiff", ".h5")
 """Endings of files that no folder has by chance."""
@@ -55,7 +55,7 @@ def find(
     settings: SettingsOption = None,
     assignments: Annotated[list[str] | None, set_option("border=5 or refine=image")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, careful, everything.")] = "default",
-    device: DeviceOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda:0 or mps; default: auto.")] = None,
 ) -> None:
     """Find sites in images and stacks, and write them as a CSV table in pixels of the image.
 
