@@ -21,6 +21,7 @@ from napari_stemlearn.events import Checkpoint, Done, Failed, Log, Metric, Previ
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.jobs.event_log import append_event
 from napari_stemlearn.jobs.execute import PREVIEWS_KEPT
+from napari_stemlearn.jobs.failures import explain_failure
 from napari_stemlearn.settings import Settings
 
 
@@ -134,6 +135,14 @@ def test_failures_are_one_sentence_with_detail(tmp_path: Path, how: str, sentenc
     assert isinstance(events[-1], Failed)
     assert run.result is None
     assert not (run.folder / ".spare").exists()
+
+
+def test_an_interruption_promises_no_checkpoint_that_is_not_there(tmp_path: Path) -> None:
+    run = jobs.create(KIND, CountingSettings(), runs_folder=tmp_path)
+    words = "The job was interrupted from the keyboard before it could save; "
+    assert explain_failure(KeyboardInterrupt(), run.folder) == f"{words}there is no checkpoint yet."
+    (run.folder / "checkpoints" / "last.json").write_text("{}")
+    assert explain_failure(KeyboardInterrupt(), run.folder) == f"{words}the last checkpoint is kept."
 
 
 def test_a_folder_deleted_under_the_job_ends_it_and_stays_deleted(tmp_path: Path) -> None:
