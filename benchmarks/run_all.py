@@ -14,6 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+LATER = ("realism",)
+"""Scripts that look at what others trained."""
 VARIANTS = {"scored_images": {"scored_images_tta": ["--tta"]}}
 """Further runs of a script: the name of their file of figures, and their options."""
 
@@ -26,7 +28,8 @@ def runs_of(script: str) -> list[list[str]]:
 
 def main() -> int:
     """Run the chosen scripts; the number of runs that failed."""
-    scripts = sorted(path for path in HERE.glob("*.py") if path.name != Path(__file__).name)
+    scripts = [path for path in HERE.glob("*.py") if path.name != Path(__file__).name]
+    scripts.sort(key=lambda path: (path.stem in LATER, path.stem))
     chosen = set(sys.argv[1:])
     unknown = chosen - {path.stem for path in scripts}
     if unknown:

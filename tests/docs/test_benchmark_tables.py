@@ -134,6 +134,15 @@ def test_real_images() -> None:
             assert_shows(next(cell for head, cell in row.items() if head.startswith(start)), *values)
 
 
+def test_how_like_the_day_they_look() -> None:
+    shown, measured = table("day", "images"), results("realism")
+    assert [(row["row"], row["images"]) for row in shown] == [(entry["day"], entry["images"]) for entry in measured]
+    for row, entry in zip(shown, measured, strict=True):
+        for head, key in (("spectrum",) * 2, ("grey levels", "grey_levels"), ("noise",) * 2, ("FID", "fid")):
+            assert_shows(row[head], entry[key])
+        assert_shows(row["KID"], entry["kid"], entry["kid_error"])
+
+
 def test_how_the_crystal_lies() -> None:
     figures = results("cell_orientation")
     rows = table("", "right", "wrong")
