@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 
@@ -366,6 +367,29 @@ def test_diffraction_spectra_and_4d_are_refused(shape, units, signal_type, words
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("shape", "navigate", "words"),
+    [
+        ((20, 24, 32), (True, True, False), "made.hspy is a spectrum image (20 by 24 by 32"),
+        ((24, 32), (True, False), "made.hspy is a line of spectra (24 by 32"),
+        ((24, 32), (True, True), ""),
+        ((20, 24, 32), (True, True, True), ""),
+        ((20, 24, 32), (True, False, False), ""),
+        ((20, 24, 32), (False, False, False), ""),
+    ],
+)
+@pytest.mark.parametrize("units", ["nm", "", None])
+def test_spectra_without_a_unit_of_energy_are_refused(shape, navigate, words, units, tmp_path):
+    axes = [_axis(f"a{place}", length, 0.1, units, navigate[place], place) for place, length in enumerate(shape)]
+    path = _write_hyperspy(tmp_path / "made.hspy", np.zeros(shape, np.float32), axes)
+    if not words:
+        assert read_micrograph(path).data.shape == shape
+        return
+    with pytest.raises(FormatError) as caught:
+        read_micrograph(path)
+    assert words in str(caught.value)
+
+
 def test_survey_images_are_refused_by_their_pixel_size(tmp_path, image):
     axes = [_axis("y", 24, 0.5, "µm"), _axis("x", 32, 0.5, "µm", index=1)]
     path = _write_hyperspy(tmp_path / "survey.hspy", image, axes)
@@ -392,16 +416,50 @@ def test_mrc_stack_and_mrc_without_pixel_size(tmp_path):
         assert micrograph.pixel_size == (None if expected is None else pytest.approx(expected))
 
 
-def _write_berkeley(path, images):
+@pytest.mark.parametrize(
+    ("version", "stamp", "signed"), [(20140, None, True), (20141, 1, True), (20141, 0, False), (0, None, False)]
+)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_bytes_of_mrc_have_a_sign_as_the_header_says(version, stamp, signed, lazy, tmp_path):
+    path, values = tmp_path / "bytes.mrc", np.arange(-128, 128, dtype=np.int8).reshape(16, 16)
+    with mrcfile.new(path) as file:
+        file.set_data(values)
+    raw = bytearray(path.read_bytes())
+    raw[108:112] = struct.pack("<i", version)
+    if stamp is not None:
+        raw[152:160] = struct.pack("<2i", 1146047817, stamp)
+    path.write_bytes(raw)
+    data = np.asarray(read_micrograph(path, lazy=lazy).data)
+    np.testing.assert_array_equal(data, values if signed else values.view(np.uint8))
+
+
+@pytest.mark.parametrize("names", ["tyx", "yxt", "xyt", "ytx", "XYZ"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_axes_of_berkeley_stacks_are_known_by_their_names(names, lazy, tmp_path):
+    stack = np.arange(5 * 24 * 32, dtype=np.float32).reshape(5, 24, 32)
+    data = stack.transpose(["tyx".index(name.lower().replace("z", "t")) for name in names])
+    path = _write_berkeley(tmp_path / "stack.emd", {"HAADF": data}, names, {"t": "s"})
+    micrograph = read_micrograph(path, lazy=lazy)
+    np.testing.assert_array_equal(np.asarray(micrograph.data), stack)
+    assert micrograph.pixel_size == pytest.approx(0.2)
+
+
+def test_time_is_neither_rows_nor_columns(tmp_path):
+    path = _write_berkeley(tmp_path / "stack.emd", {"HAADF": np.zeros((24, 32, 5), np.float32)}, "abc", {"a": "ms"})
+    with pytest.raises(FormatError, match=r"stack\.emd has an axis in ms where rows or columns belong"):
+        read_micrograph(path)
+
+
+def _write_berkeley(path, images, names="yx", units=None):
     with h5py.File(path, "w") as file:
         file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
         for name, image in images.items():
             group = file.create_group(f"data/{name}")
             group.attrs["emd_group_type"] = 1
             group["data"] = image
-            for number, (axis, length) in enumerate(zip("yx", image.shape, strict=True), 1):
+            for number, (axis, length) in enumerate(zip(names, image.shape, strict=True), 1):
                 dimension = group.create_dataset(f"dim{number}", data=np.arange(length) * 0.02)
-                dimension.attrs["name"], dimension.attrs["units"] = axis, "[n_m]"
+                dimension.attrs["name"], dimension.attrs["units"] = axis, (units or {}).get(axis, "[n_m]")
     return path
 
 

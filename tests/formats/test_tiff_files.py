@@ -308,6 +308,43 @@ def test_colour_four_axes_and_lines_are_refused(shape, options, words, tmp_path)
     assert is_grey_tiff(path) == ("colour" not in words)
 
 
+def _with_table(path, values, levels, **options):
+    table = np.broadcast_to(np.asarray(levels, np.uint16), (3, 256))
+    tifffile.imwrite(path, values, photometric="palette", colormap=table, metadata=None, **options)
+    return path
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("frames", [1, 5])
+def test_numbers_in_a_table_of_greys_become_grey_levels(frames, lazy, tmp_path, image):
+    values = np.squeeze(np.stack([(image % 256).astype(np.uint8)] * frames))
+    up, fine = np.arange(256), np.arange(256) ** 2
+    for levels, expected in (
+        (up[::-1] * 257, 255 - values),
+        (up * 256, values),
+        (fine, fine.astype(np.uint16)[values]),
+    ):
+        path = _with_table(tmp_path / "table.tif", values, levels)
+        assert is_grey_tiff(path)
+        micrograph = read_micrograph(path, lazy=lazy)
+        np.testing.assert_array_equal(np.asarray(micrograph.data), expected)
+        assert micrograph.data.dtype == expected.dtype
+
+
+def test_a_table_of_colours_is_colour_but_that_of_imagej_is_for_the_screen(tmp_path, image):
+    path, values = tmp_path / "table.tif", (image % 256).astype(np.uint8)
+    colours = np.random.default_rng(1).integers(0, 65536, (3, 256))
+    _with_table(path, values, colours)
+    assert not is_grey_tiff(path)
+    with pytest.raises(
+        MicrographError, match=r"table\.tif is a colour image \(its values are numbers in a colour table"
+    ):
+        read_micrograph(path)
+    _with_table(path, values, colours, description="ImageJ=1.53t\nunit=nm\n")
+    assert is_grey_tiff(path)
+    np.testing.assert_array_equal(read_micrograph(path).data, values)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("frames", [3, 4])
 @pytest.mark.parametrize("lazy", [False, True])
@@ -366,6 +403,30 @@ def test_truncated_compressed_stack(options, kept, lazy, tmp_path):
     path.write_bytes(raw[: int(kept * len(raw))])
     with pytest.raises(FormatError, match=r"stack\.tif .*truncated"):
         read_micrographs(path, lazy=lazy)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+def test_truncated_stack_of_imagej_with_one_page_before_all_planes(kept, lazy, tmp_path, image):
+    path, stack = tmp_path / "stack.tif", np.stack([image] * 6).astype(">u2")
+    words = "ImageJ=1.53t\nimages=6\nslices=6\nunit=nm\nloop=false\n"
+    tifffile.imwrite(path, stack[0], byteorder=">", metadata=None, description=words, resolution=(50, 50))
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].dataoffsets[0]
+    whole = path.read_bytes()[:start] + stack.tobytes()
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read_micrograph(path, lazy=lazy).data, stack)
+    path.write_bytes(whole[: start + int(kept * stack.nbytes)])
+    with pytest.raises(FormatError, match=r"stack\.tif is truncated: its description tells of 6 frames"):
+        read_micrographs(path, lazy=lazy)
+
+
+def test_a_lazy_stack_is_read_from_any_current_folder(tmp_path, image, monkeypatch):
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([image] * 6), photometric="minisblack", compression="zlib")
+    monkeypatch.chdir(tmp_path)
+    micrograph = read_micrograph("stack.tif", lazy=True)
+    monkeypatch.chdir(tmp_path.parent)
+    np.testing.assert_array_equal(micrograph.frame(3), image)
 
 
 def test_an_image_cut_out_of_a_stack_may_keep_its_description(tmp_path, image):

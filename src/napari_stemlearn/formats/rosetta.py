@@ -14,6 +14,7 @@ from napari_stemlearn.errors import FormatError, StemlearnError
 from napari_stemlearn.formats.acquisition import acquisition
 from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.lengths import kind_of_unit, plain_unit, square_pixel_size, to_angstrom
+from napari_stemlearn.formats.mrc_bytes import has_signed_bytes
 from napari_stemlearn.micrograph import Micrograph
 
 READERS: dict[str, str] = {
@@ -42,7 +43,8 @@ def read_signals(path: Path, *, lazy: bool) -> list[dict[str, Any]]:
     ending = path.suffix.lower()
     try:
         reader = importlib.import_module(f"rsciio.{READERS[ending]}")
-        signals = reader.file_reader(str(path), lazy=lazy, **_options(path, ending, lazy))
+        # lazy data are read later, when another folder may be the current one
+        signals = reader.file_reader(str(path.absolute()), lazy=lazy, **_options(path, ending, lazy))
     except PermissionError as error:
         raise FormatError(f"{path.name} cannot be read: {reason(error)}.") from error
     except Exception as error:
@@ -98,6 +100,9 @@ def micrographs(path: Path, signals: list[dict[str, Any]], pixel_size: float | N
 def _micrograph(path: Path, signal: Mapping[str, Any], name: str, title: str, pixel_size: float | None) -> Micrograph:
     axes = _image_axes(path.name, signal)
     data, axes = _rows_first(signal["data"], axes)
+    _refuse_time(path.name, axes)
+    if path.suffix.lower() == ".mrc" and data.dtype == np.uint8 and has_signed_bytes(path):
+        data = data.view(np.int8)
     in_file, origin = _pixel_size(axes, name) if pixel_size is None else (pixel_size, "given")
     facts = acquisition(signal)
     provenance: dict[str, Any] = {
@@ -145,6 +150,13 @@ def _image_axes(file_name: str, signal: Mapping[str, Any]) -> list[dict[str, Any
             f"{file_name} is a {data.ndim}D data set ({shape}), as 4D-STEM gives; "
             "a micrograph has 2 axes or 3 with frames, so make a virtual image of it first."
         )
+    # hyperspy tells the axes of each signal from those along which signals were taken
+    if [bool(axis.get("navigate")) for axis in axes].count(False) == 1 and any(axis.get("navigate") for axis in axes):
+        what = "a line of spectra" if data.ndim == 2 else "a spectrum image"
+        raise FormatError(
+            f"{file_name} is {what} ({shape}; one value axis at each place), not a micrograph; "
+            "save its survey or sum image."
+        )
     if "diffraction" in signal_type.lower() or set(kinds[-2:]) & {"reciprocal", "angle"}:
         unit = next((axis.get("units") for axis in reversed(axes) if axis.get("units")), "no unit")
         raise FormatError(f"{file_name} is a diffraction pattern (axes in {unit}), not an image of the specimen.")
@@ -152,11 +164,23 @@ def _image_axes(file_name: str, signal: Mapping[str, Any]) -> list[dict[str, Any
 
 
 def _rows_first(data: NDArray[Any], axes: list[dict[str, Any]]) -> tuple[NDArray[Any], list[dict[str, Any]]]:
-    """Put the image axes in the order (y, x) where the file names them the other way round, as Berkeley EMD does."""
-    names = [str(axis.get("name") or "").strip().lower() for axis in axes[-2:]]
-    if names == ["x", "y"]:
-        return data.swapaxes(-1, -2), [*axes[:-2], axes[-1], axes[-2]]
-    return data, axes
+    """Put the axes named y and x last and in this order, wherever they are, as in files of Berkeley EMD."""
+    names = [str(axis.get("name") or "").strip().lower() for axis in axes]
+    if names.count("y") != 1 or names.count("x") != 1:
+        return data, axes
+    image = [names.index("y"), names.index("x")]
+    order = [place for place in range(len(axes)) if place not in image] + image
+    return data.transpose(order), [axes[place] for place in order]
+
+
+def _refuse_time(file_name: str, axes: list[dict[str, Any]]) -> None:
+    """Refuse an axis of time as rows or columns: frames are somewhere else than the file says, or it is no image."""
+    for axis in axes[-2:]:
+        if kind_of_unit(axis.get("units")) == "time":
+            raise FormatError(
+                f"{file_name} has an axis in {axis['units']} where rows or columns belong; "
+                "a micrograph has the axes (y, x) or (frame, y, x)."
+            )
 
 
 def _pixel_size(axes: list[dict[str, Any]], name: str) -> tuple[float | None, str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
 from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.tiff_completeness import check_complete
+from napari_stemlearn.formats.tiff_palettes import grey_table, has_colour_table
 from napari_stemlearn.formats.tiff_sizes import foreign_size
 from napari_stemlearn.formats.tiff_tags import text_tags
 from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
@@ -69,13 +70,15 @@ def is_grey_tiff(path: Path) -> bool:
 
 
 def is_colour(series: Any) -> bool:
-    """Whether a series is a colour image: its samples are the last axis.
+    """Whether a series is a colour image: its samples are the last axis, or its values are numbers in a colour table.
 
     A leading axis of 3 or 4 samples is taken for frames, because tifffile, and with it napari, writes stacks of 3 or 4
     frames in this way. The exceptions are OME files, which tell samples from frames, and 8-bit files by other programs
     than tifffile, since these may be pictures that were saved colour by colour.
     """
     axes = str(series.axes)
+    if has_colour_table(series.pages[0].aspage()):
+        return True
     by_colour = series.kind == "ome" or (series.dtype == np.uint8 and series.kind != "shaped")
     return axes.endswith("S") or ("S" in axes and by_colour)
 
@@ -92,7 +95,7 @@ def _from_series(
     axes, shape = str(series.axes), tuple(int(length) for length in series.shape)
     if is_colour(series):
         raise MicrographError(
-            f"{path.name} is a colour image (axes {axes}); a micrograph is grey, so convert it first."
+            f"{path.name} is a colour image ({_kind_of_colour(series)}); a micrograph is grey, so convert it first."
         )
     if axes[-2:] != "YX":
         raise MicrographError(
@@ -111,7 +114,11 @@ def _from_series(
         raise MicrographError(
             f"{path.name} has {len(shape)} axes ({axes}, {shape}); a micrograph has 2 (y, x) or 3 (frame, y, x)."
         )
-    data = _data(path, series, number, lazy).reshape([shape[place] for place in kept])
+    data = _data(path.absolute(), series, number, lazy)
+    greys = grey_table(series.pages[0].aspage())
+    if greys is not None:
+        data = _looked_up(data, greys)
+    data = data.reshape([shape[place] for place in kept])
     facts: dict[str, Any] = {}
     size: float | None
     if pixel_size is not None:
@@ -131,6 +138,20 @@ def _from_series(
         Micrograph(channel, size, f"{name} C{number}", {**provenance, "title": f"C{number}"})
         for number, channel in enumerate(channels)
     ]
+
+
+def _kind_of_colour(series: Any) -> str:
+    axes = str(series.axes)
+    return f"axes {axes}" if "S" in axes else "its values are numbers in a colour table"
+
+
+def _looked_up(data: Any, greys: NDArray[Any]) -> NDArray[Any]:
+    """Grey levels in place of their numbers in a table; lazy data stay lazy."""
+    if isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
+        return greys[data]
+    import dask.array
+
+    return dask.array.asarray(data).map_blocks(lambda block: greys[block], dtype=greys.dtype)  # type: ignore[no-any-return]
 
 
 def _data(path: Path, series: Any, series_number: int, lazy: bool) -> NDArray[Any]:
