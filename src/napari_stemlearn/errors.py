@@ -24,7 +24,7 @@ class SitesError(StemlearnError, ValueError):
 
 
 class LabelsInTheWayError(SitesError):
-    """A search or a score would replace a table of sites that no search wrote, or that is no score."""
+    """A table or an image that is not as a search wrote it, or a table that is no score, would be replaced."""
 
 
 class FormatError(StemlearnError, OSError):

@@ -129,7 +129,7 @@ def complete_sites(
     Raises
     ------
     SitesError
-        Names the missing column or the first bad value.
+        Names the missing column or the first bad value, or the row whose angstrom contradict those of others.
     """
     have = set(table.columns)
     in_angstrom = {
@@ -149,7 +149,7 @@ def complete_sites(
         if np.isnan(values).any():
             raise SitesError(f"{name}: row {int(np.argmax(np.isnan(values))) + 1} has no {column} position.")
     if pixel_size is None:
-        pixel_size = implied_pixel_size(pd.DataFrame({**pixels, **in_angstrom}))
+        pixel_size = implied_pixel_size(pd.DataFrame({**pixels, **in_angstrom}), name)
     score = _numbers(table["score"], "score", "number", name) if "score" in have else np.nan
     done = make_sites(
         pixels["y"],
@@ -170,18 +170,71 @@ def complete_sites(
     return done
 
 
-def implied_pixel_size(table: pd.DataFrame) -> float | None:
-    """Pixel size in angstrom that the positions in pixels and in angstrom say together; None where they do not."""
-    pairs = [(axis, f"{axis}_angstrom") for axis in ("y", "x") if f"{axis}_angstrom" in table]
-    if not pairs:
-        return None
-    pixels = np.concatenate([table[one].to_numpy(dtype=float) for one, _ in pairs])
-    angstrom = np.concatenate([table[other].to_numpy(dtype=float) for _, other in pairs])
-    # close to the origin a rounded position says little
+def implied_pixel_size(table: pd.DataFrame, name: str = "the table") -> float | None:
+    """Pixel size in angstrom that the positions in pixels and in angstrom say together; None where they do not.
+
+    Parameters
+    ----------
+    table
+        With ``y, x`` in pixels; ``y_angstrom`` and ``x_angstrom`` where it has them.
+    name
+        For messages.
+
+    Raises
+    ------
+    SitesError
+        If the positions say different pixel sizes, by more than 1 % and more than rounded numbers do; names a row.
+    """
+    pixels, angstrom = _both_units(table)
+    # close to the origin a rounded position says little, far from it much
     telling = np.isfinite(angstrom) & (np.abs(pixels) > 1)
     if not telling.any():
         telling = np.isfinite(angstrom) & (np.abs(pixels) > 1e-3)
-    return float(np.median(angstrom[telling] / pixels[telling])) if telling.any() else None
+    if not telling.any():
+        return None
+    implied = _weighted_median(angstrom[telling] / pixels[telling], np.abs(pixels[telling]))
+    wrong = telling & ~_agree(pixels, angstrom, implied)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        row, axis = place % len(table) + 1, ("y", "x")[place // len(table)]
+        raise SitesError(
+            f"{name}: row {row} has {axis} = {pixels[place]:g} pixels and {axis}_angstrom = {angstrom[place]:g}, but "
+            f"{implied:.4g} angstrom a pixel by most others; give the pixel size or correct the columns."
+        )
+    return implied
+
+
+def contradicts(table: pd.DataFrame, pixel_size: float) -> bool:
+    """Whether most positions in pixels and in angstrom say another pixel size than `pixel_size` (angstrom).
+
+    A few rows that were moved or added without their angstrom do not.
+    """
+    pixels, angstrom = _both_units(table)
+    telling = np.isfinite(angstrom) & (np.abs(pixels) > 1)
+    return bool(telling.any() and np.mean(_agree(pixels, angstrom, pixel_size)[telling]) < 0.5)
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    order = np.argsort(values)
+    summed = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(summed, summed[-1] / 2)])
+
+
+def _both_units(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """All y, then all x, in pixels and in angstrom; NaN where a table has no angstrom."""
+    missing = np.full(len(table), np.nan)
+    pixels = [table[axis].to_numpy(dtype=float) for axis in ("y", "x")]
+    angstrom = [
+        table[column].to_numpy(dtype=float) if column in table else missing for column in ("y_angstrom", "x_angstrom")
+    ]
+    return np.concatenate(pixels), np.concatenate(angstrom)
+
+
+def _agree(pixels: NDArray[np.float64], angstrom: NDArray[np.float64], pixel_size: float) -> NDArray[np.bool_]:
+    """Which positions fit a pixel size in angstrom: within 0.5 %, and one pixel that rounding may take."""
+    if not pixel_size > 0:
+        return np.zeros(len(pixels), dtype=bool)
+    return np.abs(angstrom / pixel_size - pixels) <= 0.005 * np.abs(pixels) + 1.0
 
 
 def _numbers(column: pd.Series, column_name: str, kind: str, name: str) -> NDArray[np.float64]:

@@ -411,7 +411,7 @@ def test_labels_are_replaced_only_when_asked(stemlearn, refused, images, tmp_pat
     write_sites(table, labels, pixel_size=PIXEL)
     before = table.read_bytes()
     error = refused("find", "one.tif", "--model", "log", "--out", ".")
-    assert "one_sites.csv is there already and was not written by a search" in error
+    assert "one_sites.csv is there already and is not as a search wrote it" in error
     assert error.endswith("write elsewhere, or overwrite it with --overwrite.")
     with pytest.raises(LabelsInTheWayError, match=r"write elsewhere, or overwrite it\.$"):
         SearchOutputs(tmp_path, ["one.tif"]).prepare()
@@ -421,6 +421,39 @@ def test_labels_are_replaced_only_when_asked(stemlearn, refused, images, tmp_pat
     assert set(read_sites(table)["origin"]) == {"predicted"}
     # its own tables a search replaces as it likes
     assert stemlearn(*asked).exit_code == 0
+
+
+@pytest.mark.parametrize("changed_in", ["a spreadsheet", "Python"])
+def test_corrected_tables_are_replaced_only_when_asked(stemlearn, refused, images, changed_in, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    asked = ("find", "one.tif", "--model", "log", "--out", "sites.csv")
+    assert stemlearn(*asked).exit_code == 0
+    table = tmp_path / "sites.csv"
+    if changed_in == "Python":
+        sidecar = read_sidecar(table)
+        assert sidecar is not None
+        write_sites(table, read_sites(table).iloc[1:], provenance=sidecar.provenance, classes=sidecar.classes)
+    else:
+        lines = table.read_text().splitlines(keepends=True)
+        table.write_text("".join(lines[:-1]))
+    before = table.read_bytes()
+    assert "it may hold labels or corrections" in refused(*asked)
+    assert table.read_bytes() == before
+    assert stemlearn(*asked, "--overwrite").exit_code == 0
+
+
+def test_images_named_like_maps_are_replaced_only_when_asked(stemlearn, refused, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    asked = ("find", "one.tif", "--model", "log", "--out", "sites.csv", "--maps")
+    assert stemlearn(*asked).exit_code == 0
+    (score_map,) = tmp_path.glob("*_map_*.tif")
+    # its own maps a search replaces as it likes
+    assert stemlearn(*asked).exit_code == 0
+    write_tiff(score_map, Micrograph(np.eye(20, dtype=np.float32), PIXEL, "measured"))
+    before = score_map.read_bytes()
+    error = refused(*asked)
+    assert f"{score_map.name} is there already and is no score map" in error
+    assert error.endswith("write elsewhere, or overwrite it with --overwrite.")
+    assert score_map.read_bytes() == before
+    assert stemlearn(*asked, "--overwrite").exit_code == 0
 
 
 def test_a_search_stopped_in_its_first_frame_writes_nothing(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -17,6 +17,7 @@ import napari_stemlearn
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.formats import belongs_to, read_micrograph, read_sidecar, read_sites, write_sites, write_tiff
+from napari_stemlearn.formats.site_files import is_untouched
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import COLUMNS, make_sites
 from napari_stemlearn.widgets import reader, writer
@@ -225,6 +226,33 @@ def test_table_without_pixel_size_lies_on_the_image_beside_it(tmp_path, microgra
     np.testing.assert_array_equal(data, [[2, 3, 4]])
     np.testing.assert_allclose(details["scale"], [1, 0.2074, 0.2074])
     assert details["metadata"]["napari_stemlearn"]["source"] == "scan_1"
+
+
+@pytest.mark.parametrize("ending", [".TIF", ".Tiff"])
+def test_endings_of_images_beside_a_table_may_be_in_capitals(ending, tmp_path, micrograph):
+    write_tiff(tmp_path / "scan.tif", Micrograph(micrograph.data, 0.5, "scan"))
+    write_tiff(tmp_path / f"scan_1{ending}", micrograph)
+    path = tmp_path / "scan_1_labels.csv"
+    path.write_text("frame,y,x,class\n2,3,4,W\n")
+    ((_, details, _),) = reader.read_site_tables(str(path))
+    np.testing.assert_allclose(details["scale"], [1, 0.2074, 0.2074])
+    assert details["metadata"]["napari_stemlearn"]["source_file"] == str(tmp_path / f"scan_1{ending}")
+
+
+def test_a_table_that_was_replaced_has_its_own_pixel_size(tmp_path):
+    path = write_sites(tmp_path / "s.csv", make_sites([10.0], [10.0], "W", pixel_size=0.1))
+    path.write_text("y,x,y_angstrom,x_angstrom,class\n10,10,5,5,Se\n")
+    ((_, details, _),) = reader.read_site_tables(str(path))
+    np.testing.assert_allclose(details["scale"], [0.5, 0.5])
+
+
+def test_a_table_of_a_search_that_napari_saved_is_no_longer_untouched(tmp_path, sites):
+    path = write_sites(tmp_path / "found.csv", sites, provenance={"thresholds": {"W": 0.5}}, replaceable=True)
+    assert is_untouched(path)
+    viewer = ViewerModel()
+    viewer.open(str(path), plugin=PLUGIN)
+    viewer.layers.save(str(path), plugin=PLUGIN)
+    assert not is_untouched(path)
 
 
 def test_table_without_pixel_size_lies_on_the_selected_image(tmp_path, micrograph, monkeypatch):

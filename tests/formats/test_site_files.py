@@ -13,7 +13,7 @@ import pytest
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, SitesError
 from napari_stemlearn.formats import belongs_to, read_sidecar, read_sites, sidecar_path, write_sites
-from napari_stemlearn.formats.site_files import is_site_table
+from napari_stemlearn.formats.site_files import is_site_table, is_untouched, read_with_sidecar
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import COLUMNS, empty_sites, make_sites
 
@@ -92,14 +92,84 @@ def test_empty_table_and_unknown_pixel_size(tmp_path):
     assert read_sites(path, pixel_size=0.5)["x_angstrom"][0] == 1.25
 
 
-def test_the_sidecar_knows_the_pixel_size_better_than_columns_that_disagree(tmp_path):
-    """The angstrom of a table that was stretched in a spreadsheet are made anew."""
+def test_columns_of_a_table_that_was_changed_go_before_its_sidecar(tmp_path):
     path = write_sites(tmp_path / "s.csv", make_sites([10.0], [20.0], "W", pixel_size=0.25))
     path.write_text("frame,y,x,class,y_angstrom,x_angstrom\n0,10,20,W,4,8\n")
-    assert list(read_sites(path)[["y_angstrom", "x_angstrom"]].iloc[0]) == [2.5, 5.0]
+    assert list(read_sites(path)[["y_angstrom", "x_angstrom"]].iloc[0]) == [4.0, 8.0]
+    table, sidecar = read_with_sidecar(path)
+    assert sidecar.pixel_size_angstrom == pytest.approx(0.4)
+    assert table["x_angstrom"][0] == 8.0
     assert list(read_sites(path, pixel_size=0.5)[["y_angstrom", "x_angstrom"]].iloc[0]) == [5.0, 10.0]
     sidecar_path(path).unlink()
     assert list(read_sites(path)[["y_angstrom", "x_angstrom"]].iloc[0]) == [4.0, 8.0]
+
+
+def test_a_sidecar_that_was_changed_by_hand_goes_before_the_columns(tmp_path):
+    path = write_sites(tmp_path / "s.csv", make_sites([10.0], [20.0], "W", pixel_size=0.25))
+    record = json.loads(sidecar_path(path).read_text())
+    for changes in ({}, {"table_sha256": ""}):
+        sidecar_path(path).write_text(json.dumps({**record, **changes, "pixel_size_angstrom": 0.4}))
+        assert read_sites(path)["x_angstrom"][0] == pytest.approx(8.0)
+    del record["table_sha256"]
+    sidecar_path(path).write_text(json.dumps({**record, "pixel_size_angstrom": 0.4}))
+    assert read_sites(path)["x_angstrom"][0] == pytest.approx(8.0)
+
+
+def test_rows_that_are_moved_in_a_spreadsheet_keep_the_pixel_size_of_the_sidecar(sites, tmp_path):
+    path = write_sites(tmp_path / "s.csv", sites, pixel_size=PIXEL_SIZE)
+    lines = path.read_text().splitlines()
+    moved = lines[1].split(",")
+    moved[1:3] = "3", "40"
+    path.write_text("\n".join([lines[0], ",".join(moved), "0,5,6,,,W,,hand,,1,2,True,01", *lines[3:]]) + "\n")
+    again, sidecar = read_with_sidecar(path)
+    assert sidecar.pixel_size_angstrom == PIXEL_SIZE
+    np.testing.assert_allclose(again["y_angstrom"], again["y"] * PIXEL_SIZE)
+    # pixels alone say nothing of their size
+    path.write_text("y,x\n10,20\n")
+    assert read_sites(path)["x_angstrom"][0] == pytest.approx(20 * PIXEL_SIZE)
+
+
+def test_a_table_is_untouched_until_somebody_changes_it(sites, tmp_path):
+    path = write_sites(tmp_path / "s.csv", sites, pixel_size=PIXEL_SIZE, replaceable=True)
+    assert is_untouched(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-30])
+    assert not is_untouched(path)
+    path.write_bytes(whole)
+    assert is_untouched(path)
+    sidecar_path(path).unlink()
+    assert not is_untouched(path)
+    write_sites(path, sites, pixel_size=PIXEL_SIZE)
+    assert not is_untouched(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("y,x,y_angstrom,x_angstrom\n100,100,20,40\n200,200,40,80\n", "row 1 has x = 100 pixels and x_angstrom = 40"),
+        ("y,x,y_angstrom,x_angstrom\n100,90,20,18\n200,99,40,19.8\n300,9,90,1.8\n", "row 3 has y = 300 pixels"),
+        ("y,x,x_angstrom\n1,500,100\n2,900,183\n", "pixels and x_angstrom = "),
+    ],
+)
+def test_angstrom_that_contradict_each_other_are_refused(text, words, tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text(text)
+    with pytest.raises(SitesError) as caught:
+        read_sites(path)
+    assert str(caught.value).startswith("odd.csv: ")
+    assert words in str(caught.value)
+    assert read_sites(path, pixel_size=0.2)["x_angstrom"][0] == pytest.approx(
+        0.2 * read_sites(path, pixel_size=1)["x"][0]
+    )
+
+
+def test_rounded_angstrom_contradict_nothing(tmp_path):
+    path = tmp_path / "round.csv"
+    y = np.arange(0, 500, 7.0)
+    for digits in (1, 2):
+        rows = "".join(f"{one:.{digits}f},3,{one * 0.2074:.1f},0.6\n" for one in y)
+        path.write_text(f"y,x,y_angstrom,x_angstrom\n{rows}")
+        assert read_sites(path)["y_angstrom"].iloc[-1] == pytest.approx(y[-1] * 0.2074, rel=5e-3)
 
 
 def test_angstrom_alone_take_the_pixel_size_of_the_sidecar(tmp_path):
@@ -190,6 +260,53 @@ def test_scores_with_decimal_commas(tmp_path):
     np.testing.assert_array_equal(read_sites(path)["score"], [0.25, np.nan])
 
 
+def test_further_columns_with_decimal_commas(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_text("y;x;class;intensity;mixed;list;label of mine\n1,5;2;W;1234,5;1,5;1,2,3;a,b\n3;4;W;7;no;1;c\n")
+    table = read_sites(path)
+    assert table["intensity"].tolist() == [1234.5, 7.0]
+    assert [table[name][0] for name in ("mixed", "list", "label of mine")] == ["1,5", "1,2,3", "a,b"]
+    path.write_text("y;x;intensity\n1;2;0,5\n")
+    assert read_sites(path)["intensity"].tolist() == [0.5]
+    # points in positions: the comma is no decimal sign here
+    path.write_text("y;x;pair\n1.5;2;0,5\n")
+    assert read_sites(path)["pair"].tolist() == ["0,5"]
+    path.write_text("y\tx\tintensity\n1\t2\t1,234\n")
+    assert read_sites(path)["intensity"].tolist() == ["1,234"]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;", "sep=;;;"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_line_that_names_the_separator(line, encoding, tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(f"{line}\r\ny;x;class\r\n1,5;2;W\r\n".encode(encoding))
+    assert is_site_table(path)
+    assert read_sites(path)[["y", "x", "class"]].to_numpy().tolist() == [[1.5, 2.0, "W"]]
+    path.write_bytes(f"{line}\n".encode(encoding))
+    with pytest.raises(FormatError, match=r"excel\.csv is empty"):
+        read_sites(path)
+
+
+def test_names_and_blanks_of_further_columns_come_back(tmp_path):
+    table = make_sites([1 / 3, 2], [3, 4], [" W", "Se "], pixel_size=None, origin="hand")
+    table = table.assign(index=[3, 4], words=[" a", ' "b'], **{"Unnamed: 0": [0.1, 1 / 3], "": [5, 6]})
+    again = read_sites(write_sites(tmp_path / "s.csv", table))
+    pd.testing.assert_frame_equal(again, table, check_dtype=False)
+    # row numbers of others still go
+    sidecar_path(tmp_path / "s.csv").unlink()
+    assert not {"index", "Unnamed: 0", ""} & set(read_sites(tmp_path / "s.csv"))
+
+
+@pytest.mark.parametrize("letter", ["\r", "\0", "\udcf6"])
+def test_words_that_would_not_come_back_are_not_written(letter, tmp_path):
+    table = make_sites([1, 2], [3, 4], ["W", f"W{letter}x"], pixel_size=0.2)
+    with pytest.raises(SitesError, match=r"the table: row 2 has class = .* a letter that a CSV file cannot keep"):
+        write_sites(tmp_path / "s.csv", table)
+    with pytest.raises(SitesError, match="row 1 has note = "):
+        write_sites(tmp_path / "s.csv", make_sites([1], [3], "W", pixel_size=0.2).assign(note=f"{letter}"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_whole_numbers_of_any_length_keep_their_digits(tmp_path):
     path = tmp_path / "foreign.csv"
     path.write_text(f"y,x,small,large,huge\n1,2,-3,{2**63},{10**30 + 1}\n")
@@ -257,7 +374,7 @@ def test_files_that_are_no_tables(tmp_path):
     with pytest.raises(FormatError, match="is empty"):
         read_sites(tmp_path / "empty.csv")
     (tmp_path / "binary.csv").write_bytes(bytes(range(128, 256)))
-    with pytest.raises(FormatError, match="cannot be read as a table"):
+    with pytest.raises(FormatError, match=r"^binary\.csv cannot be read as a table: it is no text"):
         read_sites(tmp_path / "binary.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(FormatError, match="is a folder"):

@@ -46,7 +46,8 @@ def find(
         bool, typer.Option("--tta", help="Average over rotations and mirrorings: better, eight times slower.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace tables that no search wrote, such as labels.")
+        bool,
+        typer.Option("--overwrite", help="Replace what is not as a search wrote it: labels, corrected tables, images."),
     ] = False,
     maps: Annotated[bool, typer.Option("--maps", help="Write the score maps beside the CSV.")] = False,
     title: Annotated[

@@ -95,13 +95,14 @@ def score(
         tell_never_found,
     )
     from napari_stemlearn.formats import read_sidecar, read_sites
+    from napari_stemlearn.formats.site_files import read_with_sidecar
 
     _check_numbers(border=border, threshold=threshold)
     _check_targets((out, figure), (found, truth))
     if out is not None and not overwrite:
         _check_sites_in_the_way(out)
-    found_sidecar, truth_sidecar = read_sidecar(found), read_sidecar(truth)
-    found_sites = read_sites(found, pixel_size=pixel_size, origin="predicted")
+    truth_sidecar = read_sidecar(truth)
+    found_sites, found_sidecar = read_with_sidecar(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
     truth_sites = read_sites(truth, pixel_size=scale, origin="truth")
     found_sites = of_image(found_sites, found, image)
@@ -195,7 +196,7 @@ def _pixel_size(
     """The pixel size given, else of the found sites, else of the true ones; in angstrom."""
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.errors import SitesError
-    from napari_stemlearn.formats import read_sites
+    from napari_stemlearn.formats.site_files import read_with_sidecar
     from napari_stemlearn.micrograph import check_pixel_size
     from napari_stemlearn.sites import implied_pixel_size
 
@@ -204,12 +205,12 @@ def _pixel_size(
     of_found = found_sidecar.pixel_size_angstrom if found_sidecar else None
     of_found = of_found or implied_pixel_size(found_sites)
     of_truth = truth_sidecar.pixel_size_angstrom if truth_sidecar else None
-    if of_truth is None:
-        import contextlib
+    import contextlib
 
-        # positions in angstrom alone cannot be read before the pixel size is known
-        with contextlib.suppress(SitesError):
-            of_truth = implied_pixel_size(read_sites(truth, origin="truth"))
+    # positions in angstrom alone cannot be read before the pixel size is known
+    with contextlib.suppress(SitesError):
+        truth_sites, current = read_with_sidecar(truth, origin="truth")
+        of_truth = (current.pixel_size_angstrom if current else None) or implied_pixel_size(truth_sites)
     if of_found is None and of_truth is None:
         raise SitesError(
             f"Neither {found.name} nor {truth.name} tells the pixel size; give it with --pixel-size in angstrom."

@@ -7,7 +7,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,8 @@ from napari_stemlearn.formats.atomic import reason
 
 _HEAD_BYTES = 2**16
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
+_SEPARATOR_LINE = re.compile(r"\s*\"?sep=([^\n])\"?[,;\t ]*(?:\n|$)", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -30,8 +32,10 @@ def read_table(path: Path) -> tuple[pd.DataFrame, str]:
     SitesError
         If its rows do not fit its first line; names the row.
     """
-    text = _read_text(path)
-    separator = _separator(text.lstrip().splitlines()[0])
+    text, told = _without_separator_line(_read_text(path))
+    if not text.strip():
+        raise FormatError(f"{path.name} is empty.")
+    separator = told or _separator(text.lstrip().splitlines()[0])
     try:
         rows = _rows(text, separator)
     except csv.Error as error:
@@ -54,16 +58,31 @@ def read_names(path: Path) -> list[str]:
         If it cannot be read.
     """
     with path.open("rb") as stream:
-        head = _decoded(stream.read(_HEAD_BYTES), path.name, whole=False)
+        head, told = _without_separator_line(_decoded(stream.read(_HEAD_BYTES), path.name, whole=False))
     line = next((line.strip() for line in head.splitlines() if line.strip()), "")
-    return next(csv.reader([line], delimiter=_separator(line)), [])
+    return next(csv.reader([line], delimiter=told or _separator(line)), [])
 
 
-def with_decimal_points(table: pd.DataFrame, columns: Sequence[str], separator: str, name: str) -> pd.DataFrame:
+def with_decimal_points(
+    table: pd.DataFrame, columns: Sequence[str], separator: str, name: str, texts_in: Collection[str] = ()
+) -> pd.DataFrame:
     """The table with decimal points where numbers were written with commas, as German programs do.
 
     A file with commas between its fields has none inside of numbers, and one with both kinds of numbers is left
     alone, so that these are complained about.
+
+    Parameters
+    ----------
+    table
+        Of texts.
+    columns
+        Those that hold numbers; others do where each of their entries is one, unless they are among `texts_in`.
+    separator
+        Between the fields of the file.
+    name
+        For messages.
+    texts_in
+        Columns that are known to hold no numbers.
 
     Raises
     ------
@@ -72,18 +91,36 @@ def with_decimal_points(table: pd.DataFrame, columns: Sequence[str], separator: 
     """
     if separator == ",":
         return table
-    texts = {column: table[column].astype(str).str.strip() for column in columns}
+    further = [column for column in table.columns if column not in columns and column not in texts_in]
+    all_numbers = [column for column in further if _is_with_commas(table[column])]
+    texts = {column: table[column].astype(str).str.strip() for column in (*columns, *all_numbers)}
     numbers = [text for column in texts.values() for text in column]
     commas = [text for text in numbers if _COMMA_NUMBER.fullmatch(text)]
     if not commas or any("." in text for text in numbers):
         return table
     # programs that write a semicolon do so because the comma is their decimal sign
     if separator == "\t" and all(_THOUSANDS.fullmatch(text) for text in commas):
+        if not any("," in text for column in columns for text in texts[column]):
+            return table
         raise SitesError(
             f"{name} has numbers such as {commas[0]}, where the comma may stand before decimals or between thousands; "
             "write them with a decimal point."
         )
     return table.assign(**{column: text.str.replace(",", ".", regex=False) for column, text in texts.items()})
+
+
+def _is_with_commas(column: pd.Series) -> bool:
+    """Whether a column holds nothing but numbers, of which some have a comma."""
+    entries = [entry for entry in column.astype(str).str.strip() if entry]
+    return any("," in entry for entry in entries) and all(
+        _COMMA_NUMBER.fullmatch(entry) or _WHOLE_NUMBER.fullmatch(entry) for entry in entries
+    )
+
+
+def _without_separator_line(text: str) -> tuple[str, str | None]:
+    """The text without a first line ``sep=;``, as programs write it to tell the separator, and the latter."""
+    found = _SEPARATOR_LINE.match(text)
+    return (text[found.end() :], found[1]) if found else (text, None)
 
 
 def _read_text(path: Path) -> str:
@@ -93,6 +130,8 @@ def _read_text(path: Path) -> str:
         raise FormatError(f"{path.name} is a folder, not a file.")
     try:
         text = _decoded(path.read_bytes(), path.name, whole=True)
+    except FormatError:
+        raise
     except OSError as error:
         raise FormatError(f"{path.name} cannot be read as a table: {reason(error)}.") from error
     if not text.strip():

@@ -52,7 +52,7 @@ def _in_folder(folder: Path) -> list[Path]:
     """Micrographs in a folder that were not made by a search."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in EXTENSIONS and not file.name.startswith(".")]
     whole = {file.stem for file in files if file.suffix.lower() == ".emi"}
-    return sorted(file for file in files if not (_is_part(file, whole) or _is_score_map(file)))
+    return sorted(file for file in files if not (_is_part(file, whole) or is_score_map(file)))
 
 
 def _is_part(file: Path, whole: set[str]) -> bool:
@@ -61,7 +61,8 @@ def _is_part(file: Path, whole: set[str]) -> bool:
     return file.suffix.lower() == ".ser" and numbered is not None and numbered.group(1) in whole
 
 
-def _is_score_map(file: Path) -> bool:
+def is_score_map(file: Path) -> bool:
+    """Whether a file is a score map that a search wrote, by its name and what it says of itself."""
     if "_map_" not in file.stem or file.suffix.lower() not in TIFF_EXTENSIONS:
         return False
     try:

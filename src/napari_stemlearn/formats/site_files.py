@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,7 @@ from napari_stemlearn.formats.csv_text import read_names, read_table, with_decim
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.settings import explain
-from napari_stemlearn.sites import COLUMNS, complete_sites, implied_pixel_size
+from napari_stemlearn.sites import COLUMNS, complete_sites, contradicts, implied_pixel_size
 
 SIDECAR_VERSION = 1
 
@@ -38,6 +39,9 @@ FOREIGN_NAMES: dict[str, str] = {
 
 _IMAGEJ_NAMES = {"Area", "Mean", "StdDev", "IntDen", "RawIntDen", "XM", "YM", "BX", "BY", "Perim.", "Slice"}
 """Columns that ImageJ measures beside X and Y."""
+
+_LOST_LETTERS = "[\0\r\ud800-\udfff]"
+"""Returns become new lines, a zero is no text, and half a letter cannot be written."""
 
 _NUMBER_COLUMNS = ("frame", "y", "x", "y_angstrom", "x_angstrom", "score")
 
@@ -71,6 +75,8 @@ class SitesSidecar(BaseModel):
     classes: list[str] = Field(default=[], description="classes in their order, those without a site included")
     extra: dict[str, Literal["integer", "number", "boolean", "text"]] = Field(default={})
     image: ImageRecord | None = None
+    table_sha256: str = Field(default="", description="hash of the CSV file as it was written; older ones have none")
+    replaceable: bool = Field(default=False, description="whether a search may replace the table while it is unchanged")
     provenance: dict[str, Any] = Field(default={})
     written_by: str = ""
     created: str = ""
@@ -105,6 +111,7 @@ def write_sites(
     micrograph: Micrograph | None = None,
     classes: list[str] | None = None,
     provenance: dict[str, Any] | None = None,
+    replaceable: bool = False,
 ) -> Path:
     """Write a site table as CSV and its sidecar ``NAME.sites.json``, both whole or neither.
 
@@ -122,6 +129,8 @@ def write_sites(
         All classes in their order, where some have no site; by default those of the table.
     provenance
         Settings, model, versions: anything JSON can hold.
+    replaceable
+        Whether a search may replace the table for as long as nobody changes it, as it may its own (`is_untouched`).
 
     Returns
     -------
@@ -131,7 +140,7 @@ def write_sites(
     Raises
     ------
     SitesError
-        If the table lacks columns or holds positions that are none.
+        If the table lacks columns, holds positions that are none, or words that a CSV file cannot keep.
     FormatError
         If the file cannot be written; nothing is left behind and an older file stays.
     """
@@ -146,24 +155,30 @@ def write_sites(
         pixel_size = check_pixel_size(pixel_size, path.stem)
     if "class" in sites:
         _refuse_empty(sites["class"], "class", "the table")
+    _refuse_lost_letters(sites)
     table = complete_sites(sites, pixel_size=pixel_size, origin="hand", name="the table")
     pixel_size = implied_pixel_size(table) if pixel_size is None else pixel_size
     extra = [str(column) for column in table.columns if column not in COLUMNS]
     table.columns = [str(column) for column in table.columns]
     known = list(dict.fromkeys(table["class"].astype(str)))
+    # blanks at the beginning of a field are kept in quotes only
+    blank = any(_words(table[column]).str.startswith(" ").any() for column in ("class", *extra))
+    quoting = csv.QUOTE_NONNUMERIC if blank else csv.QUOTE_MINIMAL
+    content = table[[*COLUMNS, *extra]].to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
     sidecar = SitesSidecar(
         pixel_size_angstrom=pixel_size,
         classes=list(dict.fromkeys([*(classes or []), *known])),
         extra={column: _kind_of_column(table[column]) for column in extra},
         image=None if micrograph is None else _image_record(micrograph),
+        table_sha256=hashlib.sha256(content).hexdigest(),
+        replaceable=replaceable,
         provenance=plain(provenance or {}),
         written_by=f"napari-stemlearn {__version__}",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    text = table[[*COLUMNS, *extra]].to_csv(index=False, lineterminator="\n")
     # the table is in place before its sidecar, and is taken back where the sidecar cannot follow
     with taken_back(path), replacing(sidecar_path(path)) as beside, replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         beside.write_text(sidecar.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path
 
@@ -193,6 +208,22 @@ def read_sidecar(path: str | Path) -> SitesSidecar | None:
     return sidecar
 
 
+def is_untouched(path: str | Path) -> bool:
+    """Whether a table may be replaced by a search: it was written as such, and is as it was written.
+
+    Raises
+    ------
+    OSError
+        If the table cannot be read.
+    """
+    path = Path(path)
+    try:
+        sidecar = read_sidecar(path)
+    except SitesError:
+        return False
+    return sidecar is not None and sidecar.replaceable and sidecar.table_sha256 == _hash_of_file(path)
+
+
 def read_sites(
     path: str | Path, *, pixel_size: float | None = None, origin: str = "hand", imagej_pixels: bool = False
 ) -> pd.DataFrame:
@@ -212,7 +243,9 @@ def read_sites(
     path
         CSV file.
     pixel_size
-        Side of a pixel in angstrom; by default the sidecar's, else what the angstrom columns say, else unknown.
+        Side of a pixel in angstrom; by default the sidecar's, else what the angstrom columns say, else unknown. Where
+        the table was changed since its sidecar was written, and most of its rows say another pixel size, they go
+        before the sidecar.
     origin
         For rows that have none: ``truth``, ``hand``, ``predicted`` or ``edited``.
     imagej_pixels
@@ -229,7 +262,17 @@ def read_sites(
     FormatError
         If the file is missing, empty or no text.
     SitesError
-        If columns are missing or hold wrong values; names the column and the row.
+        If columns are missing or hold wrong values, or its positions say several pixel sizes; names column and row.
+    """
+    return read_with_sidecar(path, pixel_size=pixel_size, origin=origin, imagej_pixels=imagej_pixels)[0]
+
+
+def read_with_sidecar(
+    path: str | Path, *, pixel_size: float | None = None, origin: str = "hand", imagej_pixels: bool = False
+) -> tuple[pd.DataFrame, SitesSidecar | None]:
+    """A site table and its sidecar, None where there is none; parameters and errors as of `read_sites`.
+
+    The sidecar has the pixel size of the table, also where the table was changed and says another one.
     """
     path = Path(path).expanduser()
     table, separator = read_table(path)
@@ -238,10 +281,11 @@ def read_sites(
     sidecar = read_sidecar(path)
     if pixel_size is not None:
         pixel_size = check_pixel_size(pixel_size, path.stem)
-    elif sidecar is not None:
-        pixel_size = sidecar.pixel_size_angstrom
-    table = _our_names(table)
-    table = with_decimal_points(table, [name for name in _NUMBER_COLUMNS if name in table], separator, path.name)
+    table = _our_names(table, sidecar.extra if sidecar is not None else ())
+    further = sidecar.extra.items() if sidecar is not None else ()
+    texts_in = ["class", "origin", *(name for name, kind in further if kind == "text")]
+    numeric = [name for name in _NUMBER_COLUMNS if name in table]
+    table = with_decimal_points(table, numeric, separator, path.name, texts_in)
     for column in table.columns:
         if column in _NUMBER_COLUMNS:
             table[column] = _numbers(table[column])
@@ -252,7 +296,25 @@ def read_sites(
     for column in (*positions, "class"):
         if column in table:
             _refuse_empty(table[column], column, path.name)
-    return complete_sites(table, pixel_size=pixel_size, origin=origin, name=path.name)
+    if sidecar is not None and pixel_size is None:
+        if _is_of_another(sidecar, path, table):
+            sidecar = sidecar.model_copy(update={"pixel_size_angstrom": implied_pixel_size(table, path.name)})
+        pixel_size = sidecar.pixel_size_angstrom
+    return complete_sites(table, pixel_size=pixel_size, origin=origin, name=path.name), sidecar
+
+
+def _is_of_another(sidecar: SitesSidecar, path: Path, table: pd.DataFrame) -> bool:
+    """Whether a table was changed since its sidecar was written, and says another pixel size now."""
+    if sidecar.pixel_size_angstrom is None or not sidecar.table_sha256 or sidecar.table_sha256 == _hash_of_file(path):
+        return False
+    positions = [column for column in ("y", "x", "y_angstrom", "x_angstrom") if column in table]
+    # what is no number is complained about later
+    numeric = {"y", "x"} <= set(positions) and all(table[column].dtype == float for column in positions)
+    return numeric and contradicts(table, sidecar.pixel_size_angstrom)
+
+
+def _hash_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def is_site_table(path: str | Path) -> bool:
@@ -266,8 +328,11 @@ def is_site_table(path: str | Path) -> bool:
     return "shape-type" not in columns and ({"y", "x"} <= columns or {"y_angstrom", "x_angstrom"} <= columns)
 
 
-def _our_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Rename the columns of other programs; a column that already has our name goes before one that is renamed."""
+def _our_names(table: pd.DataFrame, kept: Collection[str] = ()) -> pd.DataFrame:
+    """Rename the columns of other programs; a column that already has our name goes before one that is renamed.
+
+    Row numbers are dropped, except in columns that are to be `kept`.
+    """
     have = {str(column) for column in table.columns}
     axes = sorted(column for column in have if column.lower().startswith("axis-"))
     by_axis = dict(zip(axes, ("frame", "y", "x")[-len(axes) :], strict=False)) if 2 <= len(axes) <= 3 else {}
@@ -285,7 +350,9 @@ def _our_names(table: pd.DataFrame) -> pd.DataFrame:
         table = table.drop(columns=slices)
     # the row number that spreadsheets, ImageJ and napari put first
     nameless = [
-        column for column in table.columns if str(column).strip() in ("", "index") or str(column).startswith("Unnamed:")
+        column
+        for column in table.columns
+        if column not in kept and (str(column).strip() in ("", "index") or str(column).startswith("Unnamed:"))
     ]
     return table.drop(columns=nameless)
 
@@ -294,6 +361,22 @@ def _refuse_empty(column: pd.Series, column_name: str, name: str) -> None:
     empty = np.flatnonzero(column.isna() | (column.astype(str).str.strip() == ""))
     if len(empty):
         raise SitesError(f"{name}: row {int(empty[0]) + 1} has no {column_name}.")
+
+
+def _refuse_lost_letters(sites: pd.DataFrame) -> None:
+    """Refuse words with letters that would not come back from a CSV file."""
+    for column in sites.columns:
+        bad = np.flatnonzero(_words(sites[column]).str.contains(_LOST_LETTERS))
+        if len(bad):
+            raise SitesError(
+                f"the table: row {int(bad[0]) + 1} has {column} = {str(sites[column].iloc[bad[0]])!r}, "
+                "which holds a letter that a CSV file cannot keep, such as a carriage return; remove it."
+            )
+
+
+def _words(column: pd.Series) -> pd.Series:
+    """The texts of a column; empty where it has something else."""
+    return pd.Series([entry if isinstance(entry, str) else "" for entry in column], column.index, dtype=object)
 
 
 def _refuse_imagej_centroids(table: pd.DataFrame, name: str) -> None:

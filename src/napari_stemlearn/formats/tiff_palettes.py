@@ -1,4 +1,4 @@
-"""TIFF images whose values are numbers in a table of colours: which tables are grey, and what they make of the values."""
+"""TIFF images whose values are numbers in a table of colours: which tables are grey, and the levels they give."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Request:
     folders
         Further folders of models to look for `model` in.
     overwrite
-        Whether tables that no search wrote may be replaced.
+        Whether tables and images that are not as a search wrote them may be replaced.
     """
 
     images: tuple[str, ...]

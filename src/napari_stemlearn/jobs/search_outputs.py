@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import FormatError, JobError, LabelsInTheWayError, SitesError, StemlearnError
-from napari_stemlearn.formats.folders import SCORE_MAP
+from napari_stemlearn.formats.folders import SCORE_MAP, is_score_map
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,14 +57,15 @@ class SearchOutputs:
         map_classes
             Classes whose score maps will be written.
         overwrite
-            Whether tables that no search wrote may be replaced: labels, above all.
+            Whether tables that no search wrote, or that were changed since, may be replaced, and images that are no
+            score maps.
 
         Raises
         ------
         FormatError
             Names the file asked for, or the table that an image would get.
         LabelsInTheWayError
-            If a table is there that no search wrote.
+            If a table is there that is not as a search wrote it, or an image in the place of a score map.
         """
         from napari_stemlearn.formats import sidecar_path
         from napari_stemlearn.formats.atomic import make_folder, reason
@@ -74,9 +75,15 @@ class SearchOutputs:
         maps = [self._map(name, entry) for name in self.names for entry in map_classes]
         targets |= {path: path for path in maps}
         for table in tables:
-            if not overwrite and table.is_file() and not _is_of_a_search(table):
+            if not overwrite and table.is_file() and not _is_as_searched(table):
                 raise LabelsInTheWayError(
-                    f"{table} is there already and was not written by a search: it may hold labels; "
+                    f"{table} is there already and is not as a search wrote it: it may hold labels or corrections; "
+                    "write elsewhere, or overwrite it."
+                )
+        for path in maps:
+            if not overwrite and path.is_file() and not is_score_map(path):
+                raise LabelsInTheWayError(
+                    f"{path} is there already and is no score map: it may be a micrograph; "
                     "write elsewhere, or overwrite it."
                 )
         place = self.out
@@ -187,6 +194,7 @@ class SearchOutputs:
             classes=list(self._record["thresholds"]),
             # each image has a shape of its own
             provenance={**{key: value for key, value in self._record.items() if key != "shape"}, "images": images},
+            replaceable=True,
         )
         self.written.append(str(path))
 
@@ -199,15 +207,15 @@ class SearchOutputs:
         write_tiff(path, Micrograph(values, found.map_pixel_size, path.stem, provenance))
 
 
-def _is_of_a_search(table: Path) -> bool:
-    """Whether a search wrote a table, by its sidecar."""
-    from napari_stemlearn.formats import read_sidecar
+def _is_as_searched(table: Path) -> bool:
+    """Whether a table is as a search wrote it."""
+    from napari_stemlearn.formats.atomic import reason
+    from napari_stemlearn.formats.site_files import is_untouched
 
     try:
-        sidecar = read_sidecar(table)
-    except SitesError:
-        return False
-    return sidecar is not None and "thresholds" in sidecar.provenance
+        return is_untouched(table)
+    except OSError as error:
+        raise FormatError(f"{table} cannot be read: {reason(error)}.") from error
 
 
 def short_names(images: Sequence[str]) -> list[str]:

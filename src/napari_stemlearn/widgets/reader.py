@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +15,10 @@ from napari_stemlearn.formats import (
     hash_micrograph,
     read_micrograph,
     read_micrographs,
-    read_sidecar,
     read_sites,
     read_stack,
 )
+from napari_stemlearn.formats.site_files import read_with_sidecar
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import implied_pixel_size
 from napari_stemlearn.widgets.layer_data import LayerData, image_layer_data, points_layer_data
@@ -131,8 +132,7 @@ def _sites_layer(
     source_file: Path | None = None,
     stack: bool | None = None,
 ) -> LayerData:
-    sites = read_sites(path)
-    sidecar = read_sidecar(path)
+    sites, sidecar = read_with_sidecar(path)
     pixel_size = sidecar.pixel_size_angstrom if sidecar is not None else None
     if pixel_size is None:
         pixel_size = implied_pixel_size(sites)
@@ -166,9 +166,14 @@ def _sites_layer(
 
 def _files_beside(path: Path) -> Iterator[Path]:
     """The images that a table may be named after, the longest name first."""
+    # systems that tell capitals from small letters hold scan.TIF beside scan_labels.csv as well
+    images: list[Path] = []
+    with contextlib.suppress(OSError):
+        images = sorted(file for file in path.parent.iterdir() if file.suffix.lower() in EXTENSIONS and file.is_file())
     stem = path.stem
     while stem:
-        yield from (file for ending in EXTENSIONS if (file := path.with_name(stem + ending)).is_file())
+        here = {file.suffix.lower(): file for file in reversed(images) if file.stem == stem}
+        yield from (here[ending] for ending in EXTENSIONS if ending in here)
         stem = stem.rpartition("_")[0]
 
 
