@@ -171,10 +171,34 @@ def test_files_beside(tmp_path):
     (tmp_path / "scan_torn.json").write_text('{"synthetic": tr')
     other = Micrograph(PLAIN, 0.2, "other")
     write_sites(tmp_path / "scan_other.csv", empty_sites(), micrograph=other, provenance={"synthetic": True})
+    (tmp_path / "scan_simulated.json").write_text('{"synthetic": true}')
+    record = {"provenance": {"synthetic": True, "images": [{"name": "scan.tif"}]}}
+    (tmp_path / "scan_table.json").write_text(json.dumps(record))
     assert kinds(read_provenance(tmp_path / "scan.tif")) == [
         ("file beside it", "scan.json", False),
         ("file beside it", "scan_sites.sites.json", True),
+        ("file beside it", "scan_table.json", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("image", "record", "belongs"),
+    [
+        ("scan.tif", "scan.json", True),
+        ("scan.tif", "scan.sites.json", True),
+        ("scan.tif", "scan.tif.json", True),
+        ("2024.05.01 scan.tif", "2024.05.01 scan.json", True),
+        ("2024.05.01 scan.tif", "2024.05.01 simulation.json", False),
+        ("wse2_v1.0_real.tif", "wse2_v1.5_sim.json", False),
+        ("wse2_v1.tif", "wse2_v1.5_sim.json", False),
+        ("a.tif", "a_simulated.json", False),
+        ("a.tif", "ab.json", False),
+    ],
+)
+def test_records_are_of_the_image_whose_whole_name_they_have(image, record, belongs, tmp_path):
+    tifffile.imwrite(tmp_path / image, PLAIN)
+    (tmp_path / record).write_text('{"synthetic": true}')
+    assert read_provenance(tmp_path / image).synthetic is belongs
 
 
 def test_data_set_above_and_as_a_whole(tmp_path):
@@ -183,7 +207,11 @@ def test_data_set_above_and_as_a_whole(tmp_path):
     folder = tmp_path / "day.stemset"
     (folder / "images").mkdir(parents=True)
     tifffile.imwrite(folder / "images" / "0.tif", PLAIN)
-    (folder / "dataset.json").write_text(json.dumps({"synthetic": True, "generator": "day a"}))
+    card = {"kind": "stemlearn data set", "synthetic": True, "generator": "day a"}
+    for kind in ("something else", None):
+        (folder / "dataset.json").write_text(json.dumps({**card, "kind": kind}))
+        assert not read_provenance(folder / "images" / "0.tif").marks
+    (folder / "dataset.json").write_text(json.dumps(card))
     report = read_provenance(folder / "images" / "0.tif")
     assert kinds(report) == [("data set", "day.stemset/dataset.json", True)]
     assert "generator: day a" in report.marks[0].words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 DATA_SET_CARD = "dataset.json"
 """Name of the file that says what a data set's folder holds."""
+
+DATA_SET_KIND = "stemlearn data set"
+"""What the card of our data sets has as its ``kind``."""
 
 MarkKind = Literal["TIFF tag", "description", "metadata", "file beside it", "data set", "watermark"]
 
@@ -179,26 +183,44 @@ def _tiff_marks(path: Path) -> list[Mark]:
 
 
 def _marks_beside(path: Path) -> list[Mark]:
-    """JSON files that are named after the image: site tables' sidecars and records of other programs."""
+    """JSON files of the image: those with its name, and site tables' sidecars that name it."""
     marks: list[Mark] = []
     for index, file in enumerate(_json_files(path)):
         if index == _MOST_BESIDE:
             break
         record = _read_json(file)
-        # a sidecar may belong to an image of another name
-        image = record.get("image") if record is not None else None
-        if isinstance(image, Mapping) and image.get("name") not in (None, path.stem, path.name):
+        if record is None:
             continue
-        if record is not None:
+        # a sidecar may belong to an image of another name, and a file that begins alike to none
+        named = _images_named(record)
+        if named & {path.stem, path.name} or (not named and _has_name_of(file, path)):
             marks += _said("file beside it", file.name, record)
     return marks
+
+
+def _images_named(record: Mapping[str, Any]) -> set[str]:
+    """Names of the images that a record says it belongs to."""
+    provenance = record.get("provenance")
+    named: set[str] = set()
+    for entries in (record, provenance if isinstance(provenance, Mapping) else {}):
+        listed = entries.get("images")
+        for image in (entries.get("image"), *(listed if isinstance(listed, list) else ())):
+            name = image.get("name") if isinstance(image, Mapping) else image
+            named |= {name} if isinstance(name, str) and name else set()
+    return named
+
+
+def _has_name_of(file: Path, image: Path) -> bool:
+    """Whether a JSON file has the name of an image: ``scan.json``, ``scan.tif.json``, ``scan.sites.json``."""
+    end = file.name.removeprefix(image.name if file.name.startswith(f"{image.name}.") else image.stem)
+    # after a point in a name comes a number as a rule: wse2_v1.5_sim.json is not of wse2_v1.tif
+    return end != file.name and re.fullmatch(r"(\.[a-z]\w*)?\.json", end, re.IGNORECASE) is not None
 
 
 def _json_files(path: Path) -> Iterator[Path]:
     try:
         for file in sorted(path.parent.glob("*.json")):
-            stem = file.name.split(".")[0]
-            if stem == path.name.split(".")[0] or stem.startswith(f"{path.stem}_"):
+            if _has_name_of(file, path) or file.name.startswith((f"{path.stem}_", f"{path.stem}.")):
                 yield file
     except OSError:
         return
@@ -209,7 +231,8 @@ def _marks_above(path: Path) -> list[Mark]:
     for folder in list(path.absolute().parents)[:_FOLDERS_UP]:
         card = folder / DATA_SET_CARD
         record = _read_json(card) if card.is_file() else None
-        if record is not None:
+        # other programs call their files so as well
+        if record is not None and record.get("kind") == DATA_SET_KIND:
             return _said("data set", f"{folder.name}/{card.name}", record)
     return []
 
