@@ -22,7 +22,7 @@ class Micrograph:
     pixel_size
         Side of a square pixel in angstrom, or None where it is not known yet.
     name
-        Short name for layers, tables and files.
+        Short name for layers, tables and files; letters that cannot be written become ``�``.
     provenance
         Settings, seed, source file, versions, ``synthetic: true|false``.
 
@@ -38,6 +38,12 @@ class Micrograph:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(getattr(self.data, "dtype", None), np.dtype):
+            raise MicrographError(
+                f"The data of '{self.name}' are of type {type(self.data).__name__}; "
+                "give a numpy array with the axes (y, x) or (frame, y, x)."
+            )
+        object.__setattr__(self, "name", printable(str(self.name)))
         check_image(self.data, self.name)
         if self.pixel_size is not None:
             object.__setattr__(self, "pixel_size", check_pixel_size(self.pixel_size, self.name))
@@ -79,6 +85,26 @@ class Micrograph:
         return self.pixel_size
 
 
+def printable(text: str) -> str:
+    """A text that can be shown and written: names of files may hold bytes that are no letters."""
+    return "".join("\ufffd" if 0xD800 <= ord(letter) <= 0xDFFF else letter for letter in text)
+
+
+def check_micrograph(value: object) -> None:
+    """Refuse anything but a micrograph where one is needed.
+
+    Raises
+    ------
+    MicrographError
+        Says what it is.
+    """
+    if not isinstance(value, Micrograph):
+        raise MicrographError(
+            f"A Micrograph is needed, not a value of type {type(value).__name__}; make one of an array with "
+            "Micrograph(array, pixel_size), pixel_size in angstrom."
+        )
+
+
 def check_pixel_size(pixel_size: Any, name: str = "micrograph") -> float:
     """Check a pixel size in angstrom: one positive finite number between 0.001 and 1000.
 
@@ -89,6 +115,8 @@ def check_pixel_size(pixel_size: Any, name: str = "micrograph") -> float:
     """
     try:
         values = np.atleast_1d(np.asarray(pixel_size, dtype=float)).ravel()
+        if isinstance(pixel_size, (bool, np.bool_)):
+            values = np.empty(0)
     except (TypeError, ValueError):
         # words such as "0.2 nm" are refused like every other wrong number
         values = np.empty(0)

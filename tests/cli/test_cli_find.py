@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -454,6 +456,26 @@ def test_images_named_like_maps_are_replaced_only_when_asked(stemlearn, refused,
     assert error.endswith("write elsewhere, or overwrite it with --overwrite.")
     assert score_map.read_bytes() == before
     assert stemlearn(*asked, "--overwrite").exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems know no such names")
+def test_names_that_are_no_text_are_searched_and_shown(stemlearn, images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for name in (b"L\xf6cher.tif", b"L\xe4cher.tif", b"\xe4tz.tif"):
+        (tmp_path / os.fsdecode(name)).write_bytes((tmp_path / "one.tif").read_bytes())
+    names = ["one.tif", "two.tif", *map(os.fsdecode, (b"L\xf6cher.tif", b"L\xe4cher.tif", b"\xe4tz.tif"))]
+    result = stemlearn("find", *names, "--model", "log", "--maps", "--out", "tables")
+    assert result.exit_code == 0, result.stderr
+    tables = {path.name for path in (tmp_path / "tables").glob("*.csv")}
+    shown = ["one", "two", "L\\udcf6cher", "L\\udce4cher", "\ufffdtz"]
+    assert tables == {f"{name}_sites.csv" for name in shown}
+    assert len(list((tmp_path / "tables").glob("*_map_*.tif"))) == 5
+    sidecar = read_sidecar(tmp_path / "tables" / "\ufffdtz_sites.csv")
+    assert sidecar is not None
+    assert sidecar.image is not None
+    assert sidecar.image.name == "\ufffdtz"
+    assert stemlearn("find", *names, "--model", "log", "--out", "all.csv").exit_code == 0
+    assert set(read_sites("all.csv")["image"]) == {f"{name}.tif" for name in shown}
+    assert stemlearn("find", names[-1], "--model", "log").exit_code == 0
 
 
 def test_a_search_stopped_in_its_first_frame_writes_nothing(images, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
-from napari_stemlearn.errors import MicrographError, ModelError
+from napari_stemlearn.errors import MicrographError, ModelError, SettingsError
 from napari_stemlearn.finding import FindSettings, find, find_frames, find_kept
 from napari_stemlearn.finding.search import pixel_size_notes
 from napari_stemlearn.micrograph import Micrograph
@@ -341,6 +341,20 @@ def test_short_numbers_only_on_request(make_model):
     short = find(micrograph, make_model(), FindSettings(precision="bfloat16"), with_maps=True).maps["a"]
     assert short.dtype == np.float32
     assert 0 < np.abs(short - exact).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((noise((40, 40)), "log"), MicrographError, "A Micrograph is needed, not a value of type ndarray"),
+        ((Micrograph(noise((40, 40)), 0.2), "log", {"threshold": 0.9}), SettingsError, "not a value of type dict"),
+        ((Micrograph(noise((40, 40)), 0.2), None), ModelError, "not a value of type NoneType"),
+    ],
+)
+@pytest.mark.parametrize("search", [find, find_kept, lambda *given: list(find_frames(*given))])
+def test_what_is_no_micrograph_settings_or_model_is_said(search, arguments, error, words):
+    with pytest.raises(error, match=words):
+        search(*arguments)
 
 
 def test_model_by_folder_and_record(make_model, tmp_path):

@@ -112,6 +112,12 @@ def test_names_and_folders_that_cannot_be_written(tmp_path, image):
         write_tiff(tmp_path / "taken.tif", micrograph)
 
 
+def test_arrays_are_no_micrographs(tmp_path, image):
+    with pytest.raises(MicrographError, match="A Micrograph is needed, not a value of type ndarray"):
+        write_tiff(tmp_path / "image.tif", image)
+    assert not list(tmp_path.iterdir())
+
+
 def test_full_disk_leaves_nothing_behind_and_the_old_file_whole(tmp_path, image):
     old = write_tiff(tmp_path / "image.tif", Micrograph(image, 0.2))
     large = Micrograph(np.zeros((4, 512, 512), np.float32), 0.3)

@@ -19,6 +19,8 @@ from napari_stemlearn.micrograph import Micrograph, check_values
         (np.zeros((1, 1)), "at least 2 by 2"),
         (np.zeros((8, 8), complex), "is complex"),
         (np.array([["a", "b"], ["c", "d"]]), "not numbers"),
+        ([[1.0, 2.0], [3.0, 4.0]], "of type list; give a numpy array"),
+        (None, "of type NoneType"),
     ],
 )
 def test_bad_data(data, words):
@@ -26,10 +28,15 @@ def test_bad_data(data, words):
         Micrograph(data)
 
 
-@pytest.mark.parametrize("pixel_size", [0, -1, np.nan, np.inf, 5000, "0.2 nm", {"y": 0.2}])
+@pytest.mark.parametrize("pixel_size", [0, -1, np.nan, np.inf, 5000, "0.2 nm", {"y": 0.2}, True, np.True_])
 def test_bad_pixel_size(pixel_size):
     with pytest.raises(MicrographError, match=r"between 0.001 and 1000 angstrom"):
         Micrograph(np.zeros((4, 4)), pixel_size)
+
+
+def test_names_can_be_shown_and_written():
+    name = b"L\xf6cher \xe2\x84\xab".decode("utf-8", "surrogateescape")
+    assert Micrograph(np.zeros((4, 4)), 0.2, name).name == "L\ufffdcher \u212b"
 
 
 def test_anisotropic_pixels_are_named():

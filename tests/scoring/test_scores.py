@@ -21,6 +21,15 @@ def table(rows, pixel_size=1.0, frame=0, origin="predicted"):
     )
 
 
+@pytest.mark.parametrize("wrong", [[[1, 2]], None, np.zeros((3, 2))])
+def test_what_is_no_table_is_said(wrong):
+    good = table([(10, 10, "a"), (20, 10, "a")])
+    for found, truth, name in ((wrong, good, "found"), (good, wrong, "truth")):
+        for count in (score, match, sweep):
+            with pytest.raises(SitesError, match=f"The {name} table is a value of type {type(wrong).__name__}; a site"):
+                count(found, truth)
+
+
 def test_counts_and_errors_of_a_small_case():
     truth = table([(10, 10, "a"), (20, 10, "a"), (30, 10, "b"), (40, 10, "b")])
     found = table([(10.3, 10.0, "a"), (20, 10.4, "a"), (50, 10, "a"), (30, 10, "a"), (40.2, 9.9, "b")])

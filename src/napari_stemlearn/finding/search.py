@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemlearn.errors import MicrographError, ModelError
+from napari_stemlearn.errors import MicrographError, ModelError, SettingsError
 from napari_stemlearn.finding import classical
 from napari_stemlearn.finding.column_radius import measure_texture
 from napari_stemlearn.finding.found import Found, FrameFound, joined
@@ -22,7 +22,7 @@ from napari_stemlearn.finding.peaks import keep_apart, local_maxima, patch_radiu
 from napari_stemlearn.finding.rivals import strongest_of_rivals, with_rivals
 from napari_stemlearn.finding.score_maps import ScoreMaps
 from napari_stemlearn.finding.settings import FindSettings
-from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.micrograph import Micrograph, check_micrograph
 from napari_stemlearn.sites import inside, make_sites
 
 if TYPE_CHECKING:
@@ -249,6 +249,11 @@ class Finder:
 
 
 def _finder(micrograph: Micrograph, model: Model | str | Path, settings: FindSettings) -> Finder:
+    check_micrograph(micrograph)
+    if not isinstance(settings, FindSettings):
+        raise SettingsError(f"Settings of a search are a FindSettings, not a value of type {type(settings).__name__}.")
+    if not isinstance(model, (str, Path)) and not hasattr(model, "card"):
+        raise ModelError(f"A model is a name, a folder or a loaded model, not a value of type {type(model).__name__}.")
     pixel_size = micrograph.require_pixel_size()
     if isinstance(model, str) and model == classical.NAME:
         return Finder(

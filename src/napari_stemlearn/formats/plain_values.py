@@ -11,18 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from napari_stemlearn.micrograph import printable
+
 
 def plain(value: Any) -> Any:
     """Turn numpy scalars, arrays, tuples, dates, paths and bytes into plain values; NaN and infinity become None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {printable(str(key)): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(entry) for entry in value]
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, np.generic):
         return plain(value.item())
-    if isinstance(value, bool) or value is None or isinstance(value, (int, str)):
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, bool) or value is None or isinstance(value, int):
         return value
     if isinstance(value, (float, Decimal)):
         return float(value) if math.isfinite(value) else None
@@ -31,5 +35,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if isinstance(value, Path):
-        return value.name
-    return str(value)
+        return printable(value.name)
+    return printable(str(value))

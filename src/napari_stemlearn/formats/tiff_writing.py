@@ -14,7 +14,7 @@ from napari_stemlearn.errors import FormatError
 from napari_stemlearn.formats.atomic import reason, replacing
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
-from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.micrograph import Micrograph, check_micrograph
 
 _LARGEST_RATIONAL = 2**32 - 1
 
@@ -46,12 +46,15 @@ def write_tiff(path: str | Path, micrograph: Micrograph) -> Path:
     FormatError
         If the name has another ending, the folder is missing or cannot be written, or the disk is full; nothing is
         left behind and an older file stays.
+    MicrographError
+        If it is no `Micrograph`.
     """
     import tifffile
 
     path = Path(path).expanduser()
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise FormatError(f"{path.name} must end in .tif or .tiff.")
+    check_micrograph(micrograph)
     data = micrograph.data
     with replacing(path) as temporary:
         try:

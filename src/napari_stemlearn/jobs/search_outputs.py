@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import FormatError, JobError, LabelsInTheWayError, SitesError, StemlearnError
 from napari_stemlearn.formats.folders import SCORE_MAP, is_score_map
+from napari_stemlearn.micrograph import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,4 +233,10 @@ def short_names(images: Sequence[str]) -> list[str]:
         if list(images).count(path) > 1:
             raise SitesError(f"{path} is given twice.")
     short = [Path(path).name for path in images]
-    return [name if short.count(name) == 1 else str(path) for name, path in zip(short, images, strict=True)]
+    names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, images, strict=True)]
+    shown = [printable(name) for name in names]
+    # names that differ in what cannot be shown are written out byte by byte
+    return [
+        one if shown.count(one) == 1 else name.encode("utf-8", "backslashreplace").decode()
+        for one, name in zip(shown, names, strict=True)
+    ]

@@ -123,6 +123,10 @@ def match(
 def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matcher:
     """Check the tables, settle what the rule leaves open, and find the candidate pairs; errors as of `match`."""
     for name, table in (("The found table", found), ("The truth table", truth)):
+        if not isinstance(table, pd.DataFrame):
+            raise SitesError(
+                f"{name} is a value of type {type(table).__name__}; a site table is a DataFrame as of make_sites."
+            )
         missing = [column for column in ("frame", "y", "x", "class") if column not in table.columns]
         if missing:
             raise SitesError(f"{name} lacks the column {missing[0]}.")
