@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+_OLD = ".old"
+_A_DAY = 24 * 3600.0
 
 
 @contextlib.contextmanager
@@ -38,6 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    _remove_leftovers(path, path.suffix)
 
 
 @contextlib.contextmanager
@@ -53,7 +60,7 @@ def taken_back(path: Path) -> Iterator[None]:
     """
     if path.is_symlink():
         path = Path(os.path.realpath(path))
-    kept = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}.old") if path.is_file() else None
+    kept = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}{_OLD}") if path.is_file() else None
     if kept is not None:
         _second_name(path, kept)
     try:
@@ -69,6 +76,42 @@ def taken_back(path: Path) -> Iterator[None]:
         if kept is not None:
             with contextlib.suppress(OSError):
                 kept.unlink()
+    _remove_leftovers(path, _OLD)
+
+
+def older_contents(path: Path) -> list[Path]:
+    """What `path` was before, where a program was killed while it replaced it together with other files."""
+    with contextlib.suppress(OSError):
+        return sorted(entry for entry in path.parent.iterdir() if _is_leftover_of(entry, path, _OLD))
+    return []
+
+
+def _is_leftover_of(entry: Path, path: Path, ending: str) -> bool:
+    return re.fullmatch(rf"\.{re.escape(path.stem[:40])}-[0-9a-f]{{12}}{re.escape(ending)}", entry.name) is not None
+
+
+def _remove_leftovers(path: Path, ending: str) -> None:
+    """Remove what killed programs left of a file that is whole again."""
+    leftovers = _leftovers_in(path.parent.absolute())
+    for entry in [entry for entry in leftovers if _is_leftover_of(entry, path, ending)]:
+        # another thread may have been here
+        with contextlib.suppress(OSError, ValueError):
+            leftovers.remove(entry)
+            entry.unlink()
+
+
+@functools.cache
+def _leftovers_in(folder: Path) -> list[Path]:
+    """Files of writers that were killed more than a day ago; looked for once, since folders may be large."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if re.fullmatch(r"\..+-[0-9a-f]{12}\.\w+", entry.name):
+                status = entry.stat()
+                # a second name of an old file is as young as its last change of names
+                if max(status.st_mtime, status.st_ctime) < time.time() - _A_DAY:
+                    found.append(entry)
+    return found
 
 
 @contextlib.contextmanager

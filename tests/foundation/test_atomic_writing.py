@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from napari_stemlearn import atomic_writing
 from napari_stemlearn.atomic_writing import replacing, replacing_together, taken_back, visible_files, write_bytes
 
 
@@ -132,6 +133,30 @@ def test_where_one_of_the_files_is_refused_none_is_replaced(tmp_path, monkeypatc
         both()
     left = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert left == ({"weights.bin": "old", "card.json": "older"} if before else {})
+
+
+@pytest.mark.parametrize("killed_long_ago", [True, False])
+def test_what_killed_writers_left_goes_when_the_file_is_written_again(tmp_path, monkeypatch, killed_long_ago):
+    mark = "0123456789ab"
+    left = [f".labels-{mark}.old", f".labels-{mark}.csv"]
+    kept = [
+        f".other-{mark}.old",
+        f".labels-{mark}.old.csv",
+        ".labels-2.old",
+        f"labels-{mark}.old",
+        f".labels-{mark}.json",
+    ]
+    for name in (*left, *kept):
+        (tmp_path / name).write_text("mine")
+    if killed_long_ago:
+        monkeypatch.setattr(atomic_writing, "_A_DAY", -1.0)
+    path = tmp_path / "labels.csv"
+    for content in (b"1", b"2"):
+        with taken_back(path):
+            write_bytes(path, content)
+            # while files are replaced together, what was there before may be needed
+            assert (tmp_path / left[0]).exists() == (content == b"1" or not killed_long_ago)
+    assert set(os.listdir(tmp_path)) == {"labels.csv", *kept, *(() if killed_long_ago else left)}
 
 
 def test_hidden_and_half_written_files_are_not_listed(tmp_path):

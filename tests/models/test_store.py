@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import warnings
 
 import pytest
 import torch
@@ -146,6 +149,41 @@ def test_a_model_that_cannot_be_replaced_whole_stays(saved):
         save_model(folder, network, card)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     load_model(folder, "cpu")
+
+
+def _save_and_kill(folder, replaced):
+    """Save another model into a folder in a program that dies after so many files were replaced."""
+    code = f"""
+import os, sys, torch
+from napari_stemlearn.models.store import load_model, save_model
+model = load_model({str(folder)!r}, "cpu")
+replace, count = os.replace, [0]
+def dying(source, target):
+    replace(source, target)
+    count[0] += 1
+    if count[0] == {replaced}:
+        os._exit(9)
+os.replace = dying
+for parameter in model.network.parameters():
+    parameter.data += 1
+save_model({str(folder)!r}, model.network, model.card)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+
+
+def test_a_program_that_is_killed_while_it_replaces_a_model_leaves_one_that_loads(saved):
+    folder, _ = saved
+    before = load_model(folder, "cpu").network.state_dict()
+    _save_and_kill(folder, 1)
+    with pytest.warns(UserWarning, match=r"was not replaced whole, since a program was killed"):
+        model = load_model(folder, "cpu")
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    # once it is saved again there is nothing to be said
+    save_model(folder, model.network, model.card)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_model(folder, "cpu")
 
 
 def test_a_half_written_model_is_not_listed(saved):

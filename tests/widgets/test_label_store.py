@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from napari_stemlearn.errors import FormatError, StemlearnError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.sites import empty_sites
 from napari_stemlearn.widgets.label_store import (
+    belongs_to,
     fingerprint,
     folder_for,
     free_name,
@@ -70,6 +73,37 @@ def test_an_image_is_known_by_its_values_not_by_its_name(tmp_path, micrograph):
     changed[0, ::7, ::7] += 1
     assert folder_for(labels, Micrograph(changed, 0.2, "other name")) != folder
     assert fingerprint(micrograph) != fingerprint(Micrograph(micrograph.data[:2], 0.2))
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4", "u1"])
+def test_the_order_of_bytes_makes_no_other_image(tmp_path, micrograph, dtype):
+    labels = tmp_path / "labels"
+    little, big = (
+        Micrograph(micrograph.data.astype(np.dtype(dtype).newbyteorder(order)), 0.2, "scan") for order in "<>"
+    )
+    assert fingerprint(little) == fingerprint(big)
+    folder = folder_for(labels, big)
+    folder.mkdir(parents=True)
+    assert folder_for(labels, little) == folder
+    assert belongs_to(folder / "labels.csv", big)
+    assert belongs_to(folder / "labels.csv", little)
+
+
+def test_labels_under_the_older_mark_of_a_mapped_image_are_found(tmp_path, micrograph):
+    labels, data = tmp_path / "labels", micrograph.data.astype("u2")
+    little, big = (Micrograph(data.astype(f"{order}u2"), 0.2, "scan") for order in "<>")
+    digest = hashlib.sha256(f"{data.shape} >u2".encode())
+    for index in np.unique(np.linspace(0, big.n_frames - 1, 6).astype(int)):
+        digest.update(big.frame(int(index)).tobytes())
+    older = labels / f"scan-{digest.hexdigest()[:10]}"
+    older.mkdir(parents=True)
+    for image in (little, big):
+        assert folder_for(labels, image) == older
+        assert belongs_to(older / "labels.csv", image)
+    newer = labels / f"scan-{fingerprint(little)}"
+    newer.mkdir()
+    # whoever has both goes on with what was there
+    assert (folder_for(labels, little), folder_for(labels, big)) == (newer, older)
 
 
 def test_names_are_free_and_fit_for_files(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_stemlearn.atomic_writing import replacing_together, visible_files
+from napari_stemlearn.atomic_writing import older_contents, replacing_together, visible_files
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.project_folder import project_folder
@@ -186,7 +186,7 @@ def fill(network: ResidualUNet, folder: Path, card: ModelCard) -> None:
 
     path = folder / WEIGHTS
     try:
-        content = path.read_bytes()
+        content = _weights_of(path, card)
         weights = load(content)
     except FileNotFoundError:
         raise ModelError(f"The model '{card.name}' has no weights: {path} is missing.") from None
@@ -204,6 +204,29 @@ def fill(network: ResidualUNet, folder: Path, card: ModelCard) -> None:
     if card.weights_sha256 and hashlib.sha256(content).hexdigest() != card.weights_sha256:
         raise ModelError(f"{start}: {path} is not the file that the card was written for.")
     network.load_state_dict(weights)
+
+
+def _weights_of(path: Path, card: ModelCard) -> bytes:
+    """The weights that a card was written for: those in its folder, or those that were kept while they were replaced.
+
+    Raises
+    ------
+    OSError
+        If they cannot be read.
+    """
+    content = path.read_bytes()
+    if not card.weights_sha256 or hashlib.sha256(content).hexdigest() == card.weights_sha256:
+        return content
+    for older in older_contents(path):
+        kept = older.read_bytes()
+        if hashlib.sha256(kept).hexdigest() == card.weights_sha256:
+            warnings.warn(
+                f"The model '{card.name}' was not replaced whole, since a program was killed; "
+                f"its card and its weights from before are used ({older}).",
+                stacklevel=2,
+            )
+            return kept
+    return content
 
 
 def save_model(

@@ -8,6 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -41,25 +42,43 @@ class LoadedSet:
 
 
 def fingerprint(micrograph: Micrograph) -> str:
-    """Ten letters that tell images apart, from shape, type and a sample of the values; the same under any file name."""
-    digest = hashlib.sha256(f"{tuple(micrograph.data.shape)} {np.dtype(micrograph.data.dtype).str}".encode())
+    """Ten letters that tell images apart, from shape, type and a sample of the values; the same whatever file it is in."""
+    return _fingerprint(micrograph, "<")
+
+
+def _fingerprints(micrograph: Micrograph) -> list[str]:
+    """The marks under which labels of an image may lie: that of the order of bytes that it has goes first.
+
+    Before bytes were put in order, an image that was mapped from a big-endian file had a mark of its own.
+    """
+    orders: tuple[Literal["<", ">"], ...] = (
+        (">", "<") if np.dtype(micrograph.data.dtype).str.startswith(">") else ("<", ">")
+    )
+    return list(dict.fromkeys(_fingerprint(micrograph, order) for order in orders))
+
+
+def _fingerprint(micrograph: Micrograph, order: Literal["<", ">"]) -> str:
+    dtype = np.dtype(micrograph.data.dtype).newbyteorder(order)
+    digest = hashlib.sha256(f"{tuple(micrograph.data.shape)} {dtype.str}".encode())
     for index in np.unique(np.linspace(0, micrograph.n_frames - 1, 6).astype(int)):
         frame = micrograph.frame(int(index))
         step = max(1, int(np.sqrt(frame.size / SAMPLES)))
-        digest.update(np.ascontiguousarray(frame[::step, ::step]).tobytes())
+        digest.update(np.ascontiguousarray(frame[::step, ::step], dtype=dtype).tobytes())
     return digest.hexdigest()[:10]
 
 
 def folder_for(labels: Path, micrograph: Micrograph) -> Path:
     """Folder of an image's labels; one made under another name of the same image is found again."""
-    mark = fingerprint(micrograph)
-    known = sorted(labels.glob(f"*-{mark}")) if labels.is_dir() else []
-    return known[0] if known else labels / f"{slug(micrograph.name)}-{mark}"
+    for mark in _fingerprints(micrograph) if labels.is_dir() else ():
+        known = sorted(labels.glob(f"*-{mark}"))
+        if known:
+            return known[0]
+    return labels / f"{slug(micrograph.name)}-{fingerprint(micrograph)}"
 
 
 def belongs_to(path: Path, micrograph: Micrograph) -> bool:
     """Whether a set is of exactly this image."""
-    return path.parent.name.endswith(f"-{fingerprint(micrograph)}")
+    return path.parent.name.endswith(tuple(f"-{mark}" for mark in _fingerprints(micrograph)))
 
 
 def rescue_root() -> Path:
