@@ -8,7 +8,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -42,34 +41,35 @@ class LoadedSet:
 
 
 def fingerprint(micrograph: Micrograph) -> str:
-    """Ten letters that tell images apart, from shape, type and a sample of the values; the same whatever file it is in."""
-    return _fingerprint(micrograph, "<")
+    """Ten letters that tell images apart, from shape, type and a sample of the values; the same in any file."""
+    return _fingerprints(micrograph, "<")[0]
 
 
-def _fingerprints(micrograph: Micrograph) -> list[str]:
+def _known_marks(micrograph: Micrograph) -> list[str]:
     """The marks under which labels of an image may lie: that of the order of bytes that it has goes first.
 
     Before bytes were put in order, an image that was mapped from a big-endian file had a mark of its own.
     """
-    orders: tuple[Literal["<", ">"], ...] = (
-        (">", "<") if np.dtype(micrograph.data.dtype).str.startswith(">") else ("<", ">")
-    )
-    return list(dict.fromkeys(_fingerprint(micrograph, order) for order in orders))
+    return _fingerprints(micrograph, "><" if np.dtype(micrograph.data.dtype).str.startswith(">") else "<>")
 
 
-def _fingerprint(micrograph: Micrograph, order: Literal["<", ">"]) -> str:
-    dtype = np.dtype(micrograph.data.dtype).newbyteorder(order)
-    digest = hashlib.sha256(f"{tuple(micrograph.data.shape)} {dtype.str}".encode())
+def _fingerprints(micrograph: Micrograph, orders: str) -> list[str]:
+    """Fingerprint of the values in each of the orders of bytes, ``<`` and ``>``."""
+    dtype = np.dtype(micrograph.data.dtype)
+    dtypes = [dtype.newbyteorder("<" if order == "<" else ">") for order in orders]
+    digests = [hashlib.sha256(f"{tuple(micrograph.data.shape)} {one.str}".encode()) for one in dtypes]
     for index in np.unique(np.linspace(0, micrograph.n_frames - 1, 6).astype(int)):
         frame = micrograph.frame(int(index))
         step = max(1, int(np.sqrt(frame.size / SAMPLES)))
-        digest.update(np.ascontiguousarray(frame[::step, ::step], dtype=dtype).tobytes())
-    return digest.hexdigest()[:10]
+        sample = np.ascontiguousarray(frame[::step, ::step])
+        for digest, one in zip(digests, dtypes, strict=True):
+            digest.update(sample.astype(one, copy=False).tobytes())
+    return [digest.hexdigest()[:10] for digest in digests]
 
 
 def folder_for(labels: Path, micrograph: Micrograph) -> Path:
     """Folder of an image's labels; one made under another name of the same image is found again."""
-    for mark in _fingerprints(micrograph) if labels.is_dir() else ():
+    for mark in _known_marks(micrograph) if labels.is_dir() else ():
         known = sorted(labels.glob(f"*-{mark}"))
         if known:
             return known[0]
@@ -78,7 +78,7 @@ def folder_for(labels: Path, micrograph: Micrograph) -> Path:
 
 def belongs_to(path: Path, micrograph: Micrograph) -> bool:
     """Whether a set is of exactly this image."""
-    return path.parent.name.endswith(tuple(f"-{mark}" for mark in _fingerprints(micrograph)))
+    return path.parent.name.endswith(tuple(f"-{mark}" for mark in _known_marks(micrograph)))
 
 
 def rescue_root() -> Path:
