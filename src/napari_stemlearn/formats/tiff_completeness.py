@@ -45,7 +45,7 @@ def _promised_pages(tiff: Any, series: Any) -> tuple[int, int]:
     if series.kind == "imagej":
         here = len(series.pages) if series.dataoffset is None else math.prod(series.shape) // size
         return int((tiff.imagej_metadata or {}).get("images", 1)), here
-    if tiff.is_imagej and series.kind not in ("ome", "shaped"):
+    if tiff.is_imagej and series.kind in ("generic", "uniform"):
         # ImageJ describes one page and puts all planes after it: where these end early, tifffile gives the page alone
         here = sum(math.prod(entry.shape) for entry in tiff.series) // size
         return int((tiff.imagej_metadata or {}).get("images", 1)), here

@@ -77,7 +77,7 @@ def is_colour(series: Any) -> bool:
     than tifffile, since these may be pictures that were saved colour by colour.
     """
     axes = str(series.axes)
-    if has_colour_table(series.pages[0].aspage()):
+    if has_colour_table(series.keyframe):
         return True
     by_colour = series.kind == "ome" or (series.dtype == np.uint8 and series.kind != "shaped")
     return axes.endswith("S") or ("S" in axes and by_colour)
@@ -115,7 +115,7 @@ def _from_series(
             f"{path.name} has {len(shape)} axes ({axes}, {shape}); a micrograph has 2 (y, x) or 3 (frame, y, x)."
         )
     data = _data(path.absolute(), series, number, lazy)
-    greys = grey_table(series.pages[0].aspage())
+    greys = grey_table(series.keyframe)
     if greys is not None:
         data = _looked_up(data, greys)
     data = data.reshape([shape[place] for place in kept])
