@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
 from napari_stemlearn.scoring.rule import RuleOptions
 
 
+@runtime_checkable
 class SearchedSites(Protocol):
     """Found sites that know their search, such as `napari_stemlearn.finding.Found`."""
 
@@ -35,7 +36,8 @@ class SearchedSites(Protocol):
 
 def with_search(found: pd.DataFrame | SearchedSites, options: RuleOptions) -> tuple[pd.DataFrame, RuleOptions]:
     """The found table, and the options with what its search tells; options that were given go first."""
-    if isinstance(found, pd.DataFrame):
+    # what is neither is refused with the table
+    if isinstance(found, pd.DataFrame) or not isinstance(found, SearchedSites):
         return found, options
     searched: RuleOptions = {
         "shape": found.shape,
