@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import pickle
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -149,6 +152,58 @@ def test_a_set_that_was_deleted_is_not_made_again(data_set: DataSet) -> None:
     with pytest.raises(FormatError, match="is gone"):
         data_set.add_entries({5: Entry.of(pixels(5), some_sites(5), {}, pixel_size=0.2)})
     assert not data_set.path.exists()
+
+
+def test_two_writers_take_turns(data_set: DataSet) -> None:
+    start = threading.Barrier(2, timeout=30)
+
+    def add_ten(first: int) -> None:
+        own = open_data_set(data_set.path)
+        for seed in range(first, first + 10):
+            start.wait()
+            own.add(pixels(seed), some_sites(seed), {"seed": seed})
+        own.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(add_ten, (100, 200)))
+    made = data_set.query()["seed"].dropna()
+    assert sorted(made) == [*range(100, 110), *range(200, 210)]
+    for index, seed in made.items():
+        np.testing.assert_array_equal(data_set.pixels(index), pixels(int(seed)))
+        wanted = some_sites(int(seed))
+        pd.testing.assert_frame_equal(data_set.sites(index)[list(wanted.columns)], wanted)
+
+
+def test_who_opened_the_set_before_it_grew_takes_nothing_from_it(data_set: DataSet) -> None:
+    other = open_data_set(data_set.path)
+    assert other._array.shape[0] == 3
+    data_set.add(pixels(40), some_sites(40), index=40)
+    other.add(pixels(31), some_sites(31), index=31)
+    other.grow(20)
+    again = open_data_set(data_set.path)
+    for index in (31, 40):
+        np.testing.assert_array_equal(again.pixels(index), pixels(index))
+    assert again.card["number"] == 41
+
+
+def test_nothing_is_written_into_another_set_that_came_in_its_place(data_set: DataSet) -> None:
+    shutil.rmtree(data_set.path)
+    new = create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2)
+    new.add(pixels(1), some_sites(1))
+    for wrong in (lambda: data_set.add(pixels(2), some_sites(2), index=0), lambda: data_set.grow(9), data_set.mend):
+        with pytest.raises(FormatError, match="replaced by another one"):
+            wrong()
+    np.testing.assert_array_equal(open_data_set(data_set.path).pixels(0), pixels(1))
+    assert len(open_data_set(data_set.path)) == 1
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_a_parameter_may_have_no_value_at_first(data_set: DataSet, nothing: float | None) -> None:
+    data_set.add(pixels(5), some_sites(5), {"tilt": nothing})
+    data_set.add(pixels(6), some_sites(6), {"tilt": 1.5})
+    assert data_set.indices("tilt > 1") == [4]
+    assert "tilt" not in data_set.table.parameters(3)
+    assert data_set.query()["tilt"].isna().tolist() == [True] * 4 + [False]
 
 
 def test_images_that_do_not_belong_are_refused(data_set: DataSet) -> None:

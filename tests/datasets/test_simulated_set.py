@@ -103,6 +103,20 @@ def test_a_set_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     assert more.result["images"] == 4
 
 
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_folder_that_another_program_writes_is_left_alone(tmp_path: Path, seed: int) -> None:
+    folder = tmp_path / "set"
+    first = write_data_set(SMALL, folder)
+    # it has begun, and no image is there yet
+    next(first)
+    with pytest.raises(FormatError, match=r"Another program \(process \d+ on .*\) is making the set"):
+        list(write_data_set(SMALL.changed(seed=seed), folder))
+    list(first)
+    assert len((folder / "images.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    assert SimulateSettings.load(folder / "settings.yaml") == SMALL
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
 def test_another_set_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     # what a system hides in a folder is no other file

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from interrupted_children import interrupted_children
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets import DataSet, open_data_set
+from napari_stemlearn.datasets.one_writer import LOCK
 from napari_stemlearn.datasets.store import IMAGES
 from napari_stemlearn.errors import FormatError, JobError, MicrographError, ModelError, SettingsError
 from napari_stemlearn.events import Done, Log, Preview, Progress, Started
@@ -163,6 +166,43 @@ def test_a_set_without_images_blocks_no_other(tmp_path: Path) -> None:
     done = list(write_generated_set(TINY.changed(number=1, seed=4, shape=(32, 32)), path))[-1]
     assert done.result["images"] == 1
     assert open_data_set(path).shape == (32, 32)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_set_that_another_program_is_making_is_left_alone(tmp_path: Path, resume: bool) -> None:
+    path = tmp_path / "busy.stemset"
+    first = write_generated_set(TINY, path)
+    # it has begun, and no image is there yet
+    next(first)
+    with pytest.raises(FormatError, match=rf"Another program \(process {os.getpid()} on .*\) is making the set"):
+        list(write_generated_set(TINY.changed(seed=9), path, resume=resume))
+    done = list(first)[-1]
+    assert isinstance(done, Done)
+    assert done.result["images"] == 4
+    list(write_generated_set(TINY, tmp_path / "alone.stemset"))
+    assert_same(open_data_set(path), open_data_set(tmp_path / "alone.stemset"))
+    assert not (path / LOCK).exists()
+    with pytest.raises(SettingsError, match="resume it, or choose another name"):
+        list(write_generated_set(TINY, path))
+
+
+def test_a_set_whose_maker_was_killed_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "killed.stemset"
+    list(write_generated_set(TINY, path, should_stop=stop_after(2)))
+    lines = (
+        "import sys, time; from pathlib import Path; from napari_stemlearn.datasets.one_writer import OneWriter; "
+        "writer = OneWriter(Path(sys.argv[1])); print('begun', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", lines, str(path)], stdout=subprocess.PIPE, text=True) as maker:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "begun\n"
+        with pytest.raises(FormatError, match=f"process {maker.pid} on"):
+            list(write_generated_set(TINY, path, resume=True))
+        maker.kill()
+    assert (path / LOCK).exists()
+    done = list(write_generated_set(TINY, path, resume=True))[-1]
+    assert isinstance(done, Done)
+    assert done.result["images"] == 4
 
 
 def test_a_set_is_not_gone_on_with_otherwise(tmp_path: Path, generator: Path) -> None:

@@ -170,41 +170,52 @@ class ImageTable:
         FormatError
             If one is there already, or the file cannot be written.
         """
-        rows = {image: Row(_storable(row.parameters), row.counts, row.sites) for image, row in rows.items()}
-        with self._writing() as connection:
-            self._make_columns(connection, rows.values())
-            for image, row in rows.items():
-                names = ["image", *row.parameters]
-                marks = ", ".join("?" * len(names))
-                connection.execute(
-                    f"INSERT INTO images ({', '.join(map(quoted_name, names))}) VALUES ({marks})",
-                    (int(image), *row.parameters.values()),
-                )
-                connection.executemany(
-                    "INSERT INTO counts (image, kind, class, n) VALUES (?, ?, ?, ?)",
-                    [
-                        (int(image), kind, name, int(n))
-                        for kind, classes in row.counts.items()
-                        for name, n in sorted(classes.items())
-                    ],
-                )
-                connection.execute("INSERT INTO sites (image, block) VALUES (?, ?)", (int(image), row.sites))
+        with self.writing() as connection:
+            self.insert(connection, rows)
 
-    def remove(self, images: Iterable[int]) -> None:
-        """Forget images, so that they can be made again."""
-        with self._writing() as connection:
-            for name in ("images", "counts", "sites"):
-                connection.executemany(f"DELETE FROM {name} WHERE image = ?", [(int(image),) for image in images])
+    def insert(self, connection: sqlite3.Connection, rows: Mapping[int, Row]) -> None:
+        """Add images within `writing`.
+
+        Raises
+        ------
+        FormatError
+            If one is there already, or has parameters that cannot be stored.
+        """
+        rows = {image: Row(_storable(row.parameters), row.counts, row.sites) for image, row in rows.items()}
+        self._make_columns(connection, rows.values())
+        for image, row in rows.items():
+            # what has no value is left out: there may be no column for it yet
+            values = {name: value for name, value in row.parameters.items() if value is not None}
+            names = ["image", *values]
+            marks = ", ".join("?" * len(names))
+            connection.execute(
+                f"INSERT INTO images ({', '.join(map(quoted_name, names))}) VALUES ({marks})",
+                (int(image), *values.values()),
+            )
+            connection.executemany(
+                "INSERT INTO counts (image, kind, class, n) VALUES (?, ?, ?, ?)",
+                [
+                    (int(image), kind, name, int(n))
+                    for kind, classes in row.counts.items()
+                    for name, n in sorted(classes.items())
+                ],
+            )
+            connection.execute("INSERT INTO sites (image, block) VALUES (?, ?)", (int(image), row.sites))
+
+    def delete(self, connection: sqlite3.Connection, images: Iterable[int]) -> None:
+        """Forget images within `writing`, so that they can be made again."""
+        rows = [(int(image),) for image in images]
+        for name in ("images", "counts", "sites"):
+            connection.executemany(f"DELETE FROM {name} WHERE image = ?", rows)
 
     def _make_columns(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Columns for parameters that no image had before."""
         known: dict[str, str] = dict(connection.execute("SELECT name, kind FROM parameters ORDER BY place"))
         for row in rows:
             for name, value in row.parameters.items():
-                if value is None and name not in known:
+                if value is None:
                     continue
-                kind = known.get(name) if value is None else _kind(value)
-                before = known.get(name)
+                kind, before = _kind(value), known.get(name)
                 if before is None:
                     if len(known) >= _MOST_COLUMNS:
                         raise FormatError(f"{self.path} cannot hold more than {_MOST_COLUMNS} parameters.")
@@ -217,7 +228,14 @@ class ImageTable:
                 known[name] = str(kind)
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction; others wait with their own until the block ends, and nothing of a block that fails stays.
+
+        Raises
+        ------
+        FormatError
+            If the file cannot be written.
+        """
         connection = self._connection()
         try:
             with connection:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.atomic_writing import replacing, write_bytes
+from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
@@ -23,6 +24,8 @@ from napari_stemlearn.settings import read_yaml
 from napari_stemlearn.structures.trial import check_buildable
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_stemlearn.imaging.labelled import LabelledMicrograph
 
 PREVIEW = 512
@@ -73,12 +76,25 @@ def write_data_set(
     SettingsError
         If the folder holds a set made with other settings, or the settings contradict each other.
     FormatError
-        If a CIF file cannot be read, the folder cannot be written or the disk is full.
+        If a CIF file cannot be read, another program is writing a set into the folder, it cannot be written or the
+        disk is full.
     """
-    from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
+    from napari_stemlearn.models.device import choose_device
 
     device = choose_device(settings.device)
     check_buildable(settings.structure)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder):
+        yield from _filled(settings, folder, device, should_stop)
+
+
+def _filled(
+    settings: SimulateSettings, folder: Path, device: torch.device, should_stop: Callable[[], bool]
+) -> Iterator[Event]:
+    """Make the images that are missing, while no other program writes here."""
+    from napari_stemlearn.models.device import device_name, memory_free_gb
+
     _begin(settings, folder)
     rows = _read_index(folder)
     yield Started(
@@ -160,7 +176,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _begin(settings: SimulateSettings, folder: Path) -> None:
-    """Make the folder, or check that the set in it was made with the same settings (its number may grow)."""
+    """Begin in an empty folder, or check that the set in it was made with the same settings (its number may grow)."""
     from napari_stemlearn.formats.folders import holds_files
 
     path = folder / SETTINGS
@@ -174,7 +190,6 @@ def _begin(settings: SimulateSettings, folder: Path) -> None:
                     f"{folder} holds a set that was made with other settings ('{name}' differs); choose another folder."
                 )
     with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
         if not path.exists() and holds_files(folder):
             raise SettingsError(f"{folder} holds other files; choose a new or empty folder.")
         settings.save(path)

@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +37,8 @@ from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.nested_names import flattened
 
 if TYPE_CHECKING:
+    import sqlite3
+
     import zarr
 
 FORMAT = 1
@@ -264,9 +267,12 @@ class DataSet:
         if isinstance(image, Micrograph):
             self._check_belongs(image)
         pixels = image.frame(0) if isinstance(image, Micrograph) else np.asarray(image)
-        if index is None:
-            index = max(self.indices(), default=-1) + 1
-        self.add_entries({index: Entry.of(pixels, sites, parameters or {}, pixel_size=self.pixel_size)})
+        entry = Entry.of(pixels, sites, parameters or {}, pixel_size=self.pixel_size)
+        with self._writing() as connection:
+            if index is None:
+                # no other writer takes the same one before this one is in the table
+                index = max(self.indices(), default=-1) + 1
+            self._insert(connection, {index: entry})
         return index
 
     def _check_belongs(self, image: Micrograph) -> None:
@@ -285,6 +291,8 @@ class DataSet:
     def add_entries(self, entries: Mapping[int, Entry]) -> None:
         """Add images, pixels first; all of them are in the set afterwards, or none.
 
+        Several programs may add images to one set: they wait for each other.
+
         Raises
         ------
         FormatError, MicrographError
@@ -292,6 +300,11 @@ class DataSet:
         """
         if not entries:
             return
+        with self._writing() as connection:
+            self._insert(connection, entries)
+
+    def _insert(self, connection: sqlite3.Connection, entries: Mapping[int, Entry]) -> None:
+        """Write pixels, then rows, while no other writes."""
         for index, entry in entries.items():
             if index < 0:
                 raise FormatError(f"An image of {self.path} cannot have the number {index}; they count from 0.")
@@ -302,36 +315,69 @@ class DataSet:
                 raise MicrographError(f"Image {index} has pixels that are NaN or infinite, so it is not stored.")
             if index in self:
                 raise FormatError(f"{self.path} has an image {index} already.")
+        if max(entries) >= self._array.shape[0]:
+            self._grow(max(entries) + 1)
+        for index, entry in entries.items():
+            self._array[index] = entry.pixels
+            _flush(self.path / IMAGES / _chunk(index))
+        self.table.insert(connection, {index: entry.row for index, entry in entries.items()})
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction of the table, in which no other program writes pixels, rows or card.
+
+        Raises
+        ------
+        FormatError
+            If the set is gone, is another one by now, or cannot be written.
+        """
         if not (self.path / CARD).exists():
             # writing would make the folder again
             raise FormatError(f"The data set {self.path} is gone.")
-        if max(entries) >= self._array.shape[0]:
-            self.grow(max(entries) + 1)
-        try:
-            for index, entry in entries.items():
-                self._array[index] = entry.pixels
-                _flush(self.path / IMAGES / _chunk(index))
-        except OSError as error:
-            raise FormatError(f"{self.path} cannot be written: {_reason(error)}.") from error
-        self.table.add({index: entry.row for index, entry in entries.items()})
+        with self.table.writing() as connection:
+            self._read_card_again()
+            try:
+                yield connection
+            except FormatError:
+                raise
+            except OSError as error:
+                raise FormatError(f"{self.path} cannot be written: {_reason(error)}.") from error
+
+    def _read_card_again(self) -> None:
+        """Take the card as another program may have changed it, and refuse that of another set."""
+        card = _read_card(self.path)
+        # sets of older versions have no id
+        if card.get("id") != self.card.get("id"):
+            raise FormatError(f"The data set {self.path} was replaced by another one; open it again.")
+        self.card = card
 
     def grow(self, number: int) -> None:
-        """Make room for `number` images in all, and expect as many."""
-        try:
-            if number > self._array.shape[0]:
-                self._array.resize((number, *self.shape))
-            if number > self.card["number"]:
-                self.card = {**self.card, "number": number}
-                _write_card(self.path, self.card)
-        except OSError as error:
-            raise FormatError(f"{self.path} cannot be written: {_reason(error)}.") from error
+        """Make room for `number` images in all, and expect as many; a set that has more keeps them.
+
+        Raises
+        ------
+        FormatError
+            If the set is gone, is another one by now, or cannot be written.
+        """
+        with self._writing():
+            self._grow(number)
+
+    def _grow(self, number: int) -> None:
+        """Make room while no other writes."""
+        # others may have made room since it was opened, which resizing from what was known then would take away
+        self.__dict__.pop("_array", None)
+        if number > self._array.shape[0]:
+            self._array.resize((number, *self.shape))
+        if number > self.card["number"]:
+            self.card = {**self.card, "number": number}
+            _write_card(self.path, self.card)
 
     def mend(self) -> list[int]:
         """Forget images whose pixels are gone, so that they can be made again; their numbers."""
-        there = {entry.name for entry in os.scandir(self.path / IMAGES)}
-        lost = [index for index in self.indices() if _chunk(index) not in there]
-        if lost:
-            self.table.remove(lost)
+        with self._writing() as connection:
+            there = {entry.name for entry in os.scandir(self.path / IMAGES)}
+            lost = [index for index in self.indices() if _chunk(index) not in there]
+            self.table.delete(connection, lost)
         return lost
 
     def info(self) -> dict[str, Any]:
@@ -471,6 +517,8 @@ def create_data_set(
     card: dict[str, Any] = {
         "format": FORMAT,
         "kind": "stemlearn data set",
+        # tells a set from another one that is made later in its folder
+        "id": uuid.uuid4().hex,
         "synthetic": synthetic,
         "statement": synthetic_statement((generator or {}).get("name", "")) if synthetic else "",
         "name": name or path.stem,
@@ -525,15 +573,7 @@ def open_data_set(path: str | Path) -> DataSet:
     path = Path(path).expanduser()
     if not path.is_dir():
         raise FormatError(f"The data set {path} does not exist.")
-    try:
-        card = json.loads((path / CARD).read_text(encoding="utf-8"))
-        version = int(card["format"])
-    except FileNotFoundError:
-        raise FormatError(f"{path} is no data set: it has no {CARD}.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path / CARD} is damaged: {_reason(error)}.") from error
-    if version > FORMAT:
-        raise FormatError(f"{path} is of version {version}; this program reads up to {FORMAT}.")
+    card = _read_card(path)
     needed = (
         "name",
         "number",
@@ -550,6 +590,26 @@ def open_data_set(path: str | Path) -> DataSet:
     if missing:
         raise FormatError(f"The data set {path} is damaged: {missing[0]} is missing.")
     return DataSet(path, card)
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """Card of the set in a folder.
+
+    Raises
+    ------
+    FormatError
+        If there is none, or it is damaged or of a newer version.
+    """
+    try:
+        card: dict[str, Any] = json.loads((path / CARD).read_text(encoding="utf-8"))
+        version = int(card["format"])
+    except FileNotFoundError:
+        raise FormatError(f"{path} is no data set: it has no {CARD}.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path / CARD} is damaged: {_reason(error)}.") from error
+    if version > FORMAT:
+        raise FormatError(f"{path} is of version {version}; this program reads up to {FORMAT}.")
+    return card
 
 
 def size_on_disk(path: Path) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.simulated import small_part
 from napari_stemlearn.datasets.store import DataSet, Entry, create_data_set, data_set_folder, is_data_set, open_data_set
-from napari_stemlearn.errors import SettingsError
+from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.generation.recipe import Recipe, recipe_of
 from napari_stemlearn.generation.settings import GenerateSettings
@@ -85,14 +89,21 @@ def write_generated_set(
     JobError
         If workers die or cannot be reached.
     FormatError
-        If a CIF file cannot be read, or the set is there already or cannot be written.
+        If a CIF file cannot be read, another program is making the set, or it cannot be written.
     """
     recipe = recipe_of(settings)
     check_mixture(recipe.structures)
     _check_marks(recipe)
     if settings.scheduler:
         check_scheduler(settings.scheduler)
-    data_set = _begun(settings, recipe, Path(path), resume)
+    with _begun(settings, recipe, Path(path).expanduser(), resume) as data_set:
+        yield from _filled(data_set, settings, recipe, should_stop)
+
+
+def _filled(
+    data_set: DataSet, settings: GenerateSettings, recipe: Recipe, should_stop: Callable[[], bool]
+) -> Iterator[Event]:
+    """Make the images that are missing."""
     there = set(data_set.indices())
     wanted = [index for index in range(settings.number) if index not in there]
     workers = 0 if settings.scheduler else _workers(settings, recipe, len(wanted))
@@ -112,7 +123,7 @@ def write_generated_set(
             done = event.done - (settings.number - len(wanted))
         yield event
     totals = data_set.table.totals()
-    result: dict[str, Any] = {"data_set": str(path), "images": len(data_set)}
+    result: dict[str, Any] = {"data_set": str(data_set.path), "images": len(data_set)}
     result |= {f"{kind}s": sum(totals.get(kind, {}).values()) for kind in ("column", "defect")}
     data_set.close()
     yield Done(result=result, stopped=done < len(wanted))
@@ -150,8 +161,17 @@ def _stored(data_set: DataSet, images: Iterator[tuple[int, Entry]], done: int, t
         yield Progress(done=done + len(held), total=total, stage="images")
 
 
-def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool) -> DataSet:
-    """A new set, or the one that is there if it was made with the same settings."""
+@contextmanager
+def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool) -> Iterator[DataSet]:
+    """A new set, or the one that is there if it was made with the same settings; no other program makes it meanwhile.
+
+    Raises
+    ------
+    SettingsError
+        If a set is there that was made with other settings, or is not to be gone on with.
+    FormatError
+        If another program is making it, or it cannot be opened or written.
+    """
     resolved = settings.changed(
         structures=[part.record() for part in recipe.structures], imaging=recipe.imaging.record()
     )
@@ -160,13 +180,11 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
         # found again from another working folder
         record["generator"] = str(Path(settings.generator).expanduser().absolute())
     generator = recipe.generator.record() if recipe.generator else None
-    path = path.expanduser()
-    if _is_empty_set(path):
-        # nothing was made: it keeps nobody from beginning another one
-        shutil.rmtree(path)
-    if not path.exists():
+    _remove_empty_set(path)
+    new = not path.exists()
+    if new:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return create_data_set(
+        create_data_set(
             path,
             shape=settings.shape,
             pixel_size=recipe.imaging.pixel_size,
@@ -176,29 +194,56 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
             generator=generator,
             marks={"watermark": True, "visible_mark": recipe.visible_mark},
         )
-    data_set = open_data_set(path)
-    if not resume:
-        raise SettingsError(f"The data set {path} is there already; resume it, or choose another name.")
-    before = data_set.settings
+    elif not is_data_set(path):
+        # says what is wrong with it
+        open_data_set(path)
+    with only_writer(path):
+        # another program may have begun another set here a moment ago
+        data_set = open_data_set(path)
+        if not (new or resume):
+            raise SettingsError(f"The data set {path} is there already; resume it, or choose another name.")
+        _check_same(data_set, record, generator)
+        data_set.mend()
+        data_set.grow(settings.number)
+        yield data_set
+
+
+def _check_same(data_set: DataSet, record: dict[str, Any], generator: dict[str, Any] | None) -> None:
+    """Refuse to go on with a set that was made otherwise."""
+    path, before = data_set.path, data_set.settings
     for name in sorted({*before, *record} - {*_FREE}):
         if before.get(name) != record.get(name):
             raise SettingsError(f"{path} was made with other settings ('{name}' differs); choose another name.")
     if (data_set.card["generator"] or {}).get("sha256") != (generator or {}).get("sha256"):
         raise SettingsError(f"{path} was made with another generator; choose another name.")
-    data_set.mend()
-    data_set.grow(settings.number)
-    return data_set
 
 
-def _is_empty_set(path: Path) -> bool:
-    """Whether a data set was begun here of which no image was made."""
+def _remove_empty_set(path: Path) -> None:
+    """Take away a set that was begun here and of which no image was made: it keeps nobody from beginning another one.
+
+    Raises
+    ------
+    FormatError
+        If another program is making it.
+    """
     if not is_data_set(path):
-        return False
-    data_set = open_data_set(path)
-    try:
-        return len(data_set) == 0
-    finally:
-        data_set.close()
+        return
+    with only_writer(path) as writer:
+        data_set = open_data_set(path)
+        try:
+            if len(data_set):
+                return
+        finally:
+            data_set.close()
+        rest = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}")
+        if os.name != "posix":
+            # Windows moves no folder with an open file, and so none in which another program has begun meanwhile
+            writer.release()
+        try:
+            os.replace(path, rest)
+        except OSError as error:
+            raise FormatError(f"The empty data set {path} cannot be replaced: {error.strerror or error}.") from error
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def _check_marks(recipe: Recipe) -> None:
