@@ -195,10 +195,12 @@ def test_a_set_whose_maker_was_killed_is_gone_on_with(tmp_path: Path) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", lines, str(path)], stdout=subprocess.PIPE, text=True) as maker:
         assert maker.stdout is not None
-        assert maker.stdout.readline() == "begun\n"
-        with pytest.raises(FormatError, match=f"process {maker.pid} on"):
-            list(write_generated_set(TINY, path, resume=True))
-        maker.kill()
+        try:
+            assert maker.stdout.readline() == "begun\n"
+            with pytest.raises(FormatError, match=f"process {maker.pid} on"):
+                list(write_generated_set(TINY, path, resume=True))
+        finally:
+            maker.kill()
     assert (path / LOCK).exists()
     done = list(write_generated_set(TINY, path, resume=True))[-1]
     assert isinstance(done, Done)
