@@ -64,6 +64,25 @@ def test_a_generator_and_a_mark_from_options(stemlearn, refused, tmp_path) -> No
     assert "There is no setting 'dose'" in refused("generate", "--set", "dose=3")
 
 
+def test_settings_of_the_microscope_are_laid_over_what_the_generator_learnt(stemlearn, refused, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    learnt = {"probe": {"C12": 7.0}, "detector": {"counting_noise": False}}
+    untrained_generator(tmp_path / "look", imaging=learnt)
+    Path("file.yaml").write_text("imaging:\n  probe:\n    C10: 3\n")
+    words = ["generate", "--preset", "tiny", "-n", 1, "--generator", "look", "--workers", 0, "--out", "set"]
+    dose = ["--set", "imaging.detector.dose=5e4"]
+    result = stemlearn(*words, "--settings", "file.yaml", *dose)
+    assert result.exit_code == 0, result.stderr
+    imaging = open_data_set("set.stemset").settings["imaging"]
+    assert (imaging["probe"]["C10"], imaging["probe"]["C12"]) == (3.0, 7.0)
+    assert imaging["detector"]["dose"] == 5e4
+    assert imaging["detector"]["counting_noise"] is False
+    for before in ([], ["--set", "imaging=varied"], ["--settings", "file.yaml"]):
+        more = [*words[:-1], "refused", *before]
+        assert "give shape=[128, 96]" in refused(*more, "--set", "imaging.shape=[128,96]")
+        assert "'day_x' makes images of 0.25 angstrom" in refused(*more, "--set", "imaging.pixel_size=0.1")
+    assert not Path("refused.stemset").exists()
+
+
 def test_what_a_set_holds(stemlearn, refused, day) -> None:  # type: ignore[no-untyped-def]
     shown = stemlearn("dataset", "info", day).stdout
     assert "images: 4" in shown

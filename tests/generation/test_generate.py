@@ -22,8 +22,11 @@ from napari_stemlearn.datasets.store import IMAGES
 from napari_stemlearn.errors import FormatError, JobError, MicrographError, ModelError, SettingsError
 from napari_stemlearn.events import Done, Log, Preview, Progress, Started
 from napari_stemlearn.generation import GenerateSettings, write_generated_set
+from napari_stemlearn.generation.recipe import recipe_of
 from napari_stemlearn.generation.workers import number_of_workers
+from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.jobs import RunState
+from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.marking import find_watermark
 from untrained_generator import PIXEL_SIZE, UNET, untrained_generator
 
@@ -114,6 +117,36 @@ def test_a_generator_decides_look_and_pixel_size(translated: DataSet, generator:
     assert table["translation_seed"].nunique() == 4
     # grey levels of the experiment, not of the simulation
     assert 50 < translated.pixels(0).mean() < 300
+
+
+def test_what_is_set_of_the_microscope_is_laid_over_what_the_generator_learnt(tmp_path: Path) -> None:
+    learnt = {"probe": {"C10": "normal(0, 20)", "C12": 7.0}, "detector": {"counting_noise": False, "flicker": 0.1}}
+    folder = untrained_generator(tmp_path / "look", imaging=learnt)
+    settings = GenerateSettings(generator=str(folder), imaging={"detector": {"dose": 5e4}, "sampling": "area"})
+    made = recipe_of(settings).imaging
+    assert (made.detector.dose, made.sampling) == (5e4, "area")
+    card = read_generator_card(folder)["settings"]["imaging"]
+    untouched = ImagingSettings.checked(card).changed(
+        shape=(512, 512), pixel_size=PIXEL_SIZE, sampling="area", **{"detector.dose": 5e4}
+    )
+    assert made == untouched
+    assert made.probe.C12 == 7.0
+    # a whole microscope is taken as it is
+    whole = ImagingSettings(detector={"dose": 5e4})
+    for given in (whole, whole.record(), "noise_free"):
+        assert recipe_of(GenerateSettings.checked({"generator": str(folder), "imaging": given})).imaging.probe.C12 == 0
+    assert recipe_of(GenerateSettings(imaging={"detector": {"dose": 5e4}})).imaging.probe.C12 == 0
+
+
+def test_a_shape_or_pixel_size_that_the_set_would_not_get_is_refused(generator: Path) -> None:
+    look = str(generator)
+    with pytest.raises(SettingsError, match=r"give shape=\[128, 96\] in place of imaging.shape"):
+        GenerateSettings(imaging={"shape": [128, 96]})
+    with pytest.raises(SettingsError, match=r"pixel_size is 0.1 angstrom, but the generator 'day_x' makes .* of 0.25"):
+        GenerateSettings(generator=look, imaging={"pixel_size": 0.1})
+    with pytest.raises(SettingsError, match=r"Setting imaging: .* there is no generator in nowhere\."):
+        GenerateSettings(generator="nowhere", imaging={"detector": {"dose": 1.0}})
+    assert recipe_of(GenerateSettings(generator=look, imaging={"pixel_size": PIXEL_SIZE})).imaging.shape == (512, 512)
 
 
 def test_the_same_set_comes_from_any_number_of_workers(tmp_path: Path, translated: DataSet, generator: Path) -> None:

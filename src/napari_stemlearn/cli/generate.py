@@ -95,8 +95,14 @@ def generate(
             "visible_mark": visible_mark or None,
         }
         chosen = chosen_settings(
-            GenerateSettings, preset=preset, file=settings, assignments=assignments, changes=changes
+            GenerateSettings,
+            preset=preset,
+            file=settings,
+            assignments=assignments,
+            changes=changes,
+            first=("generator",),
         )
+        _check_size(chosen, assignments or [])
     path = out or Path(data_set_folder(chosen.name))
     asked: list[bool] = []
     with stop_on_interrupt(lambda: asked.append(True)):
@@ -106,6 +112,31 @@ def generate(
     typer.echo(str(path))
     if done.stopped:
         raise typer.Exit(INTERRUPTED)
+
+
+def _check_size(chosen: GenerateSettings, assignments: list[str]) -> None:
+    """Refuse a shape or pixel size inside imaging that the set would not get.
+
+    Raises
+    ------
+    SettingsError
+        Says what to give in its place.
+    """
+    from napari_stemlearn.errors import SettingsError
+    from napari_stemlearn.generation.learnt_imaging import words_on_pixel_size, words_on_shape
+    from napari_stemlearn.learning.generator_cards import read_generator_card
+
+    if chosen.imaging is None:
+        return
+    names = [assignment.partition("=")[0].strip() for assignment in assignments]
+    words = ""
+    if "imaging.shape" in names:
+        words = words_on_shape(chosen.imaging.shape)
+    elif "imaging.pixel_size" in names and chosen.generator:
+        card = read_generator_card(Path(chosen.generator).expanduser())
+        words = words_on_pixel_size(chosen.imaging.pixel_size, card)
+    if words:
+        raise SettingsError(f"Setting imaging: {words}.")
 
 
 def settings_of(path: Path) -> GenerateSettings:

@@ -42,6 +42,7 @@ def chosen_settings(
     assignments: list[str] | None = None,
     changes: dict[str, Any] | None = None,
     base: Model | None = None,
+    first: tuple[str, ...] = (),
 ) -> Model:
     """Put settings together.
 
@@ -59,6 +60,8 @@ def chosen_settings(
         From options of their own, which override everything; None leaves as it is. Dots reach into sections.
     base
         Complete settings to start from, in place of preset and file.
+    first
+        Settings without parts on which sections of the file depend: assignments and changes of them come first.
 
     Raises
     ------
@@ -67,25 +70,27 @@ def chosen_settings(
     """
     from napari_stemlearn.settings import with_presets
 
-    record = (base or _from_preset_and_file(model, preset, file)).record()
-    for assignment in assignments or []:
-        keys, value = _parsed(assignment)
+    given = {key: value for key, value in (changes or {}).items() if value is not None}
+    parsed = [(*_parsed(assignment), assignment) for assignment in assignments or []]
+    known = {keys[0]: value for keys, value, _ in parsed if len(keys) == 1} | given
+    early = expand_home_within({name: known[name] for name in first if name in known})
+    record = (base or _from_preset_and_file(model, preset, file, early)).record()
+    for keys, value, assignment in parsed:
         _assign(record, keys, value, assignment)
         record = with_presets(model, record)
-    for key, value in (changes or {}).items():
-        if value is not None:
-            _assign(record, key.split("."), value, key)
+    for key, value in given.items():
+        _assign(record, key.split("."), value, key)
     return model.checked(expand_home_within(record))
 
 
-def _from_preset_and_file(model: type[Model], preset: str, file: Path | None) -> Model:
+def _from_preset_and_file(model: type[Model], preset: str, file: Path | None, early: dict[str, Any]) -> Model:
     from napari_stemlearn.settings import read_yaml
 
     model.preset(preset)
     values = copy.deepcopy(model.presets[preset])
     if file is not None:
         values = _merged(model, values, read_yaml(file))
-    return model.checked(values)
+    return model.checked({**values, **early})
 
 
 def _merged(model: type[Any], base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
+from napari_stemlearn.generation.learnt_imaging import laid_over_learnt
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.settings import Seed, Settings, quantity
@@ -42,7 +43,7 @@ class GenerateSettings(Settings):
     )
     imaging: ImagingSettings | None = Field(
         None,
-        description="The microscope; empty takes the one that the generator learnt from. Its shape is set below, its "
+        description="The microscope; what is left out is as the generator learnt it. Its shape is set below, its "
         "pixel size by the generator.",
     )
     shape: tuple[int, int] = Field((512, 512), description="Height and width of the micrographs in pixels.")
@@ -60,6 +61,14 @@ class GenerateSettings(Settings):
         description="Address of a dask scheduler, such as tcp://host:8786, whose workers are taken instead.",
         json_schema_extra={"advanced": True},
     )
+
+    @field_validator("imaging", mode="before")
+    @classmethod
+    def _as_learnt(cls, value: Any, info: ValidationInfo) -> Any:
+        """Parts of a microscope are laid over that of the generator; whole ones stay."""
+        if not isinstance(value, dict):
+            return value
+        return laid_over_learnt(value, str(info.data.get("generator") or ""))
 
     @field_validator("shape")
     @classmethod

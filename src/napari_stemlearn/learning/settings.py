@@ -177,7 +177,9 @@ class ValidationSettings(Settings):
         "other images of the same style, for a network that is meant for the one look that it learns from.",
     )
     held_out_imaging: ImagingSettings | None = Field(
-        None, description="How images of the held-out style are taken; empty takes those of the training."
+        None,
+        description="How images of the held-out style are taken, a microscope of its own: what is left out is as "
+        "usual, not as in the training; empty takes that of the training.",
     )
     held_out_folder: str = Field("", description="For a stored set: folder of labelled images of another style.")
 
