@@ -92,6 +92,8 @@ def test_images_and_their_labels_fit_together(tmp_path: Path) -> None:
     assert micrograph.provenance["synthetic"] is True
     assert micrograph.provenance["marks"] == {"watermark": True, "visible_mark": False}
     assert find_watermark(image).present
+    assert data_set.indices("vacancy1.probability = 0.2") == [0]
+    assert sites.loc[sites["kind"] == "defect", "z_angstrom"].notna().all()
     row = data_set.query().loc[0]
     assert 1e4 <= row["imaging.detector.dose"] <= 1e5
     assert row["imaging.detector.gain"] == 1

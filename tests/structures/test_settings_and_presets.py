@@ -9,6 +9,7 @@ import pytest
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.structures import StructureSettings, build, crystal_of, describe_presets
+from napari_stemlearn.structures.settings import DefectSettings
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,15 @@ def test_a_crystal_that_is_not_known_gives_the_nearest(name, near):
             )
             for name in ("chalcogen", "Se", "chalcogen_top", "all")
         ),
-        ({"crystal": "graphene", "defects": [{"kind": "antisite", "probability": 0.1}]}, "needs elements"),
+        ({"crystal": "graphene", "defects": [{"kind": "antisite", "probability": 0.1}]}, "name its elements."),
+        (
+            {"crystal": "hBN", "defects": [{"kind": "antisite", "probability": 0.1}]},
+            "name a sublattice (boron, nitrogen), or elements.",
+        ),
+        (
+            {"crystal": "SrTiO3", "defects": [{"kind": "antisite", "sublattice": "oxygen", "probability": 0.1}]},
+            "name a sublattice (Sr, a_site, b_site, Ti), or elements.",
+        ),
         ({"crystal": "SrTiO3", "field_of_view": (90_000, 90_000)}, "million atoms; allowed: at most 20 million"),
     ],
 )
@@ -73,6 +82,36 @@ def test_builds_are_refused_in_one_sentence(values, words):
         build(StructureSettings(**values), 0)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def names_of_drawn(model):
+    return {name for name, field in model.model_fields.items() if "Distribution" in str(field.annotation)}
+
+
+def test_everything_that_is_drawn_is_recorded():
+    adatom = {"kind": "adatom", "elements": ["W"], "probability": "uniform(0, 0.1)", "height": "uniform(1, 3)"}
+    settings = StructureSettings(
+        crystal="SrTiO3",
+        field_of_view=(20, 20),
+        vacuum="edge",
+        tilt=1.0,
+        tilt_axis="uniform(0, 360)",
+        alloy={"a_site": {"Ba": "uniform(0.1, 0.3)"}},
+        defects=[{"kind": "vacancy1", "probability": "uniform(0, 0.1)"}, {**adatom, "place": "random"}, adatom],
+    )
+    drawn = build(settings, 1).drawn
+    assert names_of_drawn(StructureSettings) - {"alloy"} <= set(drawn)
+    assert 0.1 <= drawn["alloy.a_site.Ba"] <= 0.3
+    assert names_of_drawn(DefectSettings) == {"probability", "height"}
+    assert {name for name in drawn if name.startswith("defects.")} == {
+        "defects.0.vacancy1.probability",
+        *(f"defects.{number}.adatom.{name}" for number in (1, 2) for name in ("probability", "height")),
+    }
+    # what is recorded is what was built: an adatom beside the lattice lies this far above the entrance face
+    specimen = build(settings.changed(tilt=0.0), 1)
+    heights = {specimen.drawn[f"defects.{number}.adatom.height"] for number in (1, 2)}
+    z = specimen.defects.loc[specimen.defects["class"] == "adatom", "z_angstrom"]
+    assert z.min() == pytest.approx(-max(heights))
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5])

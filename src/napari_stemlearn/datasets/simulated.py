@@ -151,10 +151,13 @@ def simulate_one(
 
 
 def all_sites(labelled: LabelledMicrograph) -> pd.DataFrame:
-    """Columns and defects of a simulated micrograph in one table; ``kind`` is ``column`` or ``defect``."""
+    """Columns and defects of a simulated micrograph in one table; ``kind`` is ``column`` or ``defect``.
+
+    Defects have the height of their atoms along the beam in ``z_angstrom``; columns have none.
+    """
     from napari_stemlearn.sites import COLUMNS
 
-    extra = ("sublattice", "n_atoms", "removed", "added")
+    extra = ("sublattice", "n_atoms", "removed", "added", "z_angstrom")
     parts = []
     for kind, table in (("column", labelled.columns), ("defect", labelled.defects)):
         have = [name for name in (*COLUMNS, *extra) if name in table]

@@ -130,7 +130,7 @@ def new_elements(defect: DefectSettings, crystal: Crystal, sublattice: str) -> N
     Raises
     ------
     SettingsError
-        If an antisite names no element and the sublattice tells none.
+        If an antisite names no element and its sublattice tells none.
     """
     if defect.elements:
         return np.array([NUMBERS[symbol] for symbol in defect.elements], dtype=np.uint8)
@@ -142,9 +142,10 @@ def new_elements(defect: DefectSettings, crystal: Crystal, sublattice: str) -> N
                 taken = next((crystal.antisites[name] for name in slot.names if name in crystal.antisites), None)
                 break
     if taken is None:
+        named = ", ".join(name for name in crystal.sublattices if name in crystal.antisites)
         raise SettingsError(
-            f"An antisite on sublattice '{sublattice}' of {crystal.name} needs elements, for there is no single other "
-            "sublattice to take them from."
+            f"An antisite on sublattice '{sublattice}' of {crystal.name} has no single other sublattice to take its "
+            f"atom from; name {f'a sublattice ({named}), or elements' if named else 'its elements'}."
         )
     return np.array(taken, dtype=np.uint8)
 
@@ -181,7 +182,8 @@ def make_defects(
     Returns
     -------
     found, drawn
-        The defects, and the probabilities that were drawn.
+        The defects, and what was drawn: ``defects.0.adatom.probability`` and ``defects.0.adatom.height`` (angstrom),
+        numbered as in the settings.
 
     Raises
     ------
@@ -201,11 +203,13 @@ def make_defects(
         sublattice = sublattice_of(defect, crystal)
         matching = crystal.matches(sublattice)
         probability = draw(defect.probability, rng, 0.0, 1.0)
-        drawn[f"defects.{place}.{defect.kind}"] = probability
+        drawn[f"defects.{place}.{defect.kind}.probability"] = probability
         per_column: NDArray[np.bool_] = (crystal.slot_table >= 0) & matching[crystal.slot_table]
         if defect.kind == "adatom":
             eligible = np.append(per_column.any(axis=1), False)[lattice.kind]
-            _adatoms(lattice, crystal, defect, eligible, probability, columns_chance, rng, found, vectors)
+            height = draw(defect.height, rng, 0.0, 10.0)
+            drawn[f"defects.{place}.{defect.kind}.height"] = height
+            _adatoms(lattice, crystal, defect, eligible, probability, height, columns_chance, rng, found, vectors)
             continue
         elements = new_elements(defect, crystal, sublattice) if defect.kind in ("antisite", "substitution") else None
         if atoms_chance is not None:
@@ -364,6 +368,7 @@ def _adatoms(
     defect: DefectSettings,
     eligible: NDArray[np.bool_],
     probability: float,
+    height: float,
     chance: _Chance,
     rng: Generator,
     found: Found,
@@ -371,7 +376,6 @@ def _adatoms(
 ) -> None:
     """Put atoms on top of columns or anywhere on the crystal."""
     elements = np.array([NUMBERS[symbol] for symbol in defect.elements], dtype=np.uint8)
-    height = draw(defect.height, rng, 0.0, 10.0)
     width = lattice.numbers.shape[1]
     if defect.place == "on_site":
         rows = np.flatnonzero(chance.hits(eligible, probability, crystal.name, defect.sublattice or "all"))
