@@ -136,13 +136,14 @@ class Settings(BaseModel, metaclass=_OneSentence):
             minimum, maximum = bounds_of(field)
             if minimum is None and maximum is None:
                 continue
-            for low, high in _extents(value):
+            for entry in _entries(value):
+                low, high = entry.extent() if isinstance(entry, Distribution) else (entry, entry)
                 below = minimum is not None and low < minimum
                 above = maximum is not None and high > maximum
-                if isinstance(value, Distribution) and value.kind == "normal":
+                if isinstance(entry, Distribution) and entry.kind == "normal":
                     # a normal distribution has no ends: its draws are put on the bound, only its mean must lie inside
-                    below = minimum is not None and value.values[0] < minimum
-                    above = maximum is not None and value.values[0] > maximum
+                    below = minimum is not None and entry.values[0] < minimum
+                    above = maximum is not None and entry.values[0] > maximum
                 if below or above or not np.isfinite([low, high]).all():
                     allowed = range_text(minimum, maximum, unit_of(field))
                     raise ValueError(f"{name} is {value}; allowed: {allowed}")
@@ -216,18 +217,18 @@ class Settings(BaseModel, metaclass=_OneSentence):
         return values
 
 
-def _extents(value: Any) -> list[tuple[float, float]]:
-    """Lowest and highest of a number, a distribution, or each entry of a mapping or sequence of numbers."""
+def _entries(value: Any) -> list[float | Distribution]:
+    """A number or a distribution, or each of those in a mapping or sequence."""
     if isinstance(value, Distribution):
-        return [value.extent()]
+        return [value]
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return []
     if isinstance(value, (int, float)):
-        return [(float(value), float(value))]
+        return [float(value)]
     if isinstance(value, dict):
-        return [pair for entry in value.values() for pair in _extents(entry)]
+        return [entry for part in value.values() for entry in _entries(part)]
     if isinstance(value, (list, tuple)):
-        return [pair for entry in value for pair in _extents(entry)]
+        return [entry for part in value for entry in _entries(part)]
     return []
 
 

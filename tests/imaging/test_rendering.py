@@ -7,6 +7,7 @@ import pytest
 import torch
 from microscopes import BROAD, SHARP, atoms, fractions, microscope, random_atoms
 
+from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.imaging.cross_sections import partial_cross_sections
 from napari_stemlearn.imaging.grid import LARGEST_FREQUENCY, fast_length, plan_grid
 from napari_stemlearn.imaging.probe import transfer_functions
@@ -188,6 +189,25 @@ def test_displacement_is_a_smear_of_the_chosen_element_only() -> None:
     np.testing.assert_allclose(
         general, image_of(specimen, microscope(probe={"source_fwhm": blurred})), atol=1e-5 * sharp.max()
     )
+
+
+def test_displacements_of_elements_are_drawn_for_each_image_and_recorded() -> None:
+    specimen = atoms((6.0, 4.0), (6.0, 9.0))
+    specimen.numbers[1] = 34
+    own = {"Se": "uniform(0.1, 0.5)", "W": "normal(0.1, 0.05)", "C": 0.2}
+    settings = microscope(probe={"source_fwhm": 0.5, "C12": "normal(0, 10)", "rms_displacement_by_element": own})
+    batch = simulate_batch([specimen] * 3, settings, [1, 2, 3])
+    drawn = [{symbol: one["probe"][f"rms_displacement_by_element.{symbol}"] for symbol in own} for one in batch.drawn]
+    assert len({values["Se"] for values in drawn}) == len({values["W"] for values in drawn}) == 3
+    assert all(0.1 <= values["Se"] <= 0.5 and values["C"] == 0.2 for values in drawn)
+    for index, values in enumerate(drawn):
+        # the same image comes from the numbers that were drawn
+        probe = {"source_fwhm": 0.5, "C12": batch.drawn[index]["probe"]["C12"], "rms_displacement_by_element": values}
+        image = fractions(batch.images[index].numpy(), settings)
+        np.testing.assert_allclose(image, image_of(specimen, microscope(probe=probe)), atol=1e-6 * image.max())
+    for refused in ({"Se": "uniform(0, 2)"}, {"Se": "normal(1.5, 0.1)"}, {"Se": -0.1}):
+        with pytest.raises(SettingsError, match=r"rms_displacement_by_element is .*; allowed: 0 to 1 angstrom"):
+            microscope(probe={"rms_displacement_by_element": refused})
 
 
 def test_grids_hold_the_image_its_rim_and_the_aperture() -> None:

@@ -122,8 +122,8 @@ def _atom_waves(group: Sequence[PreparedImage], spacings: NDArray[np.float64], d
     if n_layers == 1:
         return waves
     general = np.array([one.drawn["probe"]["rms_displacement"] for one in group])
-    own = np.array(group[0].own_displacements)
-    smears = np.column_stack([general, np.broadcast_to(own, (len(group), len(own)))]) / spacings[:, None]
+    own = np.array([one.own_displacements for one in group])
+    smears = np.column_stack([general, own]) / spacings[:, None]
     waves *= gaussian_transfer(smears.ravel(), grid=grid.size, half=grid.half, device=str(device))
     return waves.unflatten(0, (len(group), n_layers)).sum(dim=1)
 

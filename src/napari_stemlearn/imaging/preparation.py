@@ -19,7 +19,7 @@ from napari_stemlearn.imaging.plain_specimen import SpecimenLike
 from napari_stemlearn.imaging.scan import ScanPath, scan_path
 from napari_stemlearn.imaging.scattering import band_limit
 from napari_stemlearn.imaging.seen_shift import seen_shift
-from napari_stemlearn.imaging.settings import ImagingSettings
+from napari_stemlearn.imaging.settings import ImagingSettings, ProbeSettings
 from napari_stemlearn.imaging.sites_in_image import SitesInImage, sites_in_image
 from napari_stemlearn.settings import bounds_of
 
@@ -180,7 +180,9 @@ def prepare_image(
             outer_angle=adf["outer_angle"],
             coherence=adf["column_coherence"],
         )
-    layers, displacements = _displacement_layers(numbers, settings.probe.rms_displacement_by_element)
+    by_element = settings.probe.rms_displacement_by_element
+    layers = _displacement_layers(numbers, by_element)
+    displacements = _drawn_displacements(by_element, streams["probe"], probe)
     may_carbon = plan.may_be("contamination", "thickness")
     carbon = np.zeros(0, dtype=np.int64)
     if drawn["contamination"]["thickness"] > 0:
@@ -209,16 +211,39 @@ def prepare_image(
     )
 
 
+def _own_layers(by_element: Mapping[str, float | Distribution]) -> dict[str, int]:
+    """Layer of each element with a displacement of its own: alike for all images, whatever is drawn.
+
+    Elements with the same number share a layer; each distribution is drawn for its element alone.
+    """
+    shared = sorted({value for value in by_element.values() if not isinstance(value, Distribution)})
+    alone = [symbol for symbol, value in by_element.items() if isinstance(value, Distribution)]
+    return {
+        symbol: 1 + (len(shared) + alone.index(symbol) if isinstance(value, Distribution) else shared.index(value))
+        for symbol, value in by_element.items()
+    }
+
+
 def _displacement_layers(
-    numbers: NDArray[np.int64], by_element: Mapping[str, float]
-) -> tuple[NDArray[np.int64], tuple[float, ...]]:
+    numbers: NDArray[np.int64], by_element: Mapping[str, float | Distribution]
+) -> NDArray[np.int64]:
     """Put elements with a displacement of their own on grids of their own."""
     layers = np.zeros(len(numbers), dtype=np.int64)
-    if not by_element:
-        return layers, ()
-    from ase.data import atomic_numbers
+    if by_element:
+        from ase.data import atomic_numbers
 
-    values = tuple(sorted(set(by_element.values())))
-    for symbol, value in by_element.items():
-        layers[numbers == atomic_numbers[symbol]] = 1 + values.index(value)
-    return layers, values
+        for symbol, layer in _own_layers(by_element).items():
+            layers[numbers == atomic_numbers[symbol]] = layer
+    return layers
+
+
+def _drawn_displacements(
+    by_element: Mapping[str, float | Distribution], rng: np.random.Generator, probe: dict[str, float]
+) -> tuple[float, ...]:
+    """Displacement (angstrom) on each layer after the first; those of the elements are added to the drawn values."""
+    bounds = bounds_of(ProbeSettings.model_fields["rms_displacement_by_element"])
+    displacements: dict[int, float] = {}
+    for symbol, layer in _own_layers(by_element).items():
+        displacements[layer] = draw(by_element[symbol], rng, *bounds)
+        probe[f"rms_displacement_by_element.{symbol}"] = displacements[layer]
+    return tuple(displacements[layer] for layer in sorted(displacements))

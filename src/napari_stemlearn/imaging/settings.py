@@ -57,7 +57,7 @@ class ProbeSettings(Settings):
         minimum=0,
         maximum=1,
     )
-    rms_displacement_by_element: dict[str, float] = quantity(
+    rms_displacement_by_element: dict[str, Drawn] = quantity(
         {}, "angstrom", "Displacement of single elements, in place of the one for all.", minimum=0, maximum=1
     )
     C10: Drawn = quantity(0.0, "angstrom", "Defocus as an aberration: negative is underfocus.")
@@ -88,7 +88,7 @@ class ProbeSettings(Settings):
 
     @field_validator("rms_displacement_by_element")
     @classmethod
-    def _known_elements(cls, value: dict[str, float]) -> dict[str, float]:
+    def _known_elements(cls, value: dict[str, Any]) -> dict[str, Any]:
         from ase.data import atomic_numbers
 
         for symbol in value:
