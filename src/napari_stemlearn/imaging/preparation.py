@@ -184,11 +184,11 @@ def prepare_image(
     layers = _displacement_layers(numbers, by_element)
     displacements = _drawn_displacements(by_element, streams["probe"], probe)
     may_carbon = plan.may_be("contamination", "thickness")
+    shift = seen_shift(probe)
     carbon = np.zeros(0, dtype=np.int64)
     if drawn["contamination"]["thickness"] > 0:
         carbon = carbon_atoms(streams["contamination"], grid.size, spacing, drawn["contamination"])
     # the power law is one of the crystal's elements: carried on to carbon it would make much of it
-    shift = seen_shift(probe)
     carbon_strength = float(partial_cross_sections([CARBON], *angles)[0])
     return PreparedImage(
         seed=seed,
