@@ -16,6 +16,7 @@ from napari_stemlearn.settings import Settings, quantity
 from napari_stemlearn.widgets.editors import BoolEditor, ChoiceEditor, NumberEditor, NumbersEditor
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.model_editor import ListEditor, OptionalEditor, UnionEditor
+from napari_stemlearn.widgets.tab_order import tab_stops
 from napari_stemlearn.widgets.words import label_of, unit_symbol
 
 
@@ -338,3 +339,39 @@ def test_words():
     assert unit_symbol("electrons/angstrom^2") == "e⁻/Å²"
     assert unit_symbol("electrons per square angstrom") == "e⁻/Å²"
     assert unit_symbol("mrad") == "mrad"
+
+
+def test_only_the_number_that_is_wrong_is_framed(qtbot, form):
+    size = form.body.editors["size"]
+    type_into(qtbot, size.lines[0], "abc")
+    assert ["border" in line.styleSheet() for line in size.lines] == [True, False]
+    type_into(qtbot, size.lines[1], "abc")
+    assert ["border" in line.styleSheet() for line in size.lines] == [True, True]
+    form.reset()
+    assert ["border" in line.styleSheet() for line in size.lines] == [False, False]
+
+
+def test_the_tab_key_goes_from_above_to_below_also_to_what_was_opened_last(form):
+    body = form.body
+    body.more.open()
+    body.sections["defects"].open()
+    body.sections["source"].open()
+    defects = body.editors["defects"]
+    defects.add_button.click()
+    defects.entries[0].toggle.click()
+    body.editors["source"]._choose(1)
+    form.show()
+    form.resize(form.sizeHint())
+    form.layout().activate()
+    stops = tab_stops(form)
+    for earlier, later in (
+        (body.sections["defects"].header, defects.entries[0].leads["kind"].box),
+        (defects.entries[0].toggle, defects.entries[0].rest.editors["depth"].line),
+        (defects.entries[0].rest.editors["depth"].line, defects.entries[1].leads["kind"].box),
+        (defects.entries[1].toggle, defects.add_button),
+        (defects.add_button, body.sections["source"].header),
+        (body.editors["source"].box, body.editors["source"].current.editors["path"].line),
+        (body.editors["source"].current.editors["path"].line, body.more.header),
+        (body.more.header, body.editors["gain"].line),
+    ):
+        assert stops.index(earlier) < stops.index(later)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import types
+from collections.abc import Collection
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -217,6 +218,11 @@ class NumbersEditor(Editor):
             children.append(line)
             line.textEdited.connect(lambda _text: self.changed.emit())
         self._row(*children)
+
+    def mark_lines(self, places: Collection[Any], colour: str) -> None:
+        """Frame the numbers at these places alone."""
+        for place, line in enumerate(self.lines):
+            line.setStyleSheet(f"border: 1px solid {colour};" if place in places else "")
 
     def raw(self) -> Any:
         texts = [line.number() for line in self.lines]

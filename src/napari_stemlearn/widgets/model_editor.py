@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import SettingsError
@@ -16,6 +16,7 @@ from napari_stemlearn.widgets.editors import (
     ChoiceEditor,
     Editor,
     NumberEditor,
+    NumbersEditor,
     bare,
     editor_class,
     field_label,
@@ -27,6 +28,7 @@ from napari_stemlearn.widgets.preset_matching import matching_preset
 from napari_stemlearn.widgets.rows import BUTTON_WIDTH, GAP, NARROWEST_LABEL, label_width, labelled_row
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.setting_problems import Place, head_of
+from napari_stemlearn.widgets.tab_order import tab_after, tab_before
 from napari_stemlearn.widgets.words import red_of, unit_symbol
 
 INDENT, DEEP_INDENT = 14, 6
@@ -247,7 +249,11 @@ class ModelEditor(Editor):
             sentences = [re.sub(rf"^{name}\b", title, sentence) for _place, sentence in at.get(name, [])]
             # y and x can have the same fault
             label.say(" ".join(dict.fromkeys(sentences)))
-            self.editors[name].mark(name in at, red_of(self))
+            editor = self.editors[name]
+            editor.mark(name in at, red_of(self))
+            places = {place[0] for place, _sentence in at.get(name, ()) if place}
+            if isinstance(editor, NumbersEditor) and places:
+                editor.mark_lines(places, red_of(self))
         for name, section in self.sections.items():
             section.mark(name in at)
             editor = self.editors.get(name)
@@ -320,6 +326,7 @@ class UnionEditor(Editor):
             self.current = ModelEditor(member, hidden=self._hidden + tags, shift=self._shift)
             self.current.changed.connect(self.changed)
             self._layout.addWidget(self.current)
+            tab_after(self.box, self.current)
         return self.current
 
     def _choose(self, index: int) -> None:
@@ -385,11 +392,11 @@ class EntryEditor(Editor):
         self.toggle.setCheckable(True)
         self.toggle.setToolTip("Show the other settings of this entry")
         self.toggle.toggled.connect(self._toggled)
-        remove = QToolButton()
-        remove.setText("✕")
-        remove.setToolTip("Remove this entry")
-        remove.clicked.connect(self.removed)
-        for button in (self.toggle, remove):
+        self._remove = QToolButton()
+        self._remove.setText("✕")
+        self._remove.setToolTip("Remove this entry")
+        self._remove.clicked.connect(self.removed)
+        for button in (self.toggle, self._remove):
             button.setFixedWidth(BUTTON_WIDTH)
             row.addWidget(button)
         self.error = ErrorLabel()
@@ -408,6 +415,7 @@ class EntryEditor(Editor):
             layout = self.layout()
             assert layout is not None
             layout.addWidget(self.rest)
+            tab_after(self._remove, self.rest)
         return self.rest
 
     def _toggled(self, opened: bool) -> None:
@@ -491,7 +499,14 @@ class ListEditor(Editor):
         entry.removed.connect(lambda: self.remove(entry))
         self.entries.append(entry)
         self._layout.insertWidget(self._layout.count() - 1, entry)
+        tab_before(self.add_button, entry)
         self.titles.show()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange:
+            # alone in a window there is no first and last: what the tab key reaches goes round
+            tab_before(self.add_button, *self.entries)
 
     def remove(self, entry: EntryEditor) -> None:
         """Remove an entry, as its button does."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
+from napari_stemlearn.widgets.tab_order import tab_after
 from napari_stemlearn.widgets.words import red_of
 
 
@@ -58,6 +59,7 @@ class Section(QWidget):
             self.content = self._make()
             self._make = None
             self._layout.addWidget(self.content)
+            tab_after(self.header, self.content)
             self.content.setContentsMargins(self.indent, 0, 0, 4)
             self.content.setVisible(self.is_open)
         return self.content
