@@ -125,6 +125,13 @@ def test_pictures_and_simulations_are_no_experiment(dock, viewer):
     assert dock.experiment.layer() is None
 
 
+def test_a_colour_picture_is_named_where_there_is_no_experiment(dock, viewer):
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="my png")
+    assert "'my png' is a colour picture" in reason(dock)
+    viewer.layers.clear()
+    assert "open an experimental image or stack first" in reason(dock)
+
+
 def test_a_pixel_size_is_asked_once_for_a_layer(qtbot, dock, viewer):
     viewer.add_image(noise(), name="bare")
     assert "give the pixel size" in reason(dock)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
+from napari.qt import get_stylesheet
 from searches import WAIT, answer_with, found, run, waiting_search
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
 
@@ -18,11 +20,11 @@ from napari_stemlearn.formats import belongs_to, read_sidecar, read_sites, write
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.models.store import load_model
+from napari_stemlearn.models.store import list_models, load_model
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
-from napari_stemlearn.widgets.candidates import Candidates, gather, lowest_scores
+from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import LOWEST_SCORE, FindDock
 from napari_stemlearn.widgets.layers import (
     KEY,
@@ -32,6 +34,7 @@ from napari_stemlearn.widgets.layers import (
     our_layers,
     sites_from_layer,
 )
+from napari_stemlearn.widgets.model_chooser import card_words
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.score_panel import search_of
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
@@ -110,8 +113,11 @@ def test_a_remembered_model_that_is_gone_is_forgotten(qtbot, tmp_path):
 
 def test_the_button_says_why_it_is_off(dock, viewer):
     assert "Open an image" in dock.find_button.reason.text()
-    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True)
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="my png")
     assert not dock.find_button.button.isEnabled()
+    assert dock.find_button.reason.text().startswith("'my png' is a colour picture; convert it to grey first")
+    viewer.layers.clear()
+    assert "Open an image" in dock.find_button.reason.text()
     viewer.add_image(lattice_stack()[0])
     assert "pixel size" in dock.find_button.reason.text()
     assert not dock.pixel_size.isHidden()
@@ -148,6 +154,20 @@ def test_an_image_that_is_opened_or_selected_is_the_one_to_search(dock, viewer):
     viewer.layers.selection.active = first
     assert dock.image.layer() is second
     dock.worker = None
+
+
+def test_a_preview_is_searched_only_where_it_was_chosen(dock, viewer):
+    live = add_stack(viewer, np.eye(8), "image (live)")
+    viewer.layers.remove(live)
+    live.metadata[KEY] = {"kind": "preview"}
+    viewer.add_layer(live)
+    assert dock.image.layer() is None
+    assert "Open an image" in dock.find_button.reason.text()
+    image = add_stack(viewer, np.eye(8), "image")
+    assert dock.image.layer() == image
+    dock.image.choose(live)
+    assert dock.image.layer() == live
+    assert dock.find_button.button.isEnabled()
 
 
 def test_frames_are_offered_for_stacks_only(dock, viewer):
@@ -212,6 +232,13 @@ def test_models_show_what_their_card_says(dock, tmp_path, qtbot):
     assert dock.model.choose("log")
     assert "without training" in dock.model.words.text()
     assert not dock.model.choose("nothing")
+
+
+@pytest.mark.parametrize(("sizes", "words"), [((0.198, 0.202), "images of 0.2 Å"), ((0.08, 0.4), "of 0.08 to 0.4 Å")])
+def test_pixel_sizes_of_a_model_are_one_number_where_they_are_shown_the_same(tmp_path, sizes, words):
+    entry = next(one for one in list_models([save_toy_model(tmp_path / "toy").parent]) if one.name == "toy")
+    entry = replace(entry, card=entry.card.model_copy(update={"pixel_size_range": sizes}))
+    assert words in card_words(entry)[1].replace("\u00a0", " ")
 
 
 # --- what comes of a search -------------------------------------------------------------------------------------------
@@ -403,6 +430,7 @@ def test_a_search_after_an_edit_makes_a_new_layer_and_leaves_the_edited_one(dock
     dock.results.table.set_threshold("column", 0.95)
     qtbot.waitUntil(lambda: not dock.results.by_hand.isHidden(), timeout=2000)
     assert edited.shown.all()
+    assert not any(part.isEnabled() for part in dock.results.table.rows["column"][:3])
     run(qtbot, dock)
     assert dock.layer != edited
     assert our_layers(viewer, "predicted") == [edited, dock.layer]
@@ -690,6 +718,30 @@ def test_a_frame_in_a_file_is_read_from_there(child, tmp_path):
 
 
 # --- plain parts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_thresholds_that_are_off_look_so_in_both_themes(qtbot, theme):
+    table = ThresholdTable()
+    qtbot.addWidget(table)
+    table.setStyleSheet(get_stylesheet(theme))
+    table.show_candidates(Candidates({"column": 0.8}, {"column": 0.1}, 0.2, (8, 8)))
+    box, slider = table.rows["column"][:2]
+
+    table.resize(320, 60)
+
+    def colours():
+        """Of the tick box beside its tick, of the handle, and of the bar below its value."""
+        images = [part.grab().toImage() for part in (box, slider)]
+        handle = 8 + round(140 / 180 * (slider.width() - 16))
+        places = ((0, 3, box.height() // 2), (1, handle, slider.height() // 2), (1, 5, slider.height() // 2))
+        return [images[which].pixelColor(x, y).name() for which, x, y in places]
+
+    on = colours()
+    table.lock(True)
+    assert all(before != now for before, now in zip(on, colours(), strict=True))
+    table.lock(False)
+    assert colours() == on
 
 
 def test_candidates_count_by_their_own_thresholds():

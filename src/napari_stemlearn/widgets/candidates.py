@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 STEPS = 200
 NAME_WIDTH = 92
+# the theme gives boxes and sliders that are off the colours of those that are on
+_DIM = "rgba(128, 128, 128, 100)"
+_DIM_BOX = f"QCheckBox:disabled {{ color: gray; }} QCheckBox::indicator:disabled {{ background-color: {_DIM}; }}"
+_SLIDER = (
+    "QSlider { min-width: 30px; }"
+    f"QSlider::handle:horizontal:disabled {{ background-color: {_DIM}; }}"
+    "QSlider::sub-page:horizontal:disabled { background: transparent; }"
+)
 
 
 class Candidates:
@@ -165,8 +173,9 @@ class ThresholdTable(QWidget):
         box.setChecked(name not in candidates.hidden)
         box.setToolTip(f"Show {name}")
         box.setAccessibleName(name)
+        box.setStyleSheet(_DIM_BOX)
         slider = QSlider(Qt.Orientation.Horizontal)
-        slider.setStyleSheet("min-width: 30px;")
+        slider.setStyleSheet(_SLIDER)
         slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         number = QDoubleSpinBox()
         number.setDecimals(2)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import MicrographError
@@ -14,7 +14,7 @@ from napari_stemlearn.formats.lengths import typed_length
 from napari_stemlearn.micrograph import check_pixel_size
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
-from napari_stemlearn.widgets.layers import calibrate, pixel_size_of
+from napari_stemlearn.widgets.layers import calibrate, kind_of, pixel_size_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -28,7 +28,8 @@ NARROW = 80
 class LayerChooser(CalmComboBox):
     """Choose one of some layers of a viewer; follows the layer list and its names.
 
-    `chosen` brings another layer, `calibrated` tells that scale or units of the chosen one changed.
+    `chosen` brings another layer, `calibrated` tells that scale or units of the chosen one changed, `listed` that the
+    layers of the viewer are others. Previews are chosen by hand alone.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class LayerChooser(CalmComboBox):
 
     chosen = Signal(object)
     calibrated = Signal()
+    listed = Signal()
 
     def __init__(
         self,
@@ -106,10 +108,11 @@ class LayerChooser(CalmComboBox):
         if present in now:
             self.setCurrentIndex(now.index(present))
         else:
-            self.setCurrentIndex(0 if now else -1)
+            self.setCurrentIndex(next((index for index, layer in enumerate(now) if not _is_preview(layer)), -1))
         self.blockSignals(False)
         self.setEnabled(bool(now))
         self._tell()
+        self.listed.emit()
 
     def _tell(self) -> None:
         layer = self.layer()
@@ -136,6 +139,10 @@ class LayerChooser(CalmComboBox):
             for index, layer in enumerate(self._layers):
                 if layer is not None:
                     self.setItemText(index, layer.name)
+
+
+def _is_preview(layer: Layer | None) -> bool:
+    return layer is not None and kind_of(layer) == "preview"
 
 
 MISSING_SIZE = "This image has no pixel size. How wide is a pixel?"
@@ -300,10 +307,23 @@ class ReasonedButton(QWidget):
 
 
 class Sentences(DimLabel):
-    """A few sentences in quiet text; no room is taken while there are none."""
+    """A few sentences in quiet text; no room is taken while there are none.
 
-    def __init__(self, parent: QWidget | None = None):
+    Parameters
+    ----------
+    lines
+        Room for so many is kept also while there are fewer, so that words that come and go move nothing; 0 keeps none.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, lines: int = 0):
         super().__init__("", parent)
+        if lines:
+            self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+            policy = self.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            self.setSizePolicy(policy)
+        self._lines = lines
+        self._keep_room()
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.hide()
 
@@ -312,3 +332,12 @@ class Sentences(DimLabel):
         lines = [sentence for sentence in sentences if sentence]
         self.setText("<br>".join(lines))
         self.setVisible(bool(lines))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        # the theme brings another font
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._keep_room()
+
+    def _keep_room(self) -> None:
+        self.setMinimumHeight(self._lines * self.fontMetrics().lineSpacing())

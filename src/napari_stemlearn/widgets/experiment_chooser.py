@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.widgets.experiment_look import ExperimentLook, look_at_files, look_at_layer
 from napari_stemlearn.widgets.images_chooser import UNCALIBRATED, ImagesChooser
-from napari_stemlearn.widgets.layers import image_layers, kind_of
+from napari_stemlearn.widgets.layers import image_layers, kind_of, why_no_image
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -35,6 +35,10 @@ class ExperimentChooser(ImagesChooser):
     def offered(self, viewer: ViewerModel) -> list[Any]:
         """Layers that can be an experiment."""
         return experiment_layers(viewer)
+
+    def why_nothing(self) -> str:
+        """What to do where there is nothing to choose."""
+        return why_no_image(self.viewer, NOTHING)
 
     def look_at_files(self) -> None:
         """Look at the chosen files in a thread."""

@@ -27,7 +27,7 @@ from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, Reason
 from napari_stemlearn.widgets.dock import Dock
 from napari_stemlearn.widgets.found_panel import FoundPanel
 from napari_stemlearn.widgets.labels import ErrorLabel
-from napari_stemlearn.widgets.layers import current_frame, image_layers, kind_of, micrograph_from_layer
+from napari_stemlearn.widgets.layers import current_frame, image_layers, kind_of, micrograph_from_layer, why_no_image
 from napari_stemlearn.widgets.model_chooser import ModelChooser
 from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.search_child import SearchRequest
@@ -154,6 +154,7 @@ class FindDock(Dock):
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
         self.image.calibrated.connect(self._image_changed)
+        self.image.listed.connect(self.refresh)
         self.model.changed.connect(self.refresh)
         self.options.changed.connect(self.refresh)
         self.find_button.clicked.connect(self.find)
@@ -184,7 +185,7 @@ class FindDock(Dock):
         """Why nothing can be searched, or None."""
         layer = self.image.layer()
         if layer is None:
-            return "Open an image or a stack first."
+            return why_no_image(self.viewer)
         if self.worker is not None:
             return "A search is running."
         try:

@@ -78,6 +78,7 @@ class ImagesChooser(QWidget):
         self._background.failed.connect(self._refused)
         self.layers.chosen.connect(lambda _layer: self._layer_changed())
         self.layers.calibrated.connect(self.refresh)
+        self.layers.listed.connect(self._layers_listed)
         self._layer_changed()
 
     # -- what the choosers differ in; classes of Qt cannot be abstract ones
@@ -85,6 +86,10 @@ class ImagesChooser(QWidget):
     def offered(self, viewer: ViewerModel) -> list[Any]:
         """Layers to choose from."""
         raise NotImplementedError
+
+    def why_nothing(self) -> str:
+        """What to do where there is nothing to choose."""
+        return self.nothing
 
     def look_at_files(self) -> None:
         """Look at the chosen files in a thread."""
@@ -148,7 +153,7 @@ class ImagesChooser(QWidget):
             self.look_at_files()
         elif layer is None:
             self.size_row.ask_for(None)
-            self._problem = self.nothing
+            self._problem = self.why_nothing()
         else:
             self._look_at(layer)
         self.changed.emit()
@@ -190,6 +195,10 @@ class ImagesChooser(QWidget):
         if layer is not None:
             layer.events.data.connect(self._on_data)
         if not self.files:
+            self.refresh()
+
+    def _layers_listed(self) -> None:
+        if not self.files and self.layers.layer() is None:
             self.refresh()
 
     def _on_data(self, _event: Any = None) -> None:

@@ -70,6 +70,16 @@ def image_layers(viewer: ViewerModel) -> list[Image]:
     ]
 
 
+def why_no_image(viewer: ViewerModel, otherwise: str = "Open an image or a stack first.") -> str:
+    """Why there is no layer to choose: there are only colour pictures, or else what to do."""
+    from napari.layers import Image
+
+    colour = next((layer for layer in viewer.layers if isinstance(layer, Image) and layer.rgb), None)
+    if colour is None or image_layers(viewer):
+        return otherwise
+    return f"'{colour.name}' is a colour picture; convert it to grey first, for example with “Split RGB” in its menu."
+
+
 def source_of(viewer: ViewerModel, layer: Layer) -> Layer | None:
     """The layer that one of ours was made from, while it is still in the viewer.
 

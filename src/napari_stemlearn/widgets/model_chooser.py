@@ -165,7 +165,8 @@ def card_words(entry: ModelEntry) -> list[str]:
     trained = f"Trained at {card.pixel_size:.3g}\u00a0Å/\u2060px"
     if card.pixel_size_range:
         low, high = card.pixel_size_range
-        trained += f" on images of {low:.2g} to {high:.2g}\u00a0Å/\u2060px"
+        sizes = " to ".join(dict.fromkeys((f"{low:.2g}", f"{high:.2g}")))
+        trained += f" on images of {sizes}\u00a0Å/\u2060px"
     lines = [f"Finds {', '.join(card.classes)}.", f"{trained}."]
     by_images: dict[str, list[str]] = {}
     for score in card.scores:
