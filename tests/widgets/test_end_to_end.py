@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication, QWidget
 from sites_and_images import PIXEL_SIZE, lattice_stack
 
@@ -167,3 +168,40 @@ def test_two_viewers_search_and_label_apart(make_napari_viewer, qtbot):
     assert docks[0].viewer.theme == "dark"
     docks[1].session.click(40, 40)
     assert [len(dock.session.labels.sites) for dock in docks] == [1, 1]
+
+
+def test_labels_are_dragged_with_the_tool_of_napari_and_others_stay(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1200, 900)
+    image = viewer.add_image(lattice_stack(n_frames=1)[0][0], scale=(0.2, 0.2), units=("angstrom", "angstrom"))
+    label = LabelDock(viewer)
+    viewer.window.add_dock_widget(label, name="Label")
+    label.start()
+    viewer.reset_view()
+    session = label.session
+    places = [(y, x) for y in (24, 40, 56) for x in (24, 40, 56)]
+    for place in places:
+        session.click(*place)
+    before = session.labels.sites[["y", "x"]].to_numpy()
+    session.layer.mode = "select"
+    settle(qtbot, 300)
+    canvas = canvas_of_the_window()
+    start, end = (screen_position(viewer, canvas, image, place) for place in ((40, 40), (46, 47)))
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    qtbot.mouseMove(canvas, start)
+    qtbot.mousePress(canvas, left, none, start)
+    for share in np.linspace(0, 1, 8):
+        place = QPointF(start + (end - start) * share)
+        move = QMouseEvent(QEvent.Type.MouseMove, place, canvas.mapToGlobal(place), Qt.MouseButton.NoButton, left, none)
+        QApplication.sendEvent(canvas, move)
+        settle(qtbot, 20)
+    qtbot.mouseRelease(canvas, left, none, end)
+    settle(qtbot)
+    moved = session.labels.sites[["y", "x"]].to_numpy() - before
+    np.testing.assert_allclose(moved[4], [6, 7], atol=0.3)
+    np.testing.assert_allclose(np.delete(moved, 4, axis=0), 0, atol=1e-6)
+    assert set(session.layer.selected_data) == {4}
+    np.testing.assert_allclose(session.layer.data, session.labels.sites[["y", "x"]])
+    # the whole drag is one step of undo
+    label.undo()
+    np.testing.assert_allclose(session.labels.sites[["y", "x"]], before)

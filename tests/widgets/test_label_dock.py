@@ -74,6 +74,10 @@ def test_labels_stay_on_their_pixels_when_the_pixel_size_changes(at_work, viewer
 def test_it_says_what_is_missing(dock, viewer):
     assert not dock.start_button.button.isEnabled()
     assert "Open an image" in dock.start_button.reason.text()
+    viewer.add_image(np.zeros((8, 8, 3), np.uint8), rgb=True, name="my png")
+    assert "'my png' is a colour picture" in dock.start_button.reason.text()
+    viewer.layers.clear()
+    assert "Open an image" in dock.start_button.reason.text()
     assert "Find" in dock.review.where.text() or "Start" in dock.review.where.text()
     viewer.add_image(lattice_stack()[0])
     assert "pixel size" in dock.start_button.reason.text()

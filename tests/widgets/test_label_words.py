@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hands import click, own_folders, press
 
+from napari_stemlearn.widgets.tab_order import tab_stops
 from napari_stemlearn.widgets.words import soft
 
 LONG = "MoW_" * 10
@@ -233,3 +234,51 @@ def test_removing_the_chosen_class_chooses_another(at_work):
     assert dock.classes.buttons["vacancy2"].isChecked()
     click(dock, 24, 24)
     assert dock.session.labels.sites["class"].tolist() == ["vacancy2"]
+
+
+def test_the_status_bar_names_the_keys_of_labelling(at_work):
+    viewer, layer = at_work.viewer, at_work.session.layer
+    assert (
+        viewer.help
+        == "click adds a label, right-click removes it, use <1> to <9> for the class, use <S> to snap or not"
+    )
+    layer.mode = "select"
+    assert "Click to label" in viewer.help
+    assert "<2> for add" not in viewer.help
+    viewer.layers.selection.active = at_work.session.image
+    assert "click adds" not in viewer.help
+    at_work.label_box.click()
+    assert viewer.help.startswith("click adds")
+    at_work._end(at_work.session)
+    assert "<2> for add" in viewer.help
+
+
+def test_the_tab_key_reaches_the_classes_before_what_stands_beneath_them(at_work):
+    def order():
+        stops = tab_stops(at_work)
+        return [stops.index(part) for part in (*at_work.classes.buttons.values(), at_work.classes.line)]
+
+    assert order() == sorted(order())
+    assert tab_stops(at_work).index(at_work.classes.add_button) < tab_stops(at_work).index(at_work.label_box)
+    at_work.classes.line.setText("own")
+    at_work.classes.add_button.click()
+    assert len(order()) == 8
+    assert order() == sorted(order())
+
+
+def test_the_classes_keep_their_place_when_something_is_said(at_work, qtbot):
+    at_work.resize(300, 500)
+    at_work.show()
+    qtbot.wait(50)
+    at_work.message.say()
+
+    def places():
+        qtbot.wait(20)
+        return [part.geometry() for part in (at_work.classes, at_work.undo_button)]
+
+    before = places()
+    assert at_work.classes.height() == at_work.classes.sizeHint().height()
+    at_work.message.say("One line.")
+    assert places() == before
+    at_work.message.say("Paused: another layer is selected. Tick “Click to label” to go on.")
+    assert places() == before

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.widgets.class_colours import colours_of
+from napari_stemlearn.widgets.tab_order import tab_before
 
 DEFAULT_CLASSES = ("vacancy1", "vacancy2", "metal_vacancy", "antisite", "substitution", "adatom")
 COLUMNS = 2
@@ -99,6 +100,8 @@ class ClassChooser(QWidget):
         super().__init__(parent)
         self.classes: list[str] = []
         self.buttons: dict[str, ClassButton] = {}
+        # words that come and go beneath must not press the buttons together
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._renaming: str | None = None
         self._counts: dict[str, int] = {}
         self._group = QButtonGroup(self)
@@ -146,6 +149,7 @@ class ClassChooser(QWidget):
             self._group.addButton(button)
             self._grid.addWidget(button, number // COLUMNS, number % COLUMNS)
             self.buttons[name] = button
+        tab_before(self.line, *self.buttons.values())
         self._write()
 
     def set_counts(self, counts: dict[str, int]) -> None:

@@ -75,3 +75,9 @@ def key_rows() -> list[tuple[str, str]]:
     rows = [("1 … 9", "Choose the class; labels of this frame that are selected get it")]
     rows += [(key.name, key.text) for key in LABEL_KEYS if not key.action.startswith("class_")]
     return [("Click", "Add a label"), ("Right-click", "Remove a label"), *rows]
+
+
+def help_words(mode: str) -> str:
+    """What the status bar says while a hand label layer is selected: the mouse and the keys in a mode of the layer."""
+    click = "click adds a label, right-click removes it" if mode == "pan_zoom" else "tick “Click to label” to go on"
+    return f"{click}, use <1> to <9> for the class, use <S> to snap or not"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,7 @@ from napari_stemlearn.widgets.layers import (
     micrograph_from_layer,
     our_layers,
     pixel_size_of,
+    why_no_image,
 )
 from napari_stemlearn.widgets.pausing import resume, shows_every_frame, why_paused
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
@@ -96,7 +99,7 @@ class LabelDock(Dock):
         self.snap_box.setToolTip("Move each click to the column under it, or to the lattice site of a vacancy")
         self.snap_box.setChecked(True)
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.message = Sentences()
+        self.message = Sentences(lines=2)
         self.frames = FrameTable()
         self.done_box = QCheckBox("This frame is done (D)")
         self.done_box.setToolTip(
@@ -154,7 +157,9 @@ class LabelDock(Dock):
 
     def _connect(self) -> None:
         self.image.chosen.connect(lambda _layer: self._image_changed())
+        self.image.activated.connect(lambda _index: self._select_labels())
         self.image.calibrated.connect(self._calibrated)
+        self.image.listed.connect(self._layers_listed)
         self.project.project.changed.connect(self._project_changed)
         self.watch.replaced.connect(self._on_replaced)
         self.saver.done.connect(self._saved)
@@ -186,12 +191,18 @@ class LabelDock(Dock):
     def _image_changed(self) -> None:
         layer = self.image.layer()
         self.pixel_size.ask_for(layer)
-        if self.session is not None and self.session.image != layer:
-            self._use(None)
+        if self.session is None or self.session.image != layer:
+            mine = [session for session in self.sessions if session.image == layer]
+            selected = [session for session in mine if session == self._selected()]
+            session = (selected or mine or [None])[-1]
+            if session != self.session:
+                self._use(session)
+                return
         self._list_sets()
-        mine = [session for session in self.sessions if session.image == layer]
-        if mine and self.session is None:
-            self._use(mine[-1])
+
+    def _layers_listed(self) -> None:
+        if self.image.layer() is None:
+            self.start_button.allow(self._why_not(None))
 
     def _calibrated(self) -> None:
         # the sessions follow by themselves
@@ -233,7 +244,7 @@ class LabelDock(Dock):
 
     def _why_not(self, layer: Any) -> str | None:
         if layer is None:
-            return "Open an image or a stack first."
+            return why_no_image(self.viewer)
         try:
             if micrograph_from_layer(layer).pixel_size is None:
                 return "Give the pixel size of the image first."
@@ -250,6 +261,23 @@ class LabelDock(Dock):
         if isinstance(what, LabelSession):
             self._use(what)
         self._show_start()
+        self._select_labels()
+
+    def _selected(self) -> LabelSession | None:
+        """The labels whose layer is the selected one, which takes the clicks and the keys."""
+        active = self.viewer.layers.selection.active
+        return next((session for session in self.sessions if session.layer == active), None)
+
+    def _is_shown(self, session: LabelSession | None) -> bool:
+        """Whether the dock shows these labels, so that a person sees where clicks and keys go."""
+        return session is not None and session is self.session and session is self._chosen_set()
+
+    def _select_labels(self) -> None:
+        """Select the layer of the labels that were just chosen; where none were, no other labels take the clicks."""
+        if self.session is not None and self._is_shown(self.session):
+            self.viewer.layers.selection.active = self.session.layer
+        elif self._selected() is not None:
+            self.viewer.layers.selection.active = self.image.layer()
 
     def _show_start(self) -> None:
         what = self._chosen_set()
@@ -376,8 +404,9 @@ class LabelDock(Dock):
         return list(dict.fromkeys([*in_order(found), *(() if chosen else DEFAULT_CLASSES)]))
 
     def _add(self, session: LabelSession) -> LabelSession:
-        session.message = self.message.say
+        session.message = lambda sentence: self.message.say(sentence) if session is self.session else None
         session.alive = lambda: isalive(self)
+        session.is_shown = lambda: self._is_shown(session)
         session.give_up = lambda: self._end(session)
         session.snapping = self.snap_box.isChecked()
         session.labels.on_change.append(lambda: self._changed(session))
@@ -399,6 +428,9 @@ class LabelDock(Dock):
             self.classes.choose(session.site_class)
             self.score.truth.choose(session.layer)
         self._list_sets()
+        if self._selected() not in (None, session):
+            # or clicks would go on to labels that are not in view
+            self._select_labels()
         self.review.use(session)
         if session is not None and self.review.source.layer() is not None:
             self.review_section.open()
@@ -406,7 +438,7 @@ class LabelDock(Dock):
         self._refresh()
 
     def _actions(self, session: LabelSession) -> dict[str, Any]:
-        actions: dict[str, Any] = {
+        actions: dict[str, Callable[[], Any]] = {
             "snap": self.snap_box.toggle,
             "remove": session.remove_selected,
             "undo": self.undo,
@@ -419,7 +451,12 @@ class LabelDock(Dock):
         }
         for number in range(1, 10):
             actions[f"class_{number}"] = lambda number=number: self._class_key(number)
-        return actions
+
+        def act(action: Callable[[], Any]) -> None:
+            if self._is_shown(session):
+                action()
+
+        return {name: partial(act, action) for name, action in actions.items()}
 
     # -- acting
 
@@ -479,6 +516,7 @@ class LabelDock(Dock):
         if self.session is not None:
             self.session.labels.set_done(frame, done)
             self._refresh()
+            self.message.say(f"Frame {frame} is done." if done else f"Frame {frame} is open again.")
 
     # -- following
 
@@ -513,7 +551,12 @@ class LabelDock(Dock):
         self._on_active()
 
     def _on_active(self, _event: Any = None) -> None:
-        if not isalive(self) or self.session is None:
+        if not isalive(self):
+            return
+        selected = self._selected()
+        if selected is not None and not self._is_shown(selected):
+            self._show_labels(selected)
+        if self.session is None:
             return
         before, self._paused = self._paused, why_paused(self.viewer, self.session.layer)
         self.label_box.setChecked(self._paused is None)
@@ -522,6 +565,14 @@ class LabelDock(Dock):
         elif before and not self._paused:
             self.session.forget_selection()
             self.message.say("Click adds a label, right-click removes it.")
+
+    def _show_labels(self, session: LabelSession) -> None:
+        """Show labels whose layer was selected, with their image."""
+        self.image.choose(session.image)
+        if session is not self.session:
+            self._use(session)
+        else:
+            self._list_sets()
 
     def _on_frame(self, _event: Any = None) -> None:
         if isalive(self) and self.session is not None and self.session.micrograph.is_stack:

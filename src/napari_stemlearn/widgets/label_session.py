@@ -14,6 +14,7 @@ import numpy as np
 from napari_stemlearn.errors import SitesError, StemlearnError
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets import open_labels
+from napari_stemlearn.widgets.keys import help_words
 from napari_stemlearn.widgets.label_store import belongs_to, save_set, stamp_of
 from napari_stemlearn.widgets.labelling import HandLabels, LabelState, changed_frames
 from napari_stemlearn.widgets.layers import (
@@ -109,6 +110,7 @@ class LabelSession:
         self.snapping = True
         self.message: Callable[[str], None] = lambda _text: None
         self.alive: Callable[[], bool] = lambda: True
+        self.is_shown: Callable[[], bool] = lambda: True
         self.give_up: Callable[[], None] = self.close
         self.failure: str | None = None
         self.rescue_path: Path | None = None
@@ -140,6 +142,9 @@ class LabelSession:
         self.layer.mouse_drag_callbacks.append(self._press)
         for event, follow in self._events():
             event.connect(follow)
+        # napari writes its own help at the same event
+        self.layer.events.mode.connect(self._help, position="last")
+        self._help()
         labels.on_change.append(self._show)
         self.choose_class(self.site_class)
 
@@ -150,6 +155,8 @@ class LabelSession:
             self.layer.mouse_drag_callbacks.remove(self._press)
         for event, follow in self._events():
             event.disconnect(follow)
+        self.layer.events.mode.disconnect(self._help)
+        self._say_help(self._napari_help)
         if self._show in self.labels.on_change:
             self.labels.on_change.remove(self._show)
 
@@ -160,6 +167,16 @@ class LabelSession:
             *((getattr(image, name), self._image_moved) for name in PLACEMENT),
             *((getattr(layer, name), self._layer_moved) for name in PLACEMENT),
         ]
+
+    def _help(self, _event: Any = None) -> None:
+        """Let the status bar name the keys of labelling: those of napari's tools choose classes here."""
+        self._napari_help = self.layer.help
+        self._say_help(help_words(self.layer.mode))
+
+    def _say_help(self, words: str) -> None:
+        self.layer.help = words
+        if self.viewer.layers.selection.active == self.layer:
+            self.viewer.help = words
 
     # -- following the image
 
@@ -449,10 +466,16 @@ class LabelSession:
         )
         if same:
             return
-        if len(before) == len(sites):
+        stay = len(before) == len(sites)
+        # heard all through a drag, which another selection would break off; its end is heard as data
+        if event.type == "features" and stay and before["class"].equals(sites["class"]):
+            return
+        selected = set(self.layer.selected_data) if stay else set()
+        if stay:
             moved = ((before[["y", "x"]] - sites[["y", "x"]]).abs() > 1e-6).any(axis=1)
             sites.loc[moved & (sites["origin"] == "predicted"), "origin"] = "edited"
         self.labels.replace_sites(sites, "edit with napari's tools")
+        self.layer.selected_data = selected
         more = len(sites) - len(before)
         if more:
             self.message(_count("Added" if more > 0 else "Removed", [""] * abs(more)))
@@ -470,7 +493,7 @@ class LabelSession:
         if not self._in_use():
             return
         # napari presses on the selected layer alone
-        if layer.mode != "pan_zoom" or why_no_place(self.viewer, layer) or self.misplaced:
+        if layer.mode != "pan_zoom" or why_no_place(self.viewer, layer) or self.misplaced or not self.is_shown():
             return
         if event.button not in (1, 2) or _modifiers(event):
             return
