@@ -145,6 +145,21 @@ def test_an_interruption_promises_no_checkpoint_that_is_not_there(tmp_path: Path
     assert explain_failure(KeyboardInterrupt(), run.folder) == f"{words}the last checkpoint is kept."
 
 
+@pytest.mark.parametrize("left", [("job.yaml",), ()])
+def test_nothing_is_written_into_a_folder_that_is_just_being_deleted(tmp_path: Path, left: tuple[str, ...]) -> None:
+    run = jobs.create(KIND, CountingSettings(total=50), runs_folder=tmp_path)
+    last = None
+    for event in run.execute():
+        last = event
+        if isinstance(event, Metric) and event.step == 2:
+            # as far as a deletion has come at that moment
+            for name in {"job.yaml", "events.jsonl"} - set(left):
+                (run.folder / name).unlink()
+    assert isinstance(last, Failed)
+    assert "was deleted while the job was running" in last.message
+    assert not (run.folder / "events.jsonl").exists()
+
+
 def test_a_folder_deleted_under_the_job_ends_it_and_stays_deleted(tmp_path: Path) -> None:
     run = jobs.create(KIND, CountingSettings(total=50), runs_folder=tmp_path)
     import shutil

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from napari_stemlearn.datasets.simulated import simulate_one
 from napari_stemlearn.events import Metric
 from napari_stemlearn.formats import read_micrograph, read_sites, write_tiff
 from napari_stemlearn.jobs import RunState, create
+from napari_stemlearn.jobs.event_log import append_event
+from napari_stemlearn.jobs.processes import process_record
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.micrograph import Micrograph
@@ -575,6 +578,39 @@ def test_looking_at_a_run_folds_the_settings_away(dock):
     assert dock.setup.is_open
 
 
+def test_a_reopened_dock_shows_the_settings_of_the_run_that_goes_on(qtbot, viewer, tmp_path):
+    path = stack_file(tmp_path / "day a.tif")
+    settings = CycleGANSettings.preset("tiny", name="generator", experiment=(str(path),), pixel_size=0.2, steps=77)
+    run = create("cyclegan", settings, runs_folder=tmp_path / "project" / "runs")
+    process_record(os.getpid(), events_from=0, attempt=1, inline=True).save(run.folder / "process.json")
+    dock = CycleGANDock(viewer)
+    qtbot.addWidget(dock)
+    settled(qtbot, dock)
+    assert dock.panel.run == run
+    assert dock.settings() == settings
+    dock.form.set_value({**dock.form.body.raw(), "steps": 5})
+    dock.take_stack()
+    dock.panel.take_action.trigger()
+    settled(qtbot, dock)
+    assert not dock.takes_stack
+    assert dock.settings() == settings
+
+
+def test_zooming_is_offered_only_while_there_are_pictures(qtbot, dock, viewer, tmp_path):
+    run = create("cyclegan", CycleGANSettings.preset("tiny"), runs_folder=tmp_path / "project" / "runs")
+    append_event(run.folder / "events.jsonl", Metric(step=1, values={"generators": 1.0}))
+    dock.panel.watch(run)
+    assert dock.panel.last_metrics == {"generators": 1.0}
+    assert dock.zoom_button.isHidden()
+    assert dock.legend.isHidden()
+    dock.panel._previews.show("simulation: Fourier amplitudes", np.ones((4, 4)), 0.2, 1)
+    assert not dock.zoom_button.isHidden()
+    assert not dock.legend.isHidden()
+    viewer.layers.clear()
+    assert dock.zoom_button.isHidden()
+    assert dock.legend.isHidden()
+
+
 def test_in_a_window_the_view_goes_to_the_pictures_and_the_generator_to_the_next_dock(
     make_napari_viewer_proxy, tmp_path
 ):
@@ -598,7 +634,8 @@ def test_in_a_window_the_view_goes_to_the_pictures_and_the_generator_to_the_next
     assert viewer.camera.center[-2:] == pytest.approx(tuple(centre), abs=1e-6)
     dock.data_button.click()
     assert "Training data uses it now" in dock.kept.text()
-    _widget, data = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Training data")
+    widget, data = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Training data")
+    assert viewer.window._qt_window.tabifiedDockWidgets(widget)
     assert data.settings().generator == str(dock.panel.project.generators / "mine")
     for widget in (data, dock):
         viewer.window.remove_dock_widget(widget)

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QWidget
 from watched_job import KIND, WatchedSettings
 
 from napari_stemlearn import jobs
+from napari_stemlearn.events import Done, Progress
 from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.jobs.event_log import append_event, size_of
+from napari_stemlearn.jobs.job_file import JobFile
+from napari_stemlearn.jobs.processes import process_record
 from napari_stemlearn.widgets import job_panel
 from napari_stemlearn.widgets.curves import Curves, plot_of, short_name
+from napari_stemlearn.widgets.cyclegan_curves import CycleGANCurves
 from napari_stemlearn.widgets.job_panel import JobPanel, duration
+from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.layers import our_layers
 from napari_stemlearn.widgets.previews import PreviewLayers, montage
 from napari_stemlearn.widgets.project import Project, ProjectRow
+from napari_stemlearn.widgets.words import soft_of
 
 HERE = str(Path(__file__).parent)
 """Where the children find the job."""
@@ -77,7 +86,7 @@ def test_a_finished_run_is_shown(qtbot, panel, viewer):
     assert set(panel.curves.plots) == {"loss", "score"}
     assert "learning_rate" not in panel.curves.points
     assert "held-out" in panel.curves.legends["score"].text()
-    assert panel.run_box.currentText() == run.name
+    assert panel.run_box.currentText().startswith("day a · ")
     image, prediction = our_layers(viewer, "preview")
     assert image.data[0, 0] == 4
     assert tuple(image.scale) == (0.2, 0.2)
@@ -173,8 +182,86 @@ def test_a_run_folder_that_vanishes_is_told(qtbot, panel):
     panel.poll()
     assert panel.state is RunState.FAILED
     assert "gone" in panel.error.text()
-    panel.resume_button.click()
-    assert "no run folder" in panel.error.text()
+    assert panel.resume_button.isHidden()
+    assert panel.run_box.currentText().endswith(" (deleted)")
+    assert not panel.take_action.isEnabled()
+    panel.watch(None)
+    assert panel.run_row.isHidden()
+
+
+def test_a_failed_run_that_vanishes_cannot_be_resumed_any_more(panel):
+    run = finished_run(panel, breaks_at=2)
+    panel.watch(run)
+    assert not panel.resume_button.isHidden()
+    shutil.rmtree(run.folder)
+    panel.poll()
+    assert panel.resume_button.isHidden()
+    assert "gone" in panel.error.text()
+
+
+def test_runs_are_listed_by_their_name_and_time(panel):
+    for name, label, created in (
+        ("20250101-000000-watched-a", "day a: 1", time.mktime((2025, 1, 2, 3, 4, 5, 0, 0, -1))),
+        ("20250101-000001-watched-a", "day a: 1", time.mktime((2025, 1, 2, 3, 4, 6, 0, 0, -1))),
+        ("20250101-000002-watched", "", time.mktime((2025, 1, 2, 3, 5, 0, 0, 0, -1))),
+    ):
+        (panel.project.runs / name).mkdir(parents=True)
+        JobFile(kind=KIND, label=label, created=created).save(panel.project.runs / name / "job.yaml")
+    (panel.project.runs / "20240101-000000-watched-old").mkdir()
+    (panel.project.runs / "20240101-000000-watched-old" / "job.yaml").write_text("nothing")
+    panel.refresh_runs()
+    words = {run.name: panel.run_box.itemText(index) for index, run in enumerate(panel._listed)}
+    assert words == {
+        "20250101-000000-watched-a": "day a: 1 · 2 Jan 2025 03:04:05",
+        "20250101-000001-watched-a": "day a: 1 · 2 Jan 2025 03:04:06",
+        "20250101-000002-watched": "2 Jan 2025 03:05",
+        "20240101-000000-watched-old": "20240101-000000-watched-old",
+    }
+    tips = [panel.run_box.itemData(index, Qt.ItemDataRole.ToolTipRole) for index in range(4)]
+    assert tips == [run.name for run in panel._listed]
+
+
+def test_nothing_of_an_earlier_attempt_is_said_of_one_that_starts(panel):
+    run = jobs.create(KIND, WatchedSettings(), runs_folder=panel.project.runs)
+    for event in (
+        Progress(done=1, total=10, stage="steps", time=1.0),
+        Progress(done=2, total=10, stage="steps", time=2.0),
+        Done(stopped=True),
+    ):
+        append_event(run.folder / "events.jsonl", event)
+    size = size_of(run.folder / "events.jsonl")
+    process_record(os.getpid(), events_from=size, attempt=2, inline=True).save(run.folder / "process.json")
+    panel.watch(run)
+    assert panel.state is RunState.WAITING
+    assert panel.eta_label.text() == ""
+    assert panel.log_label.full_text == ""
+    assert panel.bar.maximum() == 0
+
+
+def test_lines_and_plots_follow_the_theme(qtbot):
+    """Text is dark on a light theme and light on a dark one, also in what was made before the theme was changed."""
+    window = QWidget()
+    window.setStyleSheet("QWidget { color: white; }")
+    log, error, curves = ElidedLabel("a line", colour_of=soft_of), ErrorLabel(), CycleGANCurves()
+    for widget in (log, error, curves):
+        widget.setParent(window)
+    error.say("broken")
+    curves.append(1, {"labels_recall": 1.0})
+    curves.draw("recall")
+    qtbot.addWidget(window)
+    window.show()
+    axis, line = curves.plots["recall"].getAxis("left"), curves._drawn_lines["recall"]
+    for text, dim, red, soft in (
+        ("black", "#5f6368", "#b3261e", "#3c4043"),
+        ("white", "#a0a4ab", "#ff7b72", "#c8ccd2"),
+    ):
+        window.setStyleSheet(f"QWidget {{ color: {text}; }}")
+        assert soft in log.styleSheet()
+        assert red in error.styleSheet()
+        assert axis.textPen().color().name() == axis.labelStyle["color"] == dim
+        assert line.pen.color().name() == red
+        assert red in curves.legends["recall"].text()
+        assert "atoms&nbsp;found" in curves.legends["recall"].text()
 
 
 def test_a_start_that_is_refused_leaves_nothing_behind(qtbot, panel, tmp_path):

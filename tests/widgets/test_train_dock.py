@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,13 @@ from napari.components import ViewerModel
 from napari_stemlearn.datasets.store import create_data_set
 from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.jobs import RunState, create
+from napari_stemlearn.jobs.processes import process_record
 from napari_stemlearn.learning.recipes import load_recipe
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.models.store import list_models
 from napari_stemlearn.sites import make_sites
-from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TRANSLATED, TrainDock, keep_model
+from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TRANSLATED, TrainDock, keep_model, open_in_find
 from untrained_generator import untrained_generator
 
 
@@ -35,6 +39,13 @@ def dock(qtbot):
 def type_into(line, text):
     line.setText(text)
     line.textEdited.emit(text)
+
+
+def going_on(kind, settings):
+    """A run of the project that seems to be worked on."""
+    run = create(kind, settings, runs_folder=shared_project().runs, label=settings.name)
+    process_record(os.getpid(), events_from=0, attempt=1, inline=True).save(run.folder / "process.json")
+    return run
 
 
 def make_set(folder: Path) -> Path:
@@ -166,7 +177,9 @@ def test_a_folder_without_labelled_images_is_refused(dock, tmp_path):
         ({"pixel_size": 0}, "Pixel size is 0.0; allowed: 0.01 to 2 angstrom"),
         ({"targets": {"classes": {"antisite": ["antisite"]}}}, "no structure has defects of the class 'antisite'"),
         ({"optimisation": {"steps": 0}}, "Steps is 0; allowed: at least 1"),
-        ({"name": ""}, "Name"),
+        ({"name": ""}, "Train waits: Name: a name is needed."),
+        ({"name": " "}, "Train waits: Name: a name is needed."),
+        ({"name": "a/b: *?"}, "Train waits: Name: 'a/b: *?' cannot be the name of a folder; it must not"),
     ],
 )
 def test_a_bad_setting_stops_the_button_and_nothing_starts(dock, change, words):
@@ -216,6 +229,56 @@ def test_the_model_goes_to_the_find_dock(make_napari_viewer_proxy, qtbot):
         viewer.window.remove_dock_widget(widget)
 
 
+def test_the_find_dock_comes_as_a_tab(make_napari_viewer_proxy):
+    viewer = make_napari_viewer_proxy()
+    train, _dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Train")
+    open_in_find(viewer, Path("tmd-defects"))
+    (tab,) = viewer.window._qt_window.tabifiedDockWidgets(train)
+    find, _dock = viewer.window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    assert tab.windowTitle() == find.windowTitle()
+    for widget in (find, train):
+        viewer.window.remove_dock_widget(widget)
+
+
+def test_a_reopened_dock_shows_the_settings_of_the_run_that_goes_on(qtbot):
+    settings = SegmentationSettings.preset("tiny", name="tiny one")
+    run = going_on("train", settings)
+    dock = TrainDock(ViewerModel())
+    qtbot.addWidget(dock)
+    assert dock.panel.run == run
+    assert dock.settings() == settings
+    assert not dock.setup.is_open
+
+
+def test_looking_at_a_run_leaves_the_form_until_its_settings_are_wanted(dock, tmp_path):
+    generator = untrained_generator(tmp_path / "generators" / "day_x")
+    settings = SegmentationSettings.preset("tiny", name="tiny one", data={"generator": str(generator)})
+    run = create("train", settings, runs_folder=dock.panel.project.runs, label="tiny one")
+    mine = dock.settings().changed(name="mine")
+    dock.form.set_value(mine)
+    dock.panel.watch(run)
+    assert dock.settings() == mine
+    dock.panel.take_action.trigger()
+    assert dock.setup.is_open
+    assert dock.settings() == settings
+    assert dock.source.generator == str(generator)
+    (run.folder / "job.yaml").write_text("nothing")
+    dock.form.set_value(mine)
+    dock.panel.take_action.trigger()
+    assert "cannot be taken" in dock.form.error.text()
+    assert dock.settings() == mine
+
+
+def test_paths_of_a_run_from_elsewhere_hold_here(dock, tmp_path, monkeypatch):
+    make_set(tmp_path / "elsewhere" / "set")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    settings = SegmentationSettings.preset("tiny", data={"source": "folder", "folder": "set"})
+    run = create("train", settings, runs_folder=dock.panel.project.runs)
+    monkeypatch.chdir(tmp_path)
+    dock.take_settings_of(run)
+    assert dock.settings().data.folder == str(tmp_path / "elsewhere" / "set")
+
+
 def test_a_model_to_start_from(dock):
     editor = dock.form.body.editors["start_from"]
     editor.refresh()
@@ -252,5 +315,10 @@ def test_from_train_to_a_model_in_the_project(qtbot, dock):
     assert [entry.name for entry in list_models([models]) if entry.origin == "given"] == ["little one"]
     result = dock.panel.run.result_folder
     assert keep_model(result, models) == models / "little one"
+    card = json.loads((result / "card.json").read_text())
+    for name, kept in ((" ", "model"), ("a/b: *?", "a_b_ __")):
+        (result / "card.json").write_text(json.dumps(card | {"name": name}))
+        assert keep_model(result, models) == models / kept
+    (result / "card.json").write_text(json.dumps(card))
     (models / "little one" / "card.json").write_text("{}")
     assert keep_model(result, models) == models / "little one-2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 
@@ -14,6 +15,7 @@ from napari_stemlearn import jobs
 from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.jobs import RunState, create
+from napari_stemlearn.jobs.processes import process_record
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.data_set_layers import SHOWN_IMAGES, read_images, show_images
@@ -175,7 +177,8 @@ def test_what_is_no_generator_is_refused(dock, tmp_path, generator):
         ({"shape": (8, 512)}, "8 by 512 pixels; allowed: 16 to 16384"),
         ({"shape": (40, 40), "visible_mark": True}, "too small for the visible mark"),
         ({"structures": []}, "structures"),
-        ({"name": ""}, "name"),
+        ({"name": ""}, "name: a name is needed."),
+        ({"name": " "}, "name: a name is needed."),
     ],
 )
 def test_a_bad_setting_stops_the_button_and_nothing_starts(dock, change, words):
@@ -452,6 +455,23 @@ def test_a_generator_of_a_simulated_stack_needs_specimens_and_a_microscope(qtbot
     qtbot.addWidget(train)
     train.source.choose_generator(str(folder))
     assert "does not know what to simulate; make a set" in train.panel.reason.text()
+
+
+def test_a_reopened_dock_shows_the_settings_of_the_run_that_goes_on(qtbot, viewer, generator, tmp_path):
+    settings = GenerateSettings(name="day_x", generator=str(generator), number=7)
+    run = jobs.create("generate", settings, runs_folder=tmp_path / "project" / "runs")
+    process_record(os.getpid(), events_from=0, attempt=1, inline=True).save(run.folder / "process.json")
+    dock = TrainingDataDock(viewer)
+    qtbot.addWidget(dock)
+    assert dock.panel.run == run
+    assert dock.settings() == settings
+    assert dock.generator.folder == str(generator)
+    # a name after the generator goes on following it
+    other = untrained_generator(tmp_path / "project" / "generators" / "day_y")
+    dock.choose_generator(other)
+    assert dock.settings().name == dock.generator.card["name"]
+    dock.panel.take_action.trigger()
+    assert dock.settings() == settings
 
 
 def test_other_jobs_are_not_in_the_list(dock, finished):

@@ -32,6 +32,7 @@ from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
 from napari_stemlearn.errors import FormatError, MicrographError, SitesError
 from napari_stemlearn.events import Done
+from napari_stemlearn.folder_names import folder_name
 from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size
 from napari_stemlearn.nested_names import flattened
@@ -449,8 +450,7 @@ class DataSet:
 
 def data_set_folder(name: str) -> str:
     """Name of the folder of a data set: what no file system refuses, and the ending."""
-    kept = "".join("_" if character in '/\\:*?"<>|' or ord(character) < 32 else character for character in name)
-    kept = kept.strip(" .")[:100] or "data set"
+    kept = folder_name(name, "data set")
     return kept if kept.endswith(ENDING) else kept + ENDING
 
 

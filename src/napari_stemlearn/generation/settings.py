@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from napari_stemlearn.folder_names import Name
 from napari_stemlearn.generation.learnt_imaging import laid_over_learnt
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings
@@ -25,7 +26,7 @@ class GenerateSettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"default": {}, "tiny": TINY}
 
-    name: str = Field("training data", min_length=1, description="Name of the data set.")
+    name: Name = Field("training data", description="Name of the data set.")
     generator: str = Field(
         "",
         description="Folder of a trained generator (generator.json, generator.safetensors); empty for plain "

@@ -15,15 +15,34 @@ TAIL = 1 << 18
 """Bytes read from the end to find the last record; longer than any record that a job writes."""
 
 
-def append_event(path: Path, event: Event) -> None:
-    """Append one event; a half-written line that an earlier crash left is closed first."""
+def append_event(path: Path, event: Event, *, make: bool = True) -> None:
+    """Append one event; a half-written line that an earlier crash left is closed first.
+
+    Parameters
+    ----------
+    path
+        The file.
+    event
+        What to write.
+    make
+        Whether a file that is missing is made.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses, or the file is missing and not to be made.
+    """
     line = json.dumps(event.record(), default=_plain).encode("utf-8") + b"\n"
-    with open(path, "ab+") as stream:
+    with open(path, "ab+", opener=None if make else _open_there) as stream:
         if stream.seek(0, os.SEEK_END) > 0:
             stream.seek(-1, os.SEEK_END)
             if stream.read(1) != b"\n":
                 line = b"\n" + line
         stream.write(line)
+
+
+def _open_there(path: str, flags: int) -> int:
+    return os.open(path, flags & ~os.O_CREAT)
 
 
 def read_events(path: Path, since: int = 0) -> tuple[list[Event], int]:

@@ -83,7 +83,7 @@ def execute(
         recorder.record(final)
     except BaseException as error:
         final = failure_of(error, folder)
-        _record_failure(folder, final, spare)
+        _record_failure(folder, final, spare, make=not isinstance(error, RunFolderGoneError))
         if not isinstance(error, Exception):
             raise
     yield final
@@ -120,6 +120,9 @@ class Recorder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._events = folder / "events.jsonl"
+        with self._gone_where_missing():
+            self._events.touch()
         self._last_progress = 0.0
         self._previews: dict[str, list[Path]] = {}
 
@@ -140,8 +143,17 @@ class Recorder:
             if event.done < event.total and now - self._last_progress < PROGRESS_INTERVAL:
                 return event
             self._last_progress = now
-        append_event(self.folder / "events.jsonl", event)
+        with self._gone_where_missing():
+            # made at the start: one that is missing now was deleted, and the folder with it is about to be
+            append_event(self._events, event, make=False)
         return event
+
+    @contextlib.contextmanager
+    def _gone_where_missing(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise RunFolderGoneError(f"The run folder {self.folder} is gone.") from error
 
     def _write_preview(self, event: Preview) -> str:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", event.name) or "preview"
@@ -199,12 +211,15 @@ def _own_record(path: Path, token: str) -> ProcessRecord | None:
     return None
 
 
-def _record_failure(folder: Path, failed: Failed, spare: Path) -> None:
-    """Write the failure where it can be read; on a full disk the bytes put aside make room for it."""
+def _record_failure(folder: Path, failed: Failed, spare: Path, *, make: bool) -> None:
+    """Write the failure where it can be read; on a full disk the bytes put aside make room for it.
+
+    `make` tells whether an event file that is missing is made.
+    """
     with contextlib.suppress(OSError):
         spare.unlink(missing_ok=True)
     try:
         if (folder / "job.yaml").exists():
-            append_event(folder / "events.jsonl", failed)
+            append_event(folder / "events.jsonl", failed, make=make)
     except OSError as error:
         print(f"{failed.message}\n{failed.detail}\n(this could not be written as an event: {error})", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,9 @@ from napari_stemlearn.errors import JobError
 from napari_stemlearn.jobs.atomic_files import write_yaml
 
 SCHEMA = 1
+
+HEAD = 100
+"""Lines at the beginning of the file in which label and time stand."""
 
 PACKAGES = ("napari-stemlearn", "torch", "numpy", "scipy", "pandas", "ase", "rosettasciio", "pydantic")
 """Packages whose versions are recorded."""
@@ -54,6 +58,24 @@ def read_job_file(path: Path) -> JobFile:
         raise JobError(f"{path.parent} is no run folder: it has no job.yaml.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, ValidationError) as error:
         raise JobError(f"{path} is damaged: {str(error).splitlines()[0]}.") from error
+
+
+def read_job_head(path: Path) -> tuple[str, float] | None:
+    """Read the label of a ``job.yaml``, and when the run was made, without reading the rest.
+
+    Returns
+    -------
+    tuple of str and float, or None
+        Label, and seconds since 1970; None where the file is missing or damaged.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            # the settings come behind this line, and reading a whole record takes long
+            lines = list(itertools.takewhile(lambda line: not line.startswith("seed:"), itertools.islice(stream, HEAD)))
+        record = yaml.safe_load("".join(lines))
+        return str(record["label"]), float(record["created"])
+    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError):
+        return None
 
 
 def versions() -> dict[str, str]:

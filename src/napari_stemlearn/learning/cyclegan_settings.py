@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from napari_stemlearn.folder_names import FolderName
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.settings import MixtureSettings, Names
 from napari_stemlearn.settings import Seed, Settings, quantity
@@ -175,7 +176,7 @@ class CycleGANSettings(Settings):
         "tiny": TINY,
     }
 
-    name: str = Field("generator", min_length=1, description="Name of the generator.")
+    name: FolderName = Field("generator", description="Name of the generator.")
     experiment: Names = Field((), description="Files of the unlabelled experimental images or stacks.")
     pixel_size: float | None = quantity(
         None, "angstrom", "Pixel size of the experiment; empty takes the files' own.", minimum=0.01, maximum=2
@@ -245,16 +246,6 @@ class CycleGANSettings(Settings):
     device: str = Field("auto", description="auto, cpu, cuda:0 or mps.")
     precision: Literal["auto", "32", "bf16-mixed"] = Field("auto", description="Numbers that it computes with.")
     seed: Seed = quantity(0, "1", "Same seed and settings, same start and same images.", minimum=0)
-
-    @field_validator("name")
-    @classmethod
-    def _name_of_a_folder(cls, value: str) -> str:
-        if value != value.strip() or value.startswith(".") or any(letter in value for letter in '/\\:*?"<>|'):
-            raise ValueError(
-                f"'{value}' cannot be the name of a folder; it must not begin with a dot or a blank, end with a "
-                'blank, or hold / \\ : * ? " < > |'
-            )
-        return value
 
     @model_validator(mode="before")
     @classmethod

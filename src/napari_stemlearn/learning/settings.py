@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from napari_stemlearn.distributions import Distribution, Drawn
+from napari_stemlearn.folder_names import FolderName
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.truth_classes import unknown_name, unmade_class
 from napari_stemlearn.settings import Seed, Settings, quantity
@@ -271,7 +272,7 @@ class SegmentationSettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"default": DEFAULT, "quick": QUICK, "tiny": TINY}
 
-    name: str = Field("model", min_length=1, description="Name of the model.")
+    name: FolderName = Field("model", description="Name of the model.")
     description: str = Field("", description="One sentence about the model.")
     structures: tuple[MixtureSettings, ...] = Field(
         default_factory=_usual_specimens, min_length=1, description="Specimens, mixed by weight."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import ModelError, SettingsError
+from napari_stemlearn.folder_names import folder_name
 from napari_stemlearn.learning.generator_cards import BY_A_SET, knows_no_simulation, read_generator_card
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
 from napari_stemlearn.learning.truth_classes import ALL_COLUMNS, DEFECT_KINDS, possible
@@ -147,7 +148,8 @@ def like_model(card: ModelCard) -> dict[str, Any]:
 
 
 def _at(pixel_size: float, name: str) -> dict[str, Any]:
-    return {"name": name, "pixel_size": pixel_size, "acquisition_pixel_size": pixel_size}
+    # sets can have names that no folder can have
+    return {"name": folder_name(name, "model"), "pixel_size": pixel_size, "acquisition_pixel_size": pixel_size}
 
 
 def _mixture(parts: Any) -> list[MixtureSettings]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_stemlearn.widgets.labels import DimLabel
@@ -93,6 +94,10 @@ class Curves(QWidget):
         """Words for a metric in the legend."""
         return short_name(name)
 
+    def legend_text(self, kind: str) -> str:
+        """Words beneath a plot, as rich text."""
+        return "&nbsp;&nbsp; ".join(self._words[kind])
+
     def dress(self, kind: str, plot: Any) -> None:
         """Add to a new plot what is no curve."""
 
@@ -169,19 +174,15 @@ class Curves(QWidget):
         plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setMouseEnabled(x=False, y=False)
-        colour = dim_of(self)
         for side in ("left", "bottom"):
-            axis = plot.getAxis(side)
-            axis.setPen(colour)
-            axis.setTextPen(colour)
-            axis.enableAutoSIPrefix(False)
+            plot.getAxis(side).enableAutoSIPrefix(False)
         plot.getAxis("left").setWidth(60)
         plot.showGrid(x=False, y=True, alpha=0.25)
         if style.steps:
-            plot.setLabel("bottom", "step", color=colour)
+            plot.setLabel("bottom", "step")
             # pyqtgraph puts the name of the axis 5 pixels too low
             plot.getPlotItem().layout.setContentsMargins(1, 1, 1, 6)
-        plot.setLabel("left", style.label, color=colour)
+        plot.setLabel("left", style.label)
         if style.logarithmic:
             plot.setLogMode(y=True)
         if style.limits is not None:
@@ -191,7 +192,28 @@ class Curves(QWidget):
             plot.getAxis("left").setTicks([[(tick / 5, f"{tick / 5:g}") for tick in range(6)]])
         plot.getPlotItem().setDownsampling(auto=True, mode="subsample")
         self.dress(kind, plot)
+        self._colour_axes(plot)
         return plot
+
+    def _colour_axes(self, plot: Any) -> None:
+        colour = dim_of(self)
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.setPen(colour)
+            axis.setTextPen(colour)
+
+    def recolour(self) -> None:
+        """Draw the plots in the colours of the present theme."""
+        for plot in self.plots.values():
+            self._colour_axes(plot)
+            # pyqtgraph keeps a picture of what is behind the curves
+            plot.resetCachedContent()
+            plot.viewport().update()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self.recolour()
 
     def _new_curve(self, plot: Any, name: str) -> Any:
         import pyqtgraph
@@ -199,7 +221,7 @@ class Curves(QWidget):
         kind = self.plot_of(name) or ""
         colour = self._colour(name, kind)
         self._words.setdefault(kind, []).append(f'<span style="color:{colour}">●</span>&nbsp;{self.legend_of(name)}')
-        self.legends[kind].setText("&nbsp;&nbsp; ".join(self._words[kind]))
+        self.legends[kind].setText(self.legend_text(kind))
         return plot.plot(
             [],
             [],

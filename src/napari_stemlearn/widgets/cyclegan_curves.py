@@ -81,13 +81,26 @@ class CycleGANCurves(Curves):
 
         if kind not in self.lines:
             return
-        pen = pyqtgraph.mkPen(red_of(self), width=1, style=pyqtgraph.QtCore.Qt.PenStyle.DashLine)
-        self._drawn_lines[kind] = pyqtgraph.InfiniteLine(self.lines[kind], angle=0, pen=pen)
+        self._drawn_lines[kind] = pyqtgraph.InfiniteLine(self.lines[kind], angle=0, pen=self._line_pen())
         plot.addItem(self._drawn_lines[kind])
         self._explain_line(kind)
 
+    def _line_pen(self) -> Any:
+        import pyqtgraph
+
+        return pyqtgraph.mkPen(red_of(self), width=1, style=pyqtgraph.QtCore.Qt.PenStyle.DashLine)
+
     def _explain_line(self, kind: str) -> None:
         self._words[kind] = [f'<span style="color:{red_of(self)}">╌╌</span>&nbsp;{LINES[kind].replace(" ", "&nbsp;")}']
+
+    def recolour(self) -> None:
+        super().recolour()
+        for kind, line in self._drawn_lines.items():
+            line.setPen(self._line_pen())
+            _explanation, *words = self._words.get(kind) or [""]
+            self._explain_line(kind)
+            self._words[kind] += words
+            self.legends[kind].setText(self.legend_text(kind))
 
     def draw(self, kind: str) -> None:
         super().draw(kind)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
@@ -33,6 +34,7 @@ from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import about, our_layers, place_in_view
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.rows import labelled_row
+from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.simulate_dock import simulation_of, structure_of
 from napari_stemlearn.widgets.simulated_look import Wanted, write_stack_once
@@ -107,6 +109,7 @@ class CycleGANDock(Dock):
             napari_viewer,
             ("cyclegan",),
             start_text="Learn the look",
+            with_settings=True,
             empty_text="Learning runs in a process of its own: it goes on when this dock or napari is closed.",
             preview_text="Show the pictures as layers",
             curves=self.curves,
@@ -142,7 +145,9 @@ class CycleGANDock(Dock):
         self._connect()
         self._form_changed()
         self._source_changed()
-        self.panel.attach_to_active()
+        run = self.panel.attach_to_active()
+        if run is not None:
+            self.take_settings_of(run)
 
     def _make_setup(self) -> QWidget:
         setup = QWidget()
@@ -168,9 +173,11 @@ class CycleGANDock(Dock):
         self.form.changed.connect(self._form_changed)
         self.panel.start_requested.connect(self.train)
         self.panel.watched.connect(self._watched)
+        self.panel.settings_wanted.connect(self._take_wanted)
         self.panel.heard.connect(self._heard)
         self.panel.ended.connect(self._ended)
-        self.panel.preview_box.toggled.connect(lambda _on: self._show_zoom())
+        self.viewer.layers.events.inserted.connect(self._on_layers)
+        self.viewer.layers.events.removed.connect(self._on_layers)
         self.zoom_button.clicked.connect(self.zoom_to_pictures)
         self.keep_button.clicked.connect(self.keep_generator)
         self.data_button.clicked.connect(self.make_data)
@@ -245,6 +252,17 @@ class CycleGANDock(Dock):
         taken = {"structures": [mixture_of(simulation.structure)], "imaging": simulation.imaging.record()}
         self.form.set_value({**self.form.body.raw(), **taken})
         self.form.say(f"Specimen and microscope are now those of the Simulate dock ({simulation.structure.crystal}).")
+
+    def take_settings_of(self, run: Run) -> None:
+        """Show what a run was asked to do, with its images; what cannot be read is said."""
+        self.take_stack(False)
+        # its name stays, whatever its images are called
+        self._name = ""
+        take_settings(self.form, run)
+
+    def _take_wanted(self, run: Run) -> None:
+        self.setup.open()
+        self.take_settings_of(run)
 
     def _form_changed(self) -> None:
         values = self.form.body.raw()
@@ -389,7 +407,6 @@ class CycleGANDock(Dock):
                 self.refused.say(f"Refused as it is now: {event.message}" if judged else event.message)
             elif isinstance(event, Checkpoint) and event.name == "best":
                 self.refused.say(None)
-        self._show_zoom()
 
     def _ended(self, run: Run) -> None:
         generator = self.generator()
@@ -405,17 +422,25 @@ class CycleGANDock(Dock):
                 self.panel.say(str(error), bad=True)
 
     def _show_zoom(self) -> None:
-        shown = self.panel.run is not None and self.panel.preview_box.isChecked()
-        shown = shown and "generators" in self.panel.last_metrics
+        shown = bool(self.pictures())
         self.zoom_button.setVisible(shown)
         self.legend.say(LEGEND if shown else None)
+
+    def _on_layers(self, _event: Any = None) -> None:
+        if isalive(self):
+            self._show_zoom()
+
+    def pictures(self) -> list[Any]:
+        """Layers of the watched run's pictures that are in the viewer."""
+        run = self.panel.run
+        layers = our_layers(self.viewer, "preview") if run is not None else []
+        return [layer for layer in layers if run is not None and about(layer).get("run") == run.name]
 
     def zoom_to_pictures(self) -> None:
         """Let the viewer show all pictures of the watched run."""
         import numpy as np
 
-        run = self.panel.run
-        layers = [layer for layer in our_layers(self.viewer, "preview") if run and about(layer).get("run") == run.name]
+        layers = self.pictures()
         if not layers:
             return
         # the canvas holds all layers at this zoom; from that follows one at which it holds the pictures
@@ -480,7 +505,8 @@ def open_in_training_data(viewer: ViewerModel, generator: Path) -> bool:
     if window is None:
         return False
     try:
-        _dock, data = window.add_plugin_dock_widget("napari-stemlearn", "Training data")
+        widget, data = window.add_plugin_dock_widget("napari-stemlearn", "Training data", tabify=True)
+        widget.raise_()
     except (KeyError, ValueError):
         return False
     choose: Any = getattr(data, "choose_generator", None)

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -38,7 +39,8 @@ from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.previews import PreviewLayers
 from napari_stemlearn.widgets.project import Project, shared_project
-from napari_stemlearn.widgets.words import is_dark
+from napari_stemlearn.widgets.run_names import RunNames, is_there
+from napari_stemlearn.widgets.words import soft_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -86,6 +88,8 @@ class JobPanel(QWidget):
         Whether these jobs have metrics and previews.
     preview_text
         Words beside the box that switches the preview layers.
+    with_settings
+        Whether `settings_wanted` is listened to: the menu beside the list of runs offers those of the chosen one.
     curves
         Curves that know the metrics of these jobs.
     previews
@@ -95,6 +99,7 @@ class JobPanel(QWidget):
     start_requested = Signal()
     ended = Signal(object)
     watched = Signal(object)
+    settings_wanted = Signal(object)
     heard = Signal(list)
 
     def __init__(
@@ -107,6 +112,7 @@ class JobPanel(QWidget):
         with_curves: bool = True,
         with_previews: bool = True,
         preview_text: str = "Show what it sees as layers",
+        with_settings: bool = False,
         curves: Curves | None = None,
         previews: type[PreviewLayers] = PreviewLayers,
         project: Project | None = None,
@@ -129,6 +135,8 @@ class JobPanel(QWidget):
         self._log: deque[str] = deque(maxlen=30)
         self._start_problem: str | None = None
         self._listed: list[Run] = []
+        self._names = RunNames()
+        self._gone = False
         self._reader = Background(self)
         self._reader.done.connect(self._caught_up)
         self._reader.failed.connect(lambda sentence, _detail: self.say(sentence, bad=True))
@@ -140,7 +148,7 @@ class JobPanel(QWidget):
         self._turn.setSingleShot(True)
         self._turn.setInterval(TURN)
         self._turn.timeout.connect(self._take_turn)
-        self._build(start_text, with_curves, with_previews, preview_text)
+        self._build(start_text, with_curves, with_previews, preview_text, with_settings)
         self.project.changed.connect(self.refresh_runs)
         self.refresh_runs()
         self._show_state()
@@ -152,7 +160,9 @@ class JobPanel(QWidget):
 
     # -- making
 
-    def _build(self, start_text: str, with_curves: bool, with_previews: bool, preview_text: str) -> None:
+    def _build(
+        self, start_text: str, with_curves: bool, with_previews: bool, preview_text: str, with_settings: bool
+    ) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -178,15 +188,22 @@ class JobPanel(QWidget):
         self.run_box = CalmComboBox()
         self.run_box.setPlaceholderText("choose an earlier run")
         self.run_box.setToolTip("Earlier and running jobs of this project; choose one to look at it again")
-        self.refresh_button = QToolButton()
-        self.refresh_button.setText("⟳")
-        self.refresh_button.setToolTip("Look for runs again")
         self.run_row = QWidget()
         row = QHBoxLayout(self.run_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Run"))
         row.addWidget(self.run_box, 1)
-        row.addWidget(self.refresh_button)
+        self.menu_button = QToolButton()
+        self.menu_button.setText("⋯")
+        self.menu_button.setToolTip("More about runs")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        menu = QMenu(self.menu_button)
+        self.take_action = menu.addAction("Use this run's settings", self._want_settings)
+        self.take_action.setVisible(with_settings)
+        menu.addAction("Look for runs again", self.refresh_runs)
+        self.menu_button.setMenu(menu)
+        row.addWidget(self.menu_button)
         layout.addWidget(self.run_row)
 
         self.details = QWidget()
@@ -205,7 +222,7 @@ class JobPanel(QWidget):
         inner.addWidget(self.bar, 2, 0, 1, 2)
         self.eta_label = DimLabel()
         inner.addWidget(self.eta_label, 3, 0, 1, 2)
-        self.log_label = ElidedLabel()
+        self.log_label = ElidedLabel(colour_of=soft_of)
         inner.addWidget(self.log_label, 4, 0, 1, 2)
         layout.addWidget(self.details)
 
@@ -226,7 +243,6 @@ class JobPanel(QWidget):
         self.resume_button.clicked.connect(lambda: self._steer("resume"))
         self.kill_button.clicked.connect(lambda: self._steer("kill"))
         self.run_box.activated.connect(self._chosen)
-        self.refresh_button.clicked.connect(self.refresh_runs)
 
     # -- starting and choosing
 
@@ -251,6 +267,7 @@ class JobPanel(QWidget):
         self._turns.clear()
         self.run = run
         self.state = None
+        self._gone = False
         self._position = 0
         self._previews = self._preview_kind(self.viewer, run.name) if run is not None else None
         self.last_metrics = {}
@@ -283,21 +300,28 @@ class JobPanel(QWidget):
             self._listed.insert(0, self.run)
         self.run_box.blockSignals(True)
         self.run_box.clear()
-        for run in self._listed:
-            self.run_box.addItem(run.name)
+        for run, words in zip(self._listed, self._names.of(self._listed), strict=True):
+            self.run_box.addItem(words if is_there(run) else f"{words} (deleted)")
+            self.run_box.setItemData(self.run_box.count() - 1, run.name, Qt.ItemDataRole.ToolTipRole)
         self.run_box.setCurrentIndex(self._listed.index(self.run) if self.run is not None else -1)
         self.run_box.blockSignals(False)
         self.run_row.setVisible(bool(self._listed))
+        self.take_action.setEnabled(self.run is not None and is_there(self.run))
 
-    def attach_to_active(self) -> None:
-        """Watch the newest run that is still going, where nothing is watched yet."""
+    def attach_to_active(self) -> Run | None:
+        """Watch the newest run that is still going, where nothing is watched yet; returns it."""
         if self.run is not None:
-            return
+            return None
         for run in self._listed[:10]:
             with contextlib.suppress(StemlearnError):
                 if run.attempt and run.state.active:
                     self.watch(run)
-                    return
+                    return run
+        return None
+
+    def _want_settings(self) -> None:
+        if self.run is not None:
+            self.settings_wanted.emit(self.run)
 
     def _is_ours(self, run: Run) -> bool:
         # the kind is part of the folder's name, after date and time; a name of our own kind reads the file
@@ -335,6 +359,11 @@ class JobPanel(QWidget):
             return
         self._take(events)
         self._enter(state)
+        gone = not is_there(self.run)
+        if gone != self._gone:
+            self._gone = gone
+            self.refresh_runs()
+            self._show_state()
 
     def _caught_up(self, content: tuple[list[Event], int]) -> None:
         events, self._position = content
@@ -409,6 +438,10 @@ class JobPanel(QWidget):
         if state == self.state:
             return
         before, self.state = self.state, state
+        if state is RunState.WAITING:
+            # what was reported so far belongs to an earlier attempt
+            self._forget_progress()
+            self.log_label.set_full_text("", "\n".join(self._log))
         self._show_state()
         if state.active:
             self._timer.setInterval(POLL)
@@ -457,11 +490,12 @@ class JobPanel(QWidget):
         active = state is not None and state.active
         self.start_button.setEnabled(self._start_problem is None and not active)
         self.stop_button.setEnabled(state in (RunState.RUNNING, RunState.WAITING))
-        self.resume_button.setEnabled(state in (RunState.STOPPED, RunState.FAILED))
+        resumable = state in (RunState.STOPPED, RunState.FAILED) and not self._gone
+        self.resume_button.setEnabled(resumable)
         self.kill_button.setEnabled(state is RunState.STOPPING)
         for button in (self.stop_button, self.resume_button, self.kill_button):
             button.setVisible(self.run is not None)
-        self.resume_button.setVisible(state in (RunState.STOPPED, RunState.FAILED))
+        self.resume_button.setVisible(resumable)
         self.stop_button.setVisible(active and state is not RunState.STOPPING)
         self.kill_button.setVisible(state is RunState.STOPPING)
         reason = ""
@@ -538,7 +572,6 @@ class JobPanel(QWidget):
     def _add_log(self, message: str) -> None:
         self._log.append(message)
         self.log_label.set_full_text(message, "\n".join(self._log))
-        self.log_label.setStyleSheet(f"color: {'#c8ccd2' if is_dark(self) else '#3c4043'};")
 
     def closeEvent(self, event: object) -> None:
         self._timer.stop()

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
 from napari_stemlearn.errors import ModelError, SettingsError
+from napari_stemlearn.folder_names import folder_name
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.learning.generator_cards import (
     BY_A_SET,
@@ -36,6 +37,7 @@ from napari_stemlearn.widgets.labels import DimLabel
 from napari_stemlearn.widgets.project import Project, ProjectRow, shared_project
 from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.rows import lay_out_chooser
+from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
 
 if TYPE_CHECKING:
@@ -257,6 +259,7 @@ class TrainDock(Dock):
             napari_viewer,
             ("train",),
             start_text="Train",
+            with_settings=True,
             empty_text="Training runs in a process of its own: it goes on when this dock or napari is closed.",
         )
         self.column.addWidget(self.panel)
@@ -276,7 +279,10 @@ class TrainDock(Dock):
         self.use_button.clicked.connect(self.use_model)
         self.adopt_button.clicked.connect(self.adopt)
         self._check()
-        self.panel.attach_to_active()
+        self.panel.settings_wanted.connect(self._take_wanted)
+        run = self.panel.attach_to_active()
+        if run is not None:
+            self.take_settings_of(run)
 
     def _make_setup(self) -> QWidget:
         setup = QWidget()
@@ -340,8 +346,18 @@ class TrainDock(Dock):
     def take(self, settings: SegmentationSettings, sentence: str) -> None:
         """Show settings that another dock hands over, with a sentence about them; nothing starts."""
         self.setup.open()
+        self.form.say("")
         self.form.set_value(settings)
         self.taken.say(sentence)
+
+    def take_settings_of(self, run: Run) -> None:
+        """Show what a run was asked to do; what cannot be read is said."""
+        self.taken.say()
+        take_settings(self.form, run)
+
+    def _take_wanted(self, run: Run) -> None:
+        self.setup.open()
+        self.take_settings_of(run)
 
     def _start_card(self) -> ModelCard | None:
         """Card of the model whose weights are the start; None where there is none."""
@@ -408,7 +424,7 @@ def recipes() -> dict[str, Path]:
 
 def keep_model(result: Path, models: Path) -> Path:
     """Copy a run's model to the project's models, under its own name, numbered where another model has that name."""
-    return keep(result, models, read_card(result / CARD).name, CARD)
+    return keep(result, models, folder_name(read_card(result / CARD).name, "model"), CARD)
 
 
 def open_in_find(viewer: ViewerModel, model: Path) -> bool:
@@ -416,7 +432,8 @@ def open_in_find(viewer: ViewerModel, model: Path) -> bool:
     window = getattr(viewer, "window", None)
     if window is None:
         return False
-    _dock, find = window.add_plugin_dock_widget("napari-stemlearn", "Find")
+    widget, find = window.add_plugin_dock_widget("napari-stemlearn", "Find", tabify=True)
+    widget.raise_()
     find.model.refresh()
     return find.model.choose(model.name)
 

@@ -30,6 +30,7 @@ from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.rows import labelled_row
+from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.simulate_dock import structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
@@ -92,6 +93,7 @@ class TrainingDataDock(Dock):
             napari_viewer,
             ("generate",),
             start_text="Make the set",
+            with_settings=True,
             empty_text="Making runs in a process of its own; it can be stopped and resumed, and goes on when this "
             "dock or napari is closed.",
             with_curves=False,
@@ -119,7 +121,9 @@ class TrainingDataDock(Dock):
         self._hand.failed.connect(lambda sentence, detail: self.refused.say(sentence, detail))
         self._connect()
         self._form_changed()
-        self.panel.attach_to_active()
+        run = self.panel.attach_to_active()
+        if run is not None:
+            self.take_settings_of(run)
 
     def _make_setup(self) -> QWidget:
         setup = QWidget()
@@ -168,6 +172,7 @@ class TrainingDataDock(Dock):
         self.direct_button.clicked.connect(self.train_directly)
         self.panel.start_requested.connect(self.make)
         self.panel.watched.connect(self._watched)
+        self.panel.settings_wanted.connect(self._take_wanted)
         self.panel.heard.connect(self._heard)
         self.panel.ended.connect(self._ended)
         self.panel.resume_button.clicked.connect(self._open_when_done)
@@ -207,6 +212,17 @@ class TrainingDataDock(Dock):
             return
         self._change(structures=[MixtureSettings(structure=structure).record()])
         self.form.say(f"The specimen is now that of the Structure dock ({structure.crystal}).")
+
+    def take_settings_of(self, run: Run) -> None:
+        """Show what a run was asked to make; what cannot be read is said."""
+        take_settings(self.form, run)
+        if self.generator.card.get("name") == self.form.body.raw().get("name"):
+            # it was called after its generator
+            self._name = str(self.generator.card["name"])
+
+    def _take_wanted(self, run: Run) -> None:
+        self.setup.open()
+        self.take_settings_of(run)
 
     def _change(self, **values: Any) -> None:
         self.form.set_value({**self.form.body.raw(), **values})

@@ -95,6 +95,11 @@ def red_of(widget: QWidget) -> str:
     return "#ff7b72" if is_dark(widget) else "#b3261e"
 
 
+def soft_of(widget: QWidget) -> str:
+    """A text colour on the widget's theme that stands back a little."""
+    return "#c8ccd2" if is_dark(widget) else "#3c4043"
+
+
 def dim_of(widget: QWidget) -> str:
     """A quiet text colour on the widget's theme."""
     return "#a0a4ab" if is_dark(widget) else "#5f6368"
