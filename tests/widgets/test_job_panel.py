@@ -184,6 +184,7 @@ def test_a_run_folder_that_vanishes_is_told(qtbot, panel):
     assert "gone" in panel.error.text()
     assert panel.resume_button.isHidden()
     assert panel.run_box.currentText().endswith(" (deleted)")
+    assert panel.state_label.full_text == "Deleted"
     assert not panel.take_action.isEnabled()
     panel.watch(None)
     assert panel.run_row.isHidden()

@@ -69,6 +69,9 @@ _DOTS = {
 }
 
 
+_DELETED = ("#8a8f98", "Deleted")
+
+
 class JobPanel(QWidget):
     """Everything about the runs of some kinds of job.
 
@@ -465,7 +468,7 @@ class JobPanel(QWidget):
         self.curves.setVisible(self.run is not None and self._with_curves)
         self.preview_box.setVisible(self.run is not None and self._with_previews)
         if self.run is not None and self.state is not None:
-            colour, words = _DOTS[self.state]
+            colour, words = _DELETED if self._gone else _DOTS[self.state]
             self.dot.setStyleSheet(f"color: {colour};")
             self.state_label.set_full_text(words, f"{words}: {self.run.folder}")
             active = self.state.active
