@@ -114,7 +114,7 @@ def cyclegan() -> None:
     viewer, dock = open_viewer("CycleGAN", TALL)
     add_image(viewer, simulated_day(frames=2).stack, name="simulated WSe2 day")
     wait_until(lambda: dock.experiment.look is not None)
-    short = {"steps": 120, "every": 15, "simulations": 8, "crop": 64, "batch_size": 4, "check_likeness": False}
+    short = {"steps": 240, "every": 20, "simulations": 8, "crop": 64, "batch_size": 4, "check_likeness": False}
     kept = {name: dock.form.body.raw()[name] for name in ("name", "structures", "imaging")}
     dock.form.set_value(CycleGANSettings.preset("quick", **short).record() | kept)
     dock.train()
@@ -227,7 +227,6 @@ def label() -> None:
     """The Label and score dock while predictions are reviewed."""
     viewer, _find, dock, _day = found_day("Label and score")
     dock.start()
-    dock.review.order.setCurrentIndex(1)
     dock.review.restart()
     for _ in range(6):
         dock.review.step(1)
@@ -250,7 +249,6 @@ def score() -> None:
     inside = truth["y"].between(0, height - 1) & truth["x"].between(0, width - 1)
     layer = add_sites(viewer, truth[inside].reset_index(drop=True), kind="truth", source_layer=image, name="truth")
     dock.score.truth.choose(layer)
-    dock.score.border.setValue(5)
     dock.score_section.open()
     wait_until(lambda: dock.score.scores is not None)
     dock.score.show_matches()
