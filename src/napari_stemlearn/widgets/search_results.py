@@ -38,7 +38,7 @@ _numbers = itertools.count()
 
 
 def results_of(layer: Any) -> SearchResults | None:
-    """What a search found and a layer shows; None where no search of this session wrote it."""
+    """What a search found and a layer shows; None where no search wrote it since napari was started."""
     # what napari hands to plugins may be a proxy that lets nobody see such an attribute
     return getattr(getattr(layer, "__wrapped__", layer), _RESULTS, None)
 
