@@ -36,15 +36,13 @@ WORDS = {
 """The kinds of generators, as in Table 1."""
 
 
-def cut(frames: NDArray[np.generic], seed: int) -> NDArray[np.float32]:
-    """Windows at random places of frames (n, y, x), turned and mirrored by nothing."""
-    rng = np.random.default_rng(seed)
-    windows = []
-    for _ in range(COUNT):
-        frame = frames[rng.integers(len(frames))]
-        top, left = (rng.integers(length - SIDE + 1) for length in frame.shape)
-        windows.append(frame[top : top + SIDE, left : left + SIDE])
-    return np.stack(windows).astype(np.float32)
+def patches_of(frames: NDArray[np.generic], seed: int) -> NDArray[np.float32]:
+    """Windows at random places of frames (n, y, x)."""
+    from napari_stemlearn.learning.experiment import Experiment
+    from napari_stemlearn.micrograph import Micrograph
+
+    experiment = Experiment([Micrograph(frames, PIXEL_SIZE)], crop=SIDE)
+    return experiment.patches(np.random.default_rng(seed), COUNT, SIDE)
 
 
 def kinds(frames: NDArray[np.generic], day: str, work: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -56,7 +54,7 @@ def kinds(frames: NDArray[np.generic], day: str, work: Path) -> Iterator[tuple[s
     ours = load_translator(folder_of(work, OURS, day), "cpu").settings
     given = {"clean simulations": CLEAN, "hand-set noise": merged(ImagingSettings.presets["varied"], ATOMS_ADD_UP)}
     options = {"pixel_size": PIXEL_SIZE, "side": SIDE, "count": COUNT}
-    yield "other frames of the day", cut(frames[1::2], 1)
+    yield "other frames of the day", patches_of(frames[1::2], 1)
     for name, imaging in given.items():
         # the crystal lies as it does in the experiment, so that its orientation makes no difference
         made = simulated_images(ours.structures, ImagingSettings.checked(imaging), seed=2, **options)
@@ -111,7 +109,7 @@ def measured(data: Path, days: list[str], work: Path) -> list[dict[str, Any]]:
     for day in days:
         stack = read_micrograph(data / "wse2-virtual" / DAYS[day][0] / "stack.tif")
         frames = np.stack([stack.frame(index) for index in range(stack.n_frames)])
-        experiment = cut(frames[::2], 0)
+        experiment = patches_of(frames[::2], 0)
         for name, images in kinds(frames, day, work):
             report = compare_looks(experiment, images, PIXEL_SIZE, network=network)
             results.append({"day": day, "images": name, **report.record()})

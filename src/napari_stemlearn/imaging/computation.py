@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_stemlearn.imaging.detector import Detected, detect
+from napari_stemlearn.imaging.gaussian_width import SIGMA_OF_FWHM
 from napari_stemlearn.imaging.grid import Grid
 from napari_stemlearn.imaging.preparation import SECTIONS, PreparedImage
-from napari_stemlearn.imaging.probe import SIGMA_OF_FWHM, gaussian_transfer, transfer_functions
+from napari_stemlearn.imaging.probe import gaussian_transfer, transfer_functions
 from napari_stemlearn.imaging.rendering import sample, spectrum, spread_atoms
 from napari_stemlearn.imaging.settings import ImagingSettings
 

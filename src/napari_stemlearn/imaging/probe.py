@@ -11,11 +11,9 @@ import numpy as np
 import torch
 
 from napari_stemlearn.imaging.aberrations import ORDERS, aberration_polynomials, aberration_vector
+from napari_stemlearn.imaging.gaussian_width import SIGMA_OF_FWHM
 from napari_stemlearn.imaging.grid import fast_length
 from napari_stemlearn.imaging.scattering import wavelength
-
-SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
-"""Standard deviation of a Gaussian of unit full width at half maximum."""
 
 
 @lru_cache(maxsize=64)

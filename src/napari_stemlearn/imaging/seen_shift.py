@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.imaging.aberrations import ORDERS, SYMMETRIES, aberration_polynomials, aberration_vector
+from napari_stemlearn.imaging.gaussian_width import SIGMA_OF_FWHM
 from napari_stemlearn.imaging.scattering import wavelength
 
 POINTS, RADIUS = 64, 14
@@ -16,8 +17,6 @@ POINTS, RADIUS = 64, 14
 
 ATOM = 0.25
 """Standard deviation in angstrom of what an atom adds to the width of its image: scattering, and pixels."""
-
-SIGMA_OF_FWHM = 1 / (2 * np.sqrt(2 * np.log(2)))
 
 
 def seen_shift(drawn: Mapping[str, float]) -> tuple[float, float]:

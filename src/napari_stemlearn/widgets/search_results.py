@@ -39,8 +39,12 @@ _numbers = itertools.count()
 
 def results_of(layer: Any) -> SearchResults | None:
     """What a search found and a layer shows; None where no search wrote it since napari was started."""
-    # what napari hands to plugins may be a proxy that lets nobody see such an attribute
-    return getattr(getattr(layer, "__wrapped__", layer), _RESULTS, None)
+    return getattr(_unwrapped(layer), _RESULTS, None)
+
+
+def _unwrapped(layer: Any) -> Any:
+    """The layer itself: what napari hands to plugins may be a proxy that lets nobody see such an attribute."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 class SearchResults:
@@ -136,7 +140,7 @@ class SearchResults:
         )
         mark_written(self.layer)
         # results that the layer showed before are gone
-        setattr(getattr(self.layer, "__wrapped__", self.layer), _RESULTS, self)
+        setattr(_unwrapped(self.layer), _RESULTS, self)
 
     # -- afterwards
 
