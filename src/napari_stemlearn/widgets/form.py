@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.settings import Settings
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
+from napari_stemlearn.widgets.menu_button import MenuButton
 from napari_stemlearn.widgets.model_editor import INDENT, ModelEditor
 from napari_stemlearn.widgets.preset_matching import matching_preset
 from napari_stemlearn.widgets.rows import labelled_row
@@ -69,16 +70,10 @@ class SettingsForm(QWidget):
         self.preset_box.addItems([*model.presets, *self._recipes])
         self.preset_box.setPlaceholderText("changed")
         self.preset_box.setToolTip("Named settings to start from")
-        self.menu_button = QToolButton()
-        self.menu_button.setText("⋯")
-        self.menu_button.setToolTip("Load, save or reset these settings")
-        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        menu = QMenu(self.menu_button)
-        menu.addAction("Load settings…", self._ask_load)
-        menu.addAction("Save settings…", self._ask_save)
-        menu.addAction("Reset", self.reset)
-        self.menu_button.setMenu(menu)
+        self.menu_button = MenuButton("Load, save or reset these settings")
+        self.menu_button.entries.addAction("Load settings…", self._ask_load)
+        self.menu_button.entries.addAction("Save settings…", self._ask_save)
+        self.menu_button.entries.addAction("Reset", self.reset)
         if with_presets:
             layout.addWidget(labelled_row("Preset", self.preset_box, self.menu_button))
         self.body = ModelEditor(model, hidden=hidden, with_presets=False, shift=INDENT if folded else 0, parent=self)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, Sentences
 from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.layers import micrograph_from_layer
+from napari_stemlearn.widgets.menu_button import MenuButton
 from napari_stemlearn.widgets.rows import BUTTON_WIDTH, lay_out_chooser
 
 if TYPE_CHECKING:
@@ -57,17 +58,12 @@ class ImagesChooser(QWidget):
         self.layers = LayerChooser(viewer, self.offered, empty_text=self.empty)
         self.layers.setToolTip(self.tip)
         self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
-        self.button = QToolButton()
-        self.button.setText("⋯")
+        self.button = MenuButton("Take files or a folder in place of a layer")
         self.button.setFixedWidth(BUTTON_WIDTH)
-        self.button.setToolTip("Take files or a folder in place of a layer")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        menu = QMenu(self.button)
-        menu.addAction("Choose files…", lambda: self._ask(QFileDialog.FileMode.ExistingFiles))
-        menu.addAction("Choose a folder…", lambda: self._ask(QFileDialog.FileMode.Directory))
-        self._back = menu.addAction("A layer of the viewer", lambda: self.choose_files(()))
-        self.button.setMenu(menu)
+        entries = self.button.entries
+        entries.addAction("Choose files…", lambda: self._ask(QFileDialog.FileMode.ExistingFiles))
+        entries.addAction("Choose a folder…", lambda: self._ask(QFileDialog.FileMode.Directory))
+        self._back = entries.addAction("A layer of the viewer", lambda: self.choose_files(()))
         self.size_row = PixelSizeRow(viewer)
         self.facts = Sentences()
         self.error = ErrorLabel()

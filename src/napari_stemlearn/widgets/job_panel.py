@@ -17,11 +17,9 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QProgressBar,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -37,6 +35,7 @@ from napari_stemlearn.widgets.curves import Curves
 from napari_stemlearn.widgets.dock import LATER
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ElidedLabel, ErrorLabel
+from napari_stemlearn.widgets.menu_button import MenuButton
 from napari_stemlearn.widgets.previews import PreviewLayers
 from napari_stemlearn.widgets.project import Project, shared_project
 from napari_stemlearn.widgets.run_names import RunNames, is_there
@@ -196,16 +195,10 @@ class JobPanel(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(QLabel("Run"))
         row.addWidget(self.run_box, 1)
-        self.menu_button = QToolButton()
-        self.menu_button.setText("⋯")
-        self.menu_button.setToolTip("More about runs")
-        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu_button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        menu = QMenu(self.menu_button)
-        self.take_action = menu.addAction("Use this run's settings", self._want_settings)
+        self.menu_button = MenuButton("More about runs")
+        self.take_action = self.menu_button.entries.addAction("Use this run's settings", self._want_settings)
         self.take_action.setVisible(with_settings)
-        menu.addAction("Look for runs again", self.refresh_runs)
-        self.menu_button.setMenu(menu)
+        self.menu_button.entries.addAction("Look for runs again", self.refresh_runs)
         row.addWidget(self.menu_button)
         layout.addWidget(self.run_row)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_stemlearn.project_folder import VARIABLE, project_folder, remember_project_folder, variable_rules
 from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
+from napari_stemlearn.widgets.menu_button import MenuButton
 
 MODEL_KEY = "last_model"
 
@@ -114,15 +115,9 @@ class ProjectRow(QWidget):
         super().__init__(parent)
         self.project = project or shared_project()
         self.label = ElidedLabel()
-        self.button = QToolButton()
-        self.button.setText("⋯")
-        self.button.setToolTip("Change or open the project folder")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
-        menu = QMenu(self.button)
-        menu.addAction("Change the project folder…", self._ask)
-        menu.addAction("Open the folder", self._open)
-        self.button.setMenu(menu)
+        self.button = MenuButton("Change or open the project folder")
+        self.button.entries.addAction("Change the project folder…", self._ask)
+        self.button.entries.addAction("Open the folder", self._open)
         self.error = ErrorLabel()
         row = QHBoxLayout()
         row.addWidget(QLabel("Project"))
