@@ -77,6 +77,7 @@ class LabelledSet:
             "shape": micrograph.shape,
             "truth_class_map": dict.fromkeys(named, self.site_class),
             "classes": [self.site_class],
+            "frames": list(range(len(self.labels))),
             "ignore": [UNDECIDED],
         }
 

@@ -499,7 +499,7 @@ def test_frames_that_were_not_searched_do_not_count(stemlearn, images, tmp_path:
     seen.extend(True for event in events if isinstance(event, Progress))
     result = stemlearn("score", "out.csv", "truth.csv", "--tolerance", 0.6, "--json")
     assert json.loads(result.stdout)["classes"][-1]["n_truth"] == len(y)
-    assert "Only frames 0 were searched" in result.stderr
+    assert "Frame 1 was not searched, so not counted." in result.stderr
 
 
 def test_a_search_stopped_at_once_says_that_nothing_was_written(stemlearn, images, monkeypatch) -> None:  # type: ignore[no-untyped-def]

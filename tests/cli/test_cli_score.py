@@ -360,3 +360,27 @@ def test_a_figure_is_drawn_without_a_word_where_the_home_folder_cannot_be_writte
     assert done.returncode == 0, done.stderr
     assert done.stderr == "Tolerance 0.6 angstrom at 0.2 angstrom per pixel, border 0 px, frames 0.\n"
     assert (tmp_path / "scores.png").exists()
+
+
+def test_only_frames_that_are_done_count_and_classes_that_are_labelled(stemlearn, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    labels = concat_sites(
+        [make_sites([10], [10], "a", pixel_size=PIXEL, frame=frame, origin="hand") for frame in (0, 1)]
+    )
+    write_sites(tmp_path / "labels.csv", labels, provenance={"frames_done": [0]})
+    wrong = [make_sites([20, 30], [20, 30], "a", pixel_size=PIXEL, frame=frame, origin="predicted") for frame in (1, 2)]
+    other = make_sites([50], [50], "b", pixel_size=PIXEL, origin="predicted")
+    write_sites(tmp_path / "found.csv", concat_sites([labels.assign(origin="predicted"), *wrong, other]))
+    base = ["score", "found.csv", "labels.csv", "--tolerance", 0.6, "--json"]
+    result = stemlearn(*base)
+    record = json.loads(result.stdout)
+    assert record["classes"][-1]["precision"] == 1.0
+    assert "Frames 1, 2 are not labelled, so not counted." in result.stderr
+    assert "found sites of classes that nobody labelled: 1 b." in result.stderr
+    assert "Warning" not in result.stderr
+    assert json.loads(stemlearn(*base, "--frames", "0-2").stdout)["classes"][-1]["fp"] == 4
+    assert json.loads(stemlearn(*base, "--class", "a", "--class", "b").stdout)["classes"][-1]["fp"] == 1
+    # labels of another program count in frames that have some
+    pd.DataFrame(labels[["frame", "y", "x", "class"]]).to_csv("foreign.csv", index=False)
+    foreign = stemlearn("score", "found.csv", "foreign.csv", "--tolerance", 0.6, "--json")
+    assert json.loads(foreign.stdout)["classes"][-1]["fp"] == 2
+    assert "Frame 2 is not labelled" in foreign.stderr

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_stemlearn.formats.site_files import SitesSidecar
+    from napari_stemlearn.scoring import Matches
 
 
 def score(
@@ -51,7 +52,8 @@ def score(
         float | None, typer.Option("--threshold", help="Leave out found sites with a lower score.")
     ] = None,
     frames: Annotated[
-        str | None, typer.Option("--frames", help="Frames to score, such as 0,2-5; default: all with a site.")
+        str | None,
+        typer.Option("--frames", help="Frames to score, such as 0,2-5; default: those searched and labelled."),
     ] = None,
     border: Annotated[
         float | None,
@@ -87,14 +89,10 @@ def score(
     """Score found sites against true ones: one-to-one optimal matching per frame and class."""
     from napari_stemlearn import scoring
     from napari_stemlearn.cli.printing import note, print_json, print_table
-    from napari_stemlearn.cli.scored_images import check_images, of_image, searched_frames, tell_other_images
-    from napari_stemlearn.cli.scored_search import (
-        searched_border,
-        searched_classes,
-        tell_left_out,
-        tell_never_found,
-    )
-    from napari_stemlearn.formats import read_sidecar, read_sites
+    from napari_stemlearn.cli.scored_images import check_images, of_image, record_of_image, tell_other_images
+    from napari_stemlearn.cli.scored_search import searched_border, tell_never_found
+    from napari_stemlearn.formats import read_sidecar
+    from napari_stemlearn.formats.recorded_sites import record_of
     from napari_stemlearn.formats.site_files import read_with_sidecar
 
     _check_numbers(border=border, threshold=threshold)
@@ -104,28 +102,30 @@ def score(
     truth_sidecar = read_sidecar(truth)
     found_sites, found_sidecar = read_with_sidecar(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
-    truth_sites = read_sites(truth, pixel_size=scale, origin="truth")
+    # a table that does not say that it is exact holds labels
+    truth_sites, truth_sidecar = read_with_sidecar(truth, pixel_size=scale, origin="hand")
     found_sites = of_image(found_sites, found, image)
     truth_sites = of_image(truth_sites, truth, image)
     if image is None:
         check_images(found_sites, found, truth_sites, truth, by_frames=frames is not None)
     tell_other_images({found: found_sidecar, truth: truth_sidecar}, image)
-    wanted = _frames(frames, found_sites, truth_sites) if frames is not None else searched_frames(found_sidecar, image)
-    if frames is None and wanted is not None:
-        note(f"Only frames {', '.join(map(str, wanted))} were searched; the others do not count.")
+    wanted = _frames(frames, found_sites, truth_sites) if frames is not None else None
     if threshold is not None:
         found_sites = found_sites[~(found_sites["score"] < threshold)].reset_index(drop=True)
     class_map = _class_map(maps or [], "--map", "FOUND=TRUTH")
     truth_map = _class_map(truth_maps or [], "--truth-map", "TRUTH=NAME")
-    searched = searched_classes(found_sidecar)
+    search = scoring.search_of_record(record_of_image(record_of(found_sidecar), image))
+    labels = scoring.labels_of_record(record_of(truth_sidecar))
     edge, frame_shape = 0.0, None
     if border is None:
         edge, frame_shape = searched_border(
-            found_sidecar, lambda file: _shape(shape, file, found_sidecar, truth_sidecar), image
+            search, lambda file: _shape(shape, file, found_sidecar, truth_sidecar), image
         )
     elif border > 0:
         frame_shape = _shape(shape, image, found_sidecar, truth_sidecar)
     rule: dict[str, Any] = {
+        **search,
+        **labels,
         "tolerance_angstrom": tolerance,
         "pixel_size": scale,
         "border": border,
@@ -136,18 +136,17 @@ def score(
         "frames": wanted,
         "shape": frame_shape,
         "searched_border": edge,
-        "searched_classes": searched,
     }
     _check_ignored(ignore or [], truth_map, truth_sites, truth_sidecar)
     _check_classes(classes or [], class_map, truth_map, found_sites, truth_sites, found_sidecar, truth_sidecar)
-    if wanted is None:
-        _tell_unlabelled(found_sites, truth_sites)
     _tell_strangers(found_sites, truth_sites, class_map, truth_map)
     scores = scoring.score(found_sites, truth_sites, **rule)
-    if classes is None and searched is None:
+    for sentence in scores.matches.notes:
+        note(sentence)
+    if wanted is None and not labels:
+        _tell_unlabelled(scores.matches)
+    if classes is None and "searched_classes" not in search:
         tell_never_found(scores.matches, found.name)
-    elif classes is None:
-        tell_left_out(scores.matches)
     used = scores.matches.rule
     swept = scoring.sweep(found_sites, truth_sites, **rule) if sweep else None
     drawn = scoring.bootstrap(scores.matches) if bootstrap else None
@@ -278,12 +277,12 @@ def _tell_strangers(
         )
 
 
-def _tell_unlabelled(found: pd.DataFrame, truth: pd.DataFrame) -> None:
-    """Say which searched frames have no true site: perhaps nobody labelled them."""
+def _tell_unlabelled(matches: Matches) -> None:
+    """Say which frames that count have found sites alone: perhaps nobody labelled them."""
     from napari_stemlearn.cli.printing import note
 
-    bare = sorted(set(found["frame"]) - set(truth["frame"]))
-    if bare and len(truth):
+    bare = sorted(set(matches.found["frame"]) - set(matches.truth["frame"]))
+    if bare and len(matches.truth):
         note(
             f"Warning: frames {', '.join(map(str, bare))} have found sites but no true ones, "
             "so these count as false; use --frames if nobody labelled them."
@@ -362,6 +361,8 @@ def _shape(
 ) -> tuple[int, int]:
     """Shape of a frame: given, of the image, or of the image that a sidecar names."""
     from napari_stemlearn.errors import SitesError
+    from napari_stemlearn.formats.recorded_sites import record_of
+    from napari_stemlearn.scoring.searched import shape_of_record
 
     if text is not None:
         parts = [part.strip() for part in text.replace("x", ",").split(",")]
@@ -373,15 +374,9 @@ def _shape(
 
         return read_micrograph(image).shape
     for sidecar in (found_sidecar, truth_sidecar):
-        if sidecar is None:
-            continue
-        shapes = [sidecar.image.shape] if sidecar.image is not None else []
-        shapes += [tuple(entry.get("shape", ())) for entry in sidecar.provenance.get("images", [])]
-        shapes += [tuple(sidecar.provenance.get("shape") or ())]
-        frames = {tuple(entry[-2:]) for entry in shapes if len(entry) >= 2}
-        if len(frames) == 1:
-            height, width = frames.pop()
-            return int(height), int(width)
+        known = shape_of_record(record_of(sidecar))
+        if known is not None:
+            return known
     raise SitesError(
         "A border needs the size of the image, which neither file tells; give --shape Y,X or --image FILE."
     )

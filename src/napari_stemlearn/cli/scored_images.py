@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import SitesError
 
@@ -117,14 +117,12 @@ def tell_other_images(sidecars: Mapping[Path, SitesSidecar | None], image: Path 
                 note(f"Warning: {name} is of the image '{record.name}', which is not what {image.name} holds.")
 
 
-def searched_frames(sidecar: SitesSidecar | None, image: Path | None) -> list[int] | None:
-    """Frames of the image that were searched, where a search ended before its last one; else None."""
-    entries = sidecar.provenance.get("images", []) if sidecar else []
+def record_of_image(record: Mapping[str, Any], image: Path | None) -> dict[str, Any]:
+    """What a search tells of one image, where it searched several; everything where no image is given."""
+    images = record.get("images") or []
     if image is not None:
-        entries = [entry for entry in entries if _may_be(str(entry.get("name", "")), image)]
-    if len(entries) != 1 or "frames" not in entries[0]:
-        return None
-    return [int(frame) for frame in entries[0]["frames"]]
+        images = [entry for entry in images if _may_be(str(entry.get("name", "")), image)]
+    return {**record, "images": images}
 
 
 def images_of(sites: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the sidecar of a found table tells ``stemlearn score`` of its search, and sentences on what follows."""
+"""What a search left out at the edge, for ``stemlearn score``, and sentences on what nobody looked for."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from napari_stemlearn.errors import StemlearnError
 
 if TYPE_CHECKING:
-    from napari_stemlearn.formats.site_files import SitesSidecar
     from napari_stemlearn.scoring import Matches
+    from napari_stemlearn.scoring.rule import RuleOptions
 
 
 def searched_border(
-    sidecar: SitesSidecar | None, shape_of: Callable[[Path | None], tuple[int, int]], image: Path | None
+    search: RuleOptions, shape_of: Callable[[Path | None], tuple[int, int]], image: Path | None
 ) -> tuple[float, tuple[int, int] | None]:
     """The border that a search left out in pixels, and the shape of its frames.
 
     Parameters
     ----------
-    sidecar
-        Of the found table.
+    search
+        As `scoring.search_of_record` gives it.
     shape_of
         Gives the shape (y, x) of a frame in pixels, where an image is given by its file, or of the only one.
     image
@@ -36,32 +36,17 @@ def searched_border(
     """
     from napari_stemlearn.cli.printing import note
 
-    border = sidecar.provenance.get("border") if sidecar is not None else None
-    if not isinstance(border, (int, float)) or not border > 0:
+    border = search.get("searched_border", 0.0)
+    if not border > 0:
         return 0.0, None
     try:
-        return float(border), shape_of(image if image is not None and image.exists() else None)
+        return border, shape_of(image if image is not None and image.exists() else None)
     except StemlearnError:
         note(
             f"Warning: the search left out what is nearer than {border:.3g} px to the edge, which counts as missed, "
             "since the size of the image is not known; give --shape Y,X or --image FILE."
         )
         return 0.0, None
-
-
-def searched_classes(sidecar: SitesSidecar | None) -> list[str] | None:
-    """Classes that a search looked for; None where no search wrote the table."""
-    thresholds = sidecar.provenance.get("thresholds") if sidecar is not None else None
-    return [str(name) for name in thresholds] if isinstance(thresholds, dict) else None
-
-
-def tell_left_out(matches: Matches) -> None:
-    """Say which true sites do not count, since the search did not look for their classes."""
-    from napari_stemlearn.cli.printing import note
-
-    if matches.left_out:
-        sites = ", ".join(f"{count} {name}" for name, count in matches.left_out.items())
-        note(f"Not scored are true sites of classes that the search did not look for: {sites}.")
 
 
 def tell_never_found(matches: Matches, found_name: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_stemlearn.formats.provenance import Mark, ProvenanceReport, read_provenance
     from napari_stemlearn.formats.reading import EXTENSIONS, read_micrograph, read_micrographs, read_stack
+    from napari_stemlearn.formats.recorded_sites import RecordedTable, read_recorded
     from napari_stemlearn.formats.site_files import (
         SitesSidecar,
         belongs_to,
@@ -28,6 +29,8 @@ _HOMES = {
     "Mark": "provenance",
     "ProvenanceReport": "provenance",
     "read_provenance": "provenance",
+    "RecordedTable": "recorded_sites",
+    "read_recorded": "recorded_sites",
     "SitesSidecar": "site_files",
     "belongs_to": "site_files",
     "hash_micrograph": "site_files",
@@ -41,12 +44,14 @@ __all__ = [
     "EXTENSIONS",
     "Mark",
     "ProvenanceReport",
+    "RecordedTable",
     "SitesSidecar",
     "belongs_to",
     "hash_micrograph",
     "read_micrograph",
     "read_micrographs",
     "read_provenance",
+    "read_recorded",
     "read_sidecar",
     "read_sites",
     "read_stack",

@@ -15,8 +15,9 @@ from scipy.spatial import cKDTree
 
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
+from napari_stemlearn.scoring.counted import Counted, what_counts
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
-from napari_stemlearn.scoring.searched import SearchedSites, with_search
+from napari_stemlearn.scoring.searched import RecordedSites, SearchedSites, with_labels, with_search
 from napari_stemlearn.sites import implied_pixel_size, inside
 
 TOLERANCE_ANGSTROM = 0.6
@@ -50,8 +51,10 @@ class Matches:
         What was scored.
     rule
         `ScoringRule` as plain values, for the record; nothing in it is left open.
-    left_out
-        How many true sites of the scored frames each class has that was not scored.
+    left_out, left_out_found
+        How many true and how many found sites of the scored frames each class has that was not scored.
+    notes
+        Full sentences on frames and classes that were left out.
     """
 
     found: pd.DataFrame
@@ -62,6 +65,8 @@ class Matches:
     frames: tuple[int, ...]
     rule: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    left_out_found: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def tolerance_angstrom(self) -> float:
@@ -90,8 +95,8 @@ def default_tolerance(truth: pd.DataFrame, pixel_size: float) -> float:
 
 
 def match(
-    found: pd.DataFrame | SearchedSites,
-    truth: pd.DataFrame,
+    found: pd.DataFrame | SearchedSites | RecordedSites,
+    truth: pd.DataFrame | RecordedSites,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
     **options: Unpack[RuleOptions],
@@ -104,12 +109,13 @@ def match(
     ----------
     found, truth
         Site tables in pixels of the same micrograph. What `finding.find` gives back can stand in place of the found
-        table: then shape, frames, ``searched_border`` and ``searched_classes`` are those of the search.
+        table, and what `formats.read_recorded` gives back in place of both: then shape, ``searched_border``,
+        ``searched_classes`` and ``searched_frames`` are those of the search, ``labelled_frames`` those marked as done.
     tolerance_angstrom, pixel_size
         Of `ScoringRule`, both in angstrom.
     **options
         Further fields of `ScoringRule`: border, class_map, shape, truth_class_map, ignore, classes, frames,
-        searched_border, searched_classes.
+        searched_border, searched_classes, searched_frames, labelled_classes, labelled_frames.
 
     Raises
     ------
@@ -117,6 +123,7 @@ def match(
         If a table lacks columns, the pixel size is not known, or the tolerance, border or shape make no sense.
     """
     found, options = with_search(found, options)
+    truth, options = with_labels(truth, options)
     return prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options)).matches()
 
 
@@ -134,41 +141,22 @@ def prepare(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> Matc
     scale = float(rule.pixel_size if rule.pixel_size is not None else _pixel_size_of(truth, found))
     found = _renamed(found, rule.class_map)
     truth = _renamed(truth, rule.truth_class_map)
-    if rule.frames is not None:
-        found = found[found["frame"].isin(list(rule.frames))].reset_index(drop=True)
-        truth = truth[truth["frame"].isin(list(rule.frames))].reset_index(drop=True)
-        frames = tuple(sorted({int(frame) for frame in rule.frames}))
-    else:
-        frames = tuple(int(frame) for frame in np.union1d(found["frame"], truth["frame"]))
-    if rule.classes is None:
-        classes = tuple(sorted(_classes_of(found, truth, rule) - set(rule.ignore), key=str))
-    else:
-        classes = tuple(dict.fromkeys(rule.classes))
+    counted = what_counts(found, truth, rule)
+    frames, classes = counted.frames, counted.classes
+    found, truth = (table[table["frame"].isin(frames)].reset_index(drop=True) for table in (found, truth))
     for name in sorted({ALL, NOTHING} & set(classes)):
         raise SitesError(f"A class cannot be called '{name}', which has a meaning of its own in scores; rename it.")
     tolerance = default_tolerance(truth, scale) if rule.tolerance_angstrom is None else float(rule.tolerance_angstrom)
     taking_part = truth["class"].isin([*classes, *rule.ignore]).to_numpy(dtype=bool)
     border = rule.border_at(tolerance, scale)
-    left_out = truth["class"][~taking_part].astype(str).value_counts()
     return Matcher(
         found[found["class"].isin(classes)].reset_index(drop=True),
         truth[taking_part].reset_index(drop=True),
         replace(rule, tolerance_angstrom=tolerance, pixel_size=scale, border=border, classes=classes, frames=frames),
         tolerance,
         scale,
-        {str(name): int(count) for name, count in left_out.sort_index().items()},
+        counted,
     )
-
-
-def _classes_of(found: pd.DataFrame, truth: pd.DataFrame, rule: ScoringRule) -> set[str]:
-    """Classes of both tables, without true ones that the search did not look for."""
-    of_found, of_truth = set(found["class"]), set(truth["class"])
-    if rule.searched_classes is not None:
-        renamed = rule.class_map or {}
-        searched = of_found | {renamed.get(name, name) for name in rule.searched_classes}
-        # found sites without any true name: the names differ
-        of_truth = of_truth if of_found and not of_truth & searched else of_truth & searched
-    return of_found | of_truth
 
 
 class Matcher:
@@ -181,10 +169,10 @@ class Matcher:
         rule: ScoringRule,
         tolerance: float,
         pixel_size: float,
-        left_out: dict[str, int],
+        counted: Counted,
     ) -> None:
-        self.found, self.truth, self.rule, self.left_out = found, truth, rule, left_out
-        self.classes, self.frames = tuple(rule.classes or ()), tuple(rule.frames or ())
+        self.found, self.truth, self.rule, self.counted = found, truth, rule, counted
+        self.classes, self.frames = counted.classes, counted.frames
         self.tolerance = tolerance
         self.found_points = found[["y", "x"]].to_numpy(dtype=float) * pixel_size
         self.truth_points = truth[["y", "x"]].to_numpy(dtype=float) * pixel_size
@@ -293,7 +281,9 @@ class Matcher:
             classes=self.classes,
             frames=self.frames,
             rule=self.rule.record(),
-            left_out=self.left_out,
+            left_out=self.counted.left_out,
+            left_out_found=self.counted.left_out_found,
+            notes=self.counted.notes,
         )
 
     def _mistaken(self, spare_found: NDArray[np.bool_], spare_truth: NDArray[np.bool_]) -> pd.DataFrame:

@@ -23,6 +23,9 @@ class RuleOptions(TypedDict, total=False):
     frames: Sequence[int] | None
     searched_border: float
     searched_classes: Sequence[str] | None
+    searched_frames: Sequence[int] | None
+    labelled_classes: Sequence[str] | None
+    labelled_frames: Sequence[int] | None
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,25 @@ class ScoringRule:
         True classes that are undecided: found sites left over that match one of them count neither way.
     classes
         Classes to score, in this order; None scores every class of both tables but the ignored, and but those that
-        `searched_classes` leaves out.
+        `searched_classes` and `labelled_classes` leave out.
     frames
-        Frames to score; None scores every frame that has a row in either table.
+        Frames to score; None scores every frame that has a row in either table, but those that `searched_frames` and
+        `labelled_frames` leave out.
     searched_border
         Within this many pixels of the edge the search gave no sites.
     searched_classes
         Classes that the search looked for, by their names before `class_map`; true sites of others are left out. None
         where that is not known. Where sites were found and no true one has the name of any of them, nothing is left
         out: then the names differ, and that shows.
+    searched_frames
+        Frames that were searched; None where that is not known.
+    labelled_classes
+        Classes that were labelled, by their names before `truth_class_map`; found sites of others are left out, since
+        nobody can say whether they are false. None takes the classes of the true table where it holds labels by hand,
+        and every class where it is exact (`is_exact`). Where the names differ nothing is left out, as above.
+    labelled_frames
+        Frames in which every site is labelled. None takes the frames of the true table where it holds labels by hand,
+        and every frame where it is exact.
 
     Raises
     ------
@@ -74,6 +87,9 @@ class ScoringRule:
     frames: Sequence[int] | None = None
     searched_border: float = 0.0
     searched_classes: Sequence[str] | None = None
+    searched_frames: Sequence[int] | None = None
+    labelled_classes: Sequence[str] | None = None
+    labelled_frames: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         if self.pixel_size is not None and not _positive(self.pixel_size):

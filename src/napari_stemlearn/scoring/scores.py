@@ -11,7 +11,7 @@ import pandas as pd
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import ALL, NOTHING, Matches, match
 from napari_stemlearn.scoring.rule import RuleOptions
-from napari_stemlearn.scoring.searched import SearchedSites
+from napari_stemlearn.scoring.searched import RecordedSites, SearchedSites
 
 SHOWN = {
     "class": "class",
@@ -60,10 +60,7 @@ class Scores:
             f"Tolerance {rule['tolerance_angstrom']:.3g} Å, border {rule['border']:.3g} px, "
             f"{len(frames)} frame{'' if len(frames) == 1 else 's'}."
         ]
-        if self.matches.left_out:
-            left_out = ", ".join(f"{count} {name}" for name, count in self.matches.left_out.items())
-            lines += [f"True sites of classes that were not scored: {left_out}."]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.matches.notes])
 
     def of(self, name: str = ALL) -> dict[str, Any]:
         """One row of the table as plain values.
@@ -80,8 +77,8 @@ class Scores:
 
 
 def score(
-    found: pd.DataFrame | SearchedSites,
-    truth: pd.DataFrame,
+    found: pd.DataFrame | SearchedSites | RecordedSites,
+    truth: pd.DataFrame | RecordedSites,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
     **options: Unpack[RuleOptions],

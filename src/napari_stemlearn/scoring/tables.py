@@ -23,6 +23,8 @@ def scores_record(scores: Scores, sweep: Sweep | None = None, bootstrap: Bootstr
         "classes": rows_of(scores.table),
         "frames": rows_of(scores.per_frame),
         "left_out": scores.matches.left_out,
+        "left_out_found": scores.matches.left_out_found,
+        "notes": list(scores.matches.notes),
         "confusion": {
             "names": [str(name) for name in scores.confusion.columns],
             "true_in_rows_found_in_columns": scores.confusion.to_numpy().tolist(),

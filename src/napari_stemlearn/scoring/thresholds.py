@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.matching import ALL, Matcher, prepare
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
-from napari_stemlearn.scoring.searched import SearchedSites, with_search
+from napari_stemlearn.scoring.searched import RecordedSites, SearchedSites, with_labels, with_search
 
 FEWEST_THRESHOLDS = 4
 """A curve needs its two ends, its best place, and one more."""
@@ -51,8 +51,8 @@ class Sweep:
 
 
 def sweep(
-    found: pd.DataFrame | SearchedSites,
-    truth: pd.DataFrame,
+    found: pd.DataFrame | SearchedSites | RecordedSites,
+    truth: pd.DataFrame | RecordedSites,
     tolerance_angstrom: float | None = None,
     pixel_size: float | None = None,
     *,
@@ -78,6 +78,7 @@ def sweep(
     if n_thresholds < FEWEST_THRESHOLDS:
         raise SitesError(f"There are {n_thresholds} thresholds; a curve needs at least {FEWEST_THRESHOLDS}.")
     found, options = with_search(found, options)
+    truth, options = with_labels(truth, options)
     matcher = prepare(found, truth, ScoringRule(tolerance_angstrom, pixel_size, **options))
     table = matcher.found
     scores = table["score"].to_numpy(dtype=float) if "score" in table else np.full(len(table), np.nan)
