@@ -21,6 +21,7 @@ from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.store import list_models, load_model
+from napari_stemlearn.scoring import search_of_record
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
@@ -36,7 +37,7 @@ from napari_stemlearn.widgets.layers import (
 )
 from napari_stemlearn.widgets.model_chooser import card_words
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
-from napari_stemlearn.widgets.score_panel import search_of
+from napari_stemlearn.widgets.score_panel import record_of
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 
@@ -570,9 +571,10 @@ def test_a_network_marks_sites_and_shows_its_maps(dock, viewer, qtbot, tmp_path)
     # the score takes from the layer what the search left out at the edge
     radius = load_model(tmp_path / "models" / "toy").card.target_radius
     assert about(layer)["border"] == pytest.approx(radius / PIXEL_SIZE)
-    assert search_of(layer) == {
+    assert search_of_record(record_of(layer)) == {
         "searched_border": about(layer)["border"],
         "searched_classes": ["vacancy1", "vacancy2"],
+        "searched_frames": [0, 1],
     }
     assert dock.results.found.record()["border"] == about(layer)["border"]
     maps = our_layers(viewer, "map")

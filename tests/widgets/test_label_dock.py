@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,11 +15,14 @@ from napari.components import ViewerModel
 from qtpy.compat import isalive
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
 
-from napari_stemlearn.sites import make_sites
+from napari_stemlearn.formats import read_recorded, write_sites
+from napari_stemlearn.scoring import labels_of_record, make_question
+from napari_stemlearn.sites import concat_sites, make_sites
+from napari_stemlearn.widgets import reader, writer
 from napari_stemlearn.widgets.keys import LABEL_KEYS, key_rows
 from napari_stemlearn.widgets.label_dock import LabelDock
 from napari_stemlearn.widgets.layers import KEY, add_sites, kind_of, our_layers, sites_from_layer
-from napari_stemlearn.widgets.score_panel import make_question, match_table, python_lines, write_products
+from napari_stemlearn.widgets.score_panel import python_lines, record_of
 from napari_stemlearn.widgets.written_sites import note
 
 
@@ -296,7 +298,7 @@ def test_the_score_follows_the_labels(at_work, qtbot):
     qtbot.waitUntil(lambda: dock.score.scores is not None, timeout=20000)
     row = dock.score.scores.of("vacancy1")
     assert (row["tp"], row["fp"], row["fn"]) == (1, 1, 1)
-    assert "Frames 1, 2 are not labelled and not counted" in dock.score.notes.text()
+    assert "Frames 1, 2 are not labelled, so not counted" in dock.score.notes.text()
     dock.viewer.layers.selection.active = dock.session.layer
     dock.score.show_matches()
     (matches,) = our_layers(dock.viewer, "matches")
@@ -348,62 +350,48 @@ def test_sites_of_two_images_are_not_compared_and_points_of_others_can_be(at_wor
     assert dock.score.scores.of("vacancy1")["tp"] == 1
 
 
-def test_scores_are_written_and_the_lines_of_python_run(tmp_path):
-    found = make_sites([10, 30], [10, 30], "vacancy1", pixel_size=0.2, score=[0.9, 0.8], origin="predicted")
-    truth = make_sites([10, 50], [10.5, 50], "V_Se", pixel_size=0.2)
-    question = make_question(
-        found, truth, pixel_size=0.2, shape=(96, 96), n_frames=1, tolerance=0.6, border=2, labelled=[0]
-    )
-    assert question.notes == ["V_Se in the labels counts as vacancy1."]
-    from napari_stemlearn.formats import write_sites
-    from napari_stemlearn.scoring import score
-
-    scores = score(found, truth, **question.arguments)
-    assert sorted(match_table(scores)["match"]) == ["fn", "fp", "tp"]
-    paths = write_products(tmp_path / "scores", "one", scores, question, "title")
-    assert [path.suffix for path in paths] == [".csv", ".json", ".png"]
-    assert all(path.stat().st_size > 0 for path in paths)
+def test_the_lines_of_python_score_the_same(tmp_path):
+    found = make_sites([10, 30, 40], [10, 30, 40], ["vacancy1", "vacancy1", "W"], pixel_size=0.2, origin="predicted")
+    truth = make_sites([10, 50], [10.5, 50], "V_Se", pixel_size=0.2, origin="hand")
+    given = {"pixel_size": 0.2, "shape": (96, 96), "n_frames": 1, "tolerance_angstrom": 0.6, "border": 2}
+    scores = make_question(found, truth, **given).answer()
+    assert (scores.of()["tp"], scores.of()["fp"], scores.of()["fn"]) == (1, 1, 1)
     write_sites(tmp_path / "found.csv", found)
     write_sites(tmp_path / "labels.csv", truth)
-    lines = python_lines(question).replace("print(", "result = (")
+    lines = python_lines(scores).replace("print(", "result = (")
     names: dict = {}
     lines = lines.replace('"found.csv"', repr(str(tmp_path / "found.csv")))
     exec(lines.replace('"labels.csv"', repr(str(tmp_path / "labels.csv"))), names)
     pd.testing.assert_frame_equal(names["result"].table, scores.table)
-    written = json.loads(paths[1].read_text())
-    assert {(row["class"], row["metric"]) for row in written["bootstrap"]["intervals"]} >= {("vacancy1", "recall")}
-    assert {"f1_low", "f1_high"} <= set(pd.read_csv(paths[0]).columns)
 
 
-def test_what_a_search_left_out_and_did_not_look_for_is_not_missed():
-    found = make_sites([10], [10], "vacancy1", pixel_size=0.2, origin="predicted")
-    truth = make_sites([10, 2, 30], [10, 30, 30], ["V_Se", "V_Se", "W"], pixel_size=0.2)
-    given = {"pixel_size": 0.2, "shape": (64, 64), "n_frames": 1, "tolerance": 0.6}
-    search = {"searched_border": 2.75, "searched_classes": ["vacancy1", "antisite"]}
-    from napari_stemlearn.scoring import score
-
-    question = make_question(found, truth, border=None, **search, **given)
-    row = score(found, truth, **question.arguments).of()
-    assert (row["tp"], row["fp"], row["fn"]) == (1, 0, 0)
-    assert question.arguments["border"] == 5.75
-    assert any(note.startswith("Within 5.75 px of the edge nothing is counted") for note in question.notes)
-    assert "Labelled, but the search did not look for it, so not counted: W." in question.notes
-    assert make_question(found, truth, border=0, **search, **given).arguments["border"] == 0
-    # another class was found only, but this one was looked for
-    other = make_sites([10], [10], "antisite", pixel_size=0.2, origin="predicted")
-    assert make_question(other, truth, border=0, **search, **given).arguments["classes"] == ["vacancy1"]
-    strangers = make_question(found, truth[truth["class"] == "W"], border=0, **search, **given)
-    assert strangers.arguments["classes"] == ["W"]
-    assert make_question(found, truth, border=None, **given).arguments["border"] == 0
-
-
-def test_what_cannot_be_counted_is_said():
-    found = make_sites([10], [10], ["W"], pixel_size=0.2, frame=[0], origin="predicted")
-    truth = make_sites([10, 20], [10, 20], ["vacancy1", "Se2"], pixel_size=0.2, frame=[1, 1], origin="predicted")
-    notes = make_question(found, truth, pixel_size=0.2, shape=None, n_frames=3, tolerance=0.6, border=0).notes
-    assert "Frames 0, 2 are not labelled and not counted." in notes
-    assert "Found but never labelled, so not counted: W." in notes
-    assert "2 of 2 labels are promoted predictions that nobody looked at." in notes
+def test_the_score_counts_frames_that_are_done_and_classes_that_are_labelled(at_work, qtbot, tmp_path):
+    dock = at_work
+    sites = concat_sites(
+        [
+            make_sites([24, 40], [24, 40], ["vacancy1", "antisite"], pixel_size=PIXEL_SIZE, origin="predicted"),
+            make_sites([5, 9], [5, 9], "vacancy1", pixel_size=PIXEL_SIZE, frame=1, origin="predicted"),
+        ]
+    )
+    layer = add_sites(dock.viewer, sites, kind="predicted", source_layer=dock.session.image)
+    note(layer, thresholds={"vacancy1": 0.5, "antisite": 0.5}, frames=[0, 1])
+    dock.score.found.choose(layer)
+    dock.session.labels.add(0, 24, 24, "vacancy1")
+    dock.session.labels.add(1, 5, 5, "vacancy1")
+    dock.session.labels.add(2, 5, 5, "vacancy1")
+    dock.score.score_now()
+    qtbot.waitUntil(lambda: dock.score.scores is not None, timeout=20000)
+    assert dock.score.scores.of()["fp"] == 1
+    assert "Frame 2 was not searched, so not counted." in dock.score.notes.text()
+    assert "of classes that nobody labelled: 1 antisite." in dock.score.notes.text()
+    dock.session.labels.set_done(0, True)
+    qtbot.waitUntil(lambda: dock.score.scores.matches.frames == (0,), timeout=20000)
+    assert dock.score.scores.of()["precision"] == 1.0
+    # so do a table that napari saves, and its layer when it is opened again
+    (path,) = writer.write_site_table(str(tmp_path / "copy.csv"), *dock.session.layer.as_layer_data_tuple()[:2])
+    assert read_recorded(path).record["frames_done"] == [0]
+    (data,) = reader.read_site_tables(path)
+    assert labels_of_record(record_of(dock.viewer.add_points(data[0], **data[1]))) == {"labelled_frames": [0]}
 
 
 def test_removing_the_layer_saves_it_and_ends_the_session(at_work):

@@ -103,13 +103,6 @@ def test_open_predictions_come_in_the_asked_order(labels):
         labels.open_predictions(found, "backwards")
 
 
-def test_labelled_frames_are_those_marked_or_else_those_with_labels(labels):
-    labels.add(1, 10, 10, "vacancy1")
-    assert labels.labelled_frames() == [1]
-    labels.set_done(2, True)
-    assert labels.labelled_frames() == [2]
-
-
 def test_those_who_listen_hear_each_change_once(labels):
     heard = []
     labels.on_change.append(lambda: heard.append(len(labels.sites)))

@@ -153,7 +153,7 @@ def score(
     if out is not None:
         scoring.write_scores(out, scores, swept, drawn)
     if figure is not None:
-        _draw(figure, scores, swept, drawn, f"{found.name} against {truth.name}")
+        scoring.write_figure(figure, scores, swept, drawn, title=f"{found.name} against {truth.name}")
     if (
         used["border"] > 0
         and (len(found_sites) or len(truth_sites))
@@ -380,18 +380,3 @@ def _shape(
     raise SitesError(
         "A border needs the size of the image, which neither file tells; give --shape Y,X or --image FILE."
     )
-
-
-def _draw(path: Path, scores: Any, swept: Any, drawn: Any, title: str) -> None:
-    from napari_stemlearn import scoring
-    from napari_stemlearn.atomic_writing import replacing
-    from napari_stemlearn.errors import FormatError
-
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise FormatError(f"Figures are written as .png, .svg or .pdf, not as '{path.suffix or path.name}'.")
-    chart = scoring.scores_figure(scores, swept, drawn, title=title)
-    try:
-        with replacing(path) as temporary:
-            chart.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
-    except OSError as error:
-        raise FormatError(f"The figure cannot be written to {path}: {error.strerror or error}.") from error

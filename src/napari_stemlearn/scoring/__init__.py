@@ -25,6 +25,11 @@ _HOME = {
     "first_hit_counts": "legacy",
     "nearest_neighbour_counts": "legacy",
     "scores_figure": "figures",
+    "write_figure": "figures",
+    "Question": "question",
+    "make_question": "question",
+    "match_table": "question",
+    "write_products": "question",
     "write_scores": "tables",
     "scores_record": "tables",
 }

@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_stemlearn.atomic_writing import replacing
+from napari_stemlearn.errors import FormatError
 from napari_stemlearn.scoring.bootstrapping import Bootstrap
 from napari_stemlearn.scoring.scores import Scores
 from napari_stemlearn.scoring.thresholds import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+FIGURE_EXTENSIONS = (".png", ".svg", ".pdf")
+"""Endings of files that figures are written to."""
+
+
+def write_figure(
+    path: str | Path, scores: Scores, sweep: Sweep | None = None, bootstrap: Bootstrap | None = None, *, title: str = ""
+) -> Path:
+    """Write `scores_figure` as ``.png``, ``.svg`` or ``.pdf``, whole or not at all.
+
+    Raises
+    ------
+    FormatError
+        If the ending is another one or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FIGURE_EXTENSIONS:
+        raise FormatError(f"Figures are written as .png, .svg or .pdf, not as '{path.suffix or path.name}'.")
+    figure = scores_figure(scores, sweep, bootstrap, title=title)
+    try:
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:].lower(), dpi=150)
+    except OSError as error:
+        raise FormatError(f"The figure cannot be written to {path}: {error.strerror or error}.") from error
+    return path
 
 
 def scores_figure(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.scoring.rule import RuleOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FRAMES_DONE = "frames_done"
 """Entry in the record of hand labels with the frames in which every site is labelled."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from napari_stemlearn.scoring.published_names import PUBLISHED_NAMES
+
 KNOWN: dict[str, str] = {
     "vacancy1": "#ffb000",
     "vacancy2": "#fe6100",
@@ -31,9 +33,6 @@ PALETTE: tuple[str, ...] = (
 )
 """Colours for other classes, in the order in which they are handed out; no two are near each other."""
 
-ALIASES: dict[str, str] = {"V_Se": "vacancy1", "V_Se2": "vacancy2", "V_W": "metal_vacancy", "w_antisite": "antisite"}
-"""Names from published label files that mean one of ours."""
-
 
 def colours_of(classes: Iterable[str]) -> dict[str, str]:
     """Give each class a colour, ``#rrggbb``.
@@ -50,7 +49,7 @@ def colours_of(classes: Iterable[str]) -> dict[str, str]:
     taken: set[str] = set()
     names = list(dict.fromkeys(str(name) for name in classes))
     for name in names:
-        colour = KNOWN.get(ALIASES.get(name, name))
+        colour = KNOWN.get(PUBLISHED_NAMES.get(name, name))
         if colour is not None:
             found[name] = colour
             taken.add(colour)

@@ -109,7 +109,7 @@ class LabelDock(Dock):
         self.review = ReviewPanel(napari_viewer, self._new_set, self.watch)
         self.review_section = Section("Review predictions", lambda: self.review)
         self.keys_section = Section("Keys", _key_list)
-        self.score = ScorePanel(napari_viewer, self._labelled_frames, self.watch)
+        self.score = ScorePanel(napari_viewer, self.watch)
         self.score_section = Section("Score", lambda: self.score)
         self._lay_out()
         self.saver = LabelSaver(lambda: self.sessions, self)
@@ -622,12 +622,6 @@ class LabelDock(Dock):
                 session.keep_in(self._free_path(session.image, session.path.stem))
                 self.saver.soon()
         self._list_sets()
-
-    def _labelled_frames(self, layer: Any) -> list[int] | None:
-        for session in self.sessions:
-            if session.layer == layer:
-                return session.labels.labelled_frames()
-        return None
 
     # -- saving
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_stemlearn.errors import SitesError, StemlearnError
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.scoring.labelled import FRAMES_DONE
 from napari_stemlearn.widgets import open_labels
 from napari_stemlearn.widgets.keys import help_words
 from napari_stemlearn.widgets.label_store import belongs_to, save_set, stamp_of
@@ -34,6 +35,7 @@ from napari_stemlearn.widgets.layers import (
 from napari_stemlearn.widgets.pausing import shows_every_frame, why_no_place
 from napari_stemlearn.widgets.snapping import snap
 from napari_stemlearn.widgets.words import one_of, soft
+from napari_stemlearn.widgets.written_sites import note
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +148,7 @@ class LabelSession:
         self.layer.events.mode.connect(self._help, position="last")
         self._help()
         labels.on_change.append(self._show)
+        self._note_done()
         self.choose_class(self.site_class)
 
     def close(self) -> None:
@@ -444,9 +447,14 @@ class LabelSession:
         self._quiet = True
         try:
             update_sites(self.layer, self.labels.sites)
+            self._note_done()
             self.choose_class(self.site_class)
         finally:
             self._quiet = False
+
+    def _note_done(self) -> None:
+        """Let the layer know which frames are done: the score asks it, and a copy that napari saves keeps it."""
+        note(self.layer, **{FRAMES_DONE: sorted(self.labels.done)})
 
     def _edited(self, event: Any) -> None:
         """Take over what napari's own tools did to the layer."""

@@ -14,6 +14,7 @@ import numpy as np
 from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import FormatError, SitesError
 from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.scoring.labelled import FRAMES_DONE
 from napari_stemlearn.widgets.labelling import LabelState
 
 REVIEW_VERSION = 1
@@ -162,7 +163,7 @@ def save_set(
             state.sites,
             pixel_size=pixel_size,
             classes=classes,
-            provenance={"kind": "hand labels", "image": image_name, "frames_done": sorted(state.done)},
+            provenance={"kind": "hand labels", "image": image_name, FRAMES_DONE: sorted(state.done)},
         )
 
 

@@ -162,12 +162,6 @@ class HandLabels:
         """Number of labels of each class."""
         return {str(name): int(count) for name, count in self.sites["class"].value_counts().items()}
 
-    def labelled_frames(self) -> list[int]:
-        """Frames that are done, or hold at least one label where none was marked as done."""
-        if self.done:
-            return sorted(self.done)
-        return [int(frame) for frame in np.flatnonzero(self.count_by_frame())]
-
     def unreviewed_labels(self) -> int:
         """Number of labels that are promoted predictions nobody looked at."""
         return int((self.sites["origin"] == "predicted").sum())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,7 @@ from napari_stemlearn.errors import StemlearnError
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import in_order
-from napari_stemlearn.widgets.class_colours import ALIASES, KNOWN
+from napari_stemlearn.widgets.class_colours import KNOWN
 from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.label_store import slug
@@ -35,7 +33,6 @@ from napari_stemlearn.widgets.layers import (
     about,
     add_sites,
     image_layers,
-    kind_of,
     other_points,
     our_layers,
     pixel_size_of,
@@ -51,141 +48,23 @@ if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
 
+    from napari_stemlearn.scoring import Question, Scores
+
 LATE_MS = 300
 AS_SEARCHED = -1
 """The value of the border that stands for what the search left out."""
-OUTCOMES = {"true positive": "tp", "false positive": "fp", "false negative": "fn"}
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is to be scored, ready for `score`."""
-
-    found: pd.DataFrame
-    truth: pd.DataFrame
-    arguments: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-
-
-def make_question(
-    found: pd.DataFrame,
-    truth: pd.DataFrame,
-    *,
-    pixel_size: float,
-    shape: tuple[int, int] | None,
-    n_frames: int,
-    tolerance: float,
-    border: int | None,
-    labelled: list[int] | None = None,
-    searched_border: float = 0.0,
-    searched_classes: Sequence[str] | None = None,
-) -> Question:
-    """Choose the frames and classes that can be scored, and say in sentences what is left out.
-
-    Parameters
-    ----------
-    found, truth
-        Site tables in pixels.
-    pixel_size
-        In angstrom.
-    shape, n_frames
-        Of the micrograph.
-    tolerance
-        In angstrom.
-    border
-        In pixels; None for what the search left out, and the tolerance.
-    labelled
-        Frames that are labelled; by default those that the truth has sites in.
-    searched_border
-        Within this many pixels of the edge the search gave no sites.
-    searched_classes
-        Classes that the search looked for; None where that is not known.
-    """
-    from napari_stemlearn.scoring import ScoringRule
-
-    notes = []
-    frames = sorted(set(truth["frame"].astype(int))) if labelled is None else sorted(labelled)
-    left = [frame for frame in range(n_frames) if frame not in frames]
-    if left and n_frames > 1:
-        numbers = ", ".join(map(str, left[:8])) + (", …" if len(left) > 8 else "")
-        one = len(left) == 1
-        notes.append(f"Frame{'' if one else 's'} {numbers} {'is' if one else 'are'} not labelled and not counted.")
-    found_classes = set(found["class"].astype(str))
-    looked_for = found_classes | set(searched_classes or ())
-    truth_map = {
-        name: ours
-        for name, ours in ALIASES.items()
-        if name in set(truth["class"]) and name not in looked_for and ours in looked_for
-    }
-    for name, ours in truth_map.items():
-        notes.append(f"{name} in the labels counts as {ours}.")
-    classes = in_order(truth["class"].astype(str).replace(truth_map))
-    beyond = [name for name in classes if name not in looked_for] if searched_classes is not None else []
-    # where no name is in common, the names differ, and that is to be seen
-    if beyond and len(beyond) < len(classes):
-        classes = [name for name in classes if name in looked_for]
-        notes.append(f"Labelled, but the search did not look for it, so not counted: {', '.join(beyond)}.")
-    spare = sorted(found_classes - set(classes))
-    if spare and classes:
-        notes.append(f"Found but never labelled, so not counted: {', '.join(spare)}.")
-    waiting = int((truth["origin"] == "predicted").sum()) if len(truth) else 0
-    if waiting:
-        notes.append(f"{waiting} of {len(truth)} labels are promoted predictions that nobody looked at.")
-    rule = ScoringRule(border=border, searched_border=searched_border if shape is not None else 0.0, shape=shape)
-    left_out = round(rule.border_at(tolerance, pixel_size), 3)
-    if border is None and left_out > 0:
-        notes.append(
-            f"Within {left_out:.3g} px of the edge nothing is counted: the search left out {searched_border:.3g} px, "
-            "and the tolerance is added."
-        )
-    arguments = {
-        "tolerance_angstrom": tolerance,
-        "pixel_size": pixel_size,
-        "border": left_out,
-        "shape": shape,
-        "truth_class_map": truth_map or None,
-        "classes": classes,
-        "frames": frames,
-    }
-    return Question(found, truth, arguments, notes)
-
-
-def search_of(layer: Any) -> dict[str, Any]:
-    """Border and classes of the search that a layer is of, or the table that it was opened from.
-
-    Returns
-    -------
-    dict
-        ``searched_border`` in pixels and ``searched_classes`` as of `make_question`.
-    """
+def record_of(layer: Any) -> dict[str, Any]:
+    """What is known of the search or the labels of a layer, or of the table that it was opened from."""
     record = about(layer)
     provenance = record.get("provenance")
-    known = {**(provenance if isinstance(provenance, dict) else {}), **record}
-    border, thresholds = known.get("border"), known.get("thresholds")
-    return {
-        "searched_border": float(border) if isinstance(border, (int, float)) and border > 0 else 0.0,
-        "searched_classes": list(thresholds) if isinstance(thresholds, dict) else None,
-    }
+    return {**(provenance if isinstance(provenance, dict) else {}), **record}
 
 
-def ask(question: Question) -> tuple[Any, Question]:
+def ask(question: Question) -> tuple[Scores, Question]:
     """Score; runs in a thread."""
-    from napari_stemlearn.scoring import score
-
-    return score(question.found, question.truth, **question.arguments), question
-
-
-def match_table(scores: Any) -> pd.DataFrame:
-    """Sites of a score with a column ``match``: found ones are tp or fp, missed ones fn."""
-    from napari_stemlearn.sites import concat_sites
-
-    found, truth = scores.matches.found, scores.matches.truth
-    missed = truth[truth["outcome"] == "false negative"]
-    both = concat_sites([found[found["outcome"].isin(["true positive", "false positive"])], missed])
-    if len(both) == 0:
-        return both.assign(match=[])
-    both = both.assign(match=both["outcome"].map(OUTCOMES))
-    return both.drop(columns=["outcome", "partner"]).reset_index(drop=True)
+    return question.answer(), question
 
 
 class ScorePanel(QWidget):
@@ -195,8 +74,6 @@ class ScorePanel(QWidget):
     ----------
     viewer
         Whose layers.
-    labelled_frames
-        Gives the labelled frames of a hand layer, or None where nobody knows.
     watch
         Knows which sites belong to an image that was replaced.
     """
@@ -204,15 +81,13 @@ class ScorePanel(QWidget):
     def __init__(
         self,
         viewer: ViewerModel,
-        labelled_frames: Callable[[Any], list[int] | None],
         watch: ImageWatch,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.viewer = viewer
-        self.labelled_frames = labelled_frames
         self.watch = watch
-        self.scores: Any = None
+        self.scores: Scores | None = None
         self.question: Question | None = None
         self._watched: list[Any] = []
         self._image_scored: Any = None
@@ -373,36 +248,25 @@ class ScorePanel(QWidget):
         self._scoring.start(ask, question)
 
     def _question(self) -> Question:
+        from napari_stemlearn.scoring import make_question
+
         image = self._image()
         found = sites_from_layer(self.found.layer(), image, origin="predicted")
-        truth_layer = self.truth.layer()
-        truth = sites_from_layer(truth_layer, image)
+        truth = sites_from_layer(self.truth.layer(), image)
         data = image.data[0] if image.multiscale else image.data
-        labelled = self.labelled_frames(truth_layer) if kind_of(truth_layer) == "hand" else None
-        searched = about(self.found.layer()).get("frames")
-        n_frames = data.shape[-3] if data.ndim > 2 else 1
-        if searched is not None:
-            base = sorted(set(truth["frame"].astype(int))) if labelled is None else labelled
-            missing = [frame for frame in base if frame not in searched]
-            labelled = [frame for frame in base if frame in searched]
-        else:
-            missing = []
         pixel_size = pixel_size_of(image)
         assert pixel_size is not None
-        question = make_question(
+        return make_question(
             found,
             truth,
             pixel_size=pixel_size,
             shape=tuple(int(n) for n in data.shape[-2:]),  # type: ignore[arg-type]
-            n_frames=n_frames,
-            tolerance=self.tolerance.value(),
+            n_frames=data.shape[-3] if data.ndim > 2 else 1,
+            tolerance_angstrom=self.tolerance.value(),
             border=None if self.border.value() == AS_SEARCHED else self.border.value(),
-            labelled=labelled,
-            **search_of(self.found.layer()),
+            found_record=record_of(self.found.layer()),
+            truth_record=record_of(self.truth.layer()),
         )
-        if missing:
-            question.notes.insert(0, f"Labelled but not searched: frame {', '.join(map(str, missing))}.")
-        return question
 
     # -- showing
 
@@ -433,14 +297,14 @@ class ScorePanel(QWidget):
         self.scores, self.question = answer
         self.error.say(None)
         self.hint.hide()
-        rows = self.scores.table.to_dict("records")
-        if len(rows) == 2:
-            rows = rows[:1]
-        self.table.show_rows(rows)
+        *rows, total = self.scores.table.to_dict("records")
+        order = in_order(row["class"] for row in rows)
+        rows.sort(key=lambda row: order.index(row["class"]))
+        self.table.show_rows(rows if len(rows) == 1 else [*rows, total])
         self.table.show()
-        frames = self.question.arguments["frames"]
+        frames = self.scores.matches.frames
         counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
-        self.notes.say(counted, *map(soft, self.question.notes))
+        self.notes.say(counted, *map(soft, (*self.question.notes, *self.scores.matches.notes)))
         self._switch(None)
         layer = self._matches_layer()
         if layer is not None:
@@ -458,6 +322,8 @@ class ScorePanel(QWidget):
         return layer if there else None
 
     def _fill(self, layer: Any) -> None:
+        from napari_stemlearn.scoring import match_table
+
         table = match_table(self.scores)
         update_sites(layer, table)
         self._explain(table)
@@ -471,6 +337,8 @@ class ScorePanel(QWidget):
             self._fill(layer)
             layer.visible = True
             return
+        from napari_stemlearn.scoring import match_table
+
         table = match_table(self.scores)
         active = self.viewer.layers.selection.active
         self._matches[str(self._image_scored.unique_id)] = add_sites(
@@ -501,45 +369,30 @@ class ScorePanel(QWidget):
             return
         folder = shared_project().folder / "scores"
         name = f"{slug(self.found.layer().name)}-{datetime.now():%Y%m%d-%H%M%S}"
-        self._writing.start(write_products, folder, name, self.scores, self.question, self.found.layer().name)
+        self._writing.start(_write, folder, name, self.scores, self.question, self.found.layer().name)
 
     def _lines(self) -> str:
-        if self.question is None:
+        if self.scores is None:
             raise StemlearnError("There is no score yet, so there is nothing to copy.")
-        return python_lines(self.question)
+        return python_lines(self.scores)
 
 
-def write_products(folder: Path, name: str, scores: Any, question: Question, title: str) -> list[Path]:
-    """Write a score with its confidence intervals as CSV, JSON and PNG; runs in a thread.
-
-    Raises
-    ------
-    StemlearnError
-        If something cannot be written.
-    """
-    from napari_stemlearn.errors import FormatError
+def _write(folder: Path, name: str, scores: Scores, question: Question, title: str) -> list[Path]:
+    """Write a score into a folder that need not be there; runs in a thread."""
     from napari_stemlearn.formats.atomic import make_folder
-    from napari_stemlearn.scoring import bootstrap, scores_figure, sweep, write_scores
+    from napari_stemlearn.scoring import write_products
 
     make_folder(folder)
-    curve = None
-    if len(question.found) and question.found["score"].notna().all():
-        curve = sweep(question.found, question.truth, **question.arguments)
-    spread = bootstrap(scores.matches) if scores.matches.frames else None
-    paths = [write_scores(folder / f"{name}{ending}", scores, curve, spread) for ending in (".csv", ".json")]
-    figure = scores_figure(scores, curve, spread, title=title)
-    picture = folder / f"{name}.png"
-    try:
-        figure.savefig(picture, dpi=150)
-    except OSError as error:
-        raise FormatError(f"{picture} cannot be written: {error.strerror or error}.") from error
-    return [*paths, picture]
+    return write_products(folder, name, scores, question, title)
 
 
-def python_lines(question: Question) -> str:
+def python_lines(scores: Scores) -> str:
     """The lines that score the same with the public API."""
-    arguments = {name: value for name, value in question.arguments.items() if value is not None}
-    lines = [f"    {name}={_literal(value)}," for name, value in arguments.items()]
+    rule = scores.matches.rule
+    shape = tuple(rule["shape"]) if rule["shape"] else None
+    names = ("tolerance_angstrom", "pixel_size", "border", "truth_class_map", "classes", "frames")
+    arguments = {**{name: rule[name] for name in names}, "shape": shape}
+    lines = [f"    {name}={_literal(value)}," for name, value in arguments.items() if value not in (None, {})]
     return "\n".join(
         [
             "from napari_stemlearn.formats import read_sites",
