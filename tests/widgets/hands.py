@@ -14,8 +14,8 @@ from napari_stemlearn.widgets.layers import add_sites
 def own_folders(monkeypatch, tmp_path):
     """A project folder, and a folder for labels that cannot be saved, of the test alone."""
     monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    for module in ("label_store", "label_saver", "label_dock"):
-        monkeypatch.setattr(f"napari_stemlearn.widgets.{module}.rescue_root", lambda: tmp_path / "rescued")
+    for module in ("labelling.label_store", "widgets.label_saver", "widgets.label_dock"):
+        monkeypatch.setattr(f"napari_stemlearn.{module}.rescue_root", lambda: tmp_path / "rescued")
 
 
 def start_labelling(dock, data=None):

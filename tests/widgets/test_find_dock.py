@@ -16,6 +16,8 @@ from searches import WAIT, answer_with, found, run, waiting_search
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack, save_toy_model
 
 from napari_stemlearn.finding import FindSettings, find, find_frames
+from napari_stemlearn.finding.candidates import Candidates, lowest_scores
+from napari_stemlearn.finding.gathered_notes import gather
 from napari_stemlearn.formats import belongs_to, read_sidecar, read_sites, write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
@@ -25,7 +27,6 @@ from napari_stemlearn.scoring import search_of_record
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
-from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable, gather, lowest_scores
 from napari_stemlearn.widgets.find_dock import LOWEST_SCORE, FindDock
 from napari_stemlearn.widgets.layers import (
     KEY,
@@ -40,6 +41,7 @@ from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.score_panel import record_of
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send, serve
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
+from napari_stemlearn.widgets.threshold_table import ThresholdTable
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from sites_and_images import add_stack, lattice_stack
 
+from napari_stemlearn.labelling.label_store import save_set, saved_sets
 from napari_stemlearn.widgets import label_saver, label_session
 from napari_stemlearn.widgets.label_dock import LabelDock
-from napari_stemlearn.widgets.label_store import save_set, saved_sets
 
 
 @pytest.fixture(autouse=True)

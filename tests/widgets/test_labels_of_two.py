@@ -10,11 +10,11 @@ from napari.utils.notifications import notification_manager
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
 
 from napari_stemlearn.errors import FormatError
+from napari_stemlearn.labelling.hand_labels import LabelState
+from napari_stemlearn.labelling.label_store import load_set, save_set
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets import label_saver, label_session
 from napari_stemlearn.widgets.label_dock import LabelDock
-from napari_stemlearn.widgets.label_store import load_set, save_set
-from napari_stemlearn.widgets.labelling import LabelState
 from napari_stemlearn.widgets.layers import about, our_layers
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 from qtpy.QtWidgets import QStyle
 
-from napari_stemlearn.widgets.candidates import Candidates
+from napari_stemlearn.finding.candidates import Candidates
 from napari_stemlearn.widgets.dock import Dock
 from napari_stemlearn.widgets.model_editor import EntryEditor, OptionalEditor
 from napari_stemlearn.widgets.section import Section

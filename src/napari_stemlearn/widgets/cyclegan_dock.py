@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Event, Log
 from napari_stemlearn.jobs import Run, RunState
+from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 from napari_stemlearn.learning.generator_cards import GENERATOR_CARD, generators_in, read_generator_card, words_on
 from napari_stemlearn.learning.settings import MixtureSettings
@@ -29,7 +30,6 @@ from napari_stemlearn.widgets.experiment_look import write_once
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.keeping import keep
-from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import about, our_layers, place_in_view
 from napari_stemlearn.widgets.project import ProjectRow

@@ -12,9 +12,9 @@ from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.formats.reading import LAZY_ABOVE
+from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.micrograph import Micrograph, check_values
 from napari_stemlearn.widgets.image_files import holds
-from napari_stemlearn.widgets.label_store import slug
 
 SAME_SIZE = 1.02
 """Largest ratio between the pixel sizes of images that are learnt from together."""

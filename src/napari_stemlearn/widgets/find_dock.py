@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.finding.candidates import Candidates, lowest_scores
 from napari_stemlearn.finding.settings import FindSettings
-from napari_stemlearn.widgets.candidates import Candidates, lowest_scores
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
 from napari_stemlearn.widgets.dock import Dock
 from napari_stemlearn.widgets.found_panel import FoundPanel

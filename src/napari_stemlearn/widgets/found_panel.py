@@ -12,17 +12,18 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.finding.gathered_notes import gather
+from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.widgets.background import Background
-from napari_stemlearn.widgets.candidates import ThresholdTable, gather
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.dock import heading, separator
-from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import micrograph_from_layer
 from napari_stemlearn.widgets.project import ProjectRow, shared_project
 from napari_stemlearn.widgets.search_lines import search_lines
 from napari_stemlearn.widgets.search_results import SearchResults
+from napari_stemlearn.widgets.threshold_table import ThresholdTable
 
 if TYPE_CHECKING:
     import pandas as pd

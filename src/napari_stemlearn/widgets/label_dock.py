@@ -22,6 +22,17 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.labelling.hand_labels import HandLabels, LabelState
+from napari_stemlearn.labelling.label_store import (
+    LoadedSet,
+    folder_for,
+    free_name,
+    load_set,
+    rescue_root,
+    review_path,
+    save_set,
+    saved_sets,
+)
 from napari_stemlearn.widgets import open_labels
 from napari_stemlearn.widgets.choosers import LayerChooser, PixelSizeRow, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import DEFAULT_CLASSES, ClassChooser, in_order
@@ -32,17 +43,6 @@ from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.keys import bind, key_rows, unbind
 from napari_stemlearn.widgets.label_saver import NOT_SAVED, LabelSaver
 from napari_stemlearn.widgets.label_session import LabelSession, labels_left_in
-from napari_stemlearn.widgets.label_store import (
-    LoadedSet,
-    folder_for,
-    free_name,
-    load_set,
-    rescue_root,
-    review_path,
-    save_set,
-    saved_sets,
-)
-from napari_stemlearn.widgets.labelling import HandLabels, LabelState
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import (
     about,

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.labelling.label_store import free_name, remove_set, rescue_root
 from napari_stemlearn.widgets.background import Background, sentence_of
 from napari_stemlearn.widgets.label_session import LabelSession
-from napari_stemlearn.widgets.label_store import free_name, remove_set, rescue_root
 from napari_stemlearn.widgets.open_labels import names_at_work
 
 SAVE_MS = 1000
@@ -107,7 +107,7 @@ def rescue(session: LabelSession) -> None:
         return
     folder = rescue_root() / session.path.parent.name
     path = session.rescue_path or folder / f"{free_name(folder, session.path.stem, set())}.csv"
-    sentence = _attempt(session.save_job(path))
+    sentence = _attempt(lambda: session.copy_to(path))
     cause = f"What was labelled in '{session.image.name}' is not saved: {session.failure}"
     if sentence is None:
         session.rescue_path, session.rescued_state = path, session.labels.state

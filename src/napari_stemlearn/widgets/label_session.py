@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemlearn.errors import SitesError, StemlearnError
+from napari_stemlearn.labelling.hand_labels import HandLabels, LabelState, changed_frames
+from napari_stemlearn.labelling.label_store import belongs_to, save_set, stamp_of
+from napari_stemlearn.labelling.snapping import snap
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.scoring.labelled import FRAMES_DONE
 from napari_stemlearn.widgets import open_labels
 from napari_stemlearn.widgets.keys import help_words
-from napari_stemlearn.widgets.label_store import belongs_to, save_set, stamp_of
-from napari_stemlearn.widgets.labelling import HandLabels, LabelState, changed_frames
 from napari_stemlearn.widgets.layers import (
     KEY,
     SITE_KINDS,
@@ -33,7 +34,6 @@ from napari_stemlearn.widgets.layers import (
     update_sites,
 )
 from napari_stemlearn.widgets.pausing import shows_every_frame, why_no_place
-from napari_stemlearn.widgets.snapping import snap
 from napari_stemlearn.widgets.words import one_of, soft
 from napari_stemlearn.widgets.written_sites import note
 
@@ -403,41 +403,56 @@ class LabelSession:
         self._on_disk = None
         self.layer.metadata[KEY]["file"] = str(path)
 
-    def save_job(self, path: Path | None = None) -> Callable[[], None]:
-        """A function that writes the present state; it may run in a thread.
+    def save_job(self) -> Callable[[], None]:
+        """A function that writes the present state into the file of the set; it may run in a thread.
 
         Where a newer state was written meanwhile, it writes nothing; nor where the file was changed by someone else,
         which then stands in `overtaken`.
-
-        Parameters
-        ----------
-        path
-            Where a copy goes; by default the file of the set.
         """
-        state, classes = self.labels.state, tuple(self.classes)
-        pixel_size, name, target = self.labels.pixel_size, self.image.name, path or self.path
+        state, classes, target = self.labels.state, tuple(self.classes), self.path
+        write = self._writer()
         self._asked += 1
         number = self._asked
 
         def save() -> None:
             with self._writing:
-                if path is None and (number < self._written or target != self.path):
+                if number < self._written or target != self.path:
                     return
-                if path is None and stamp_of(target) not in (None, self._stamp):
+                if stamp_of(target) not in (None, self._stamp):
                     self.overtaken = True
                     return
                 try:
-                    save_set(target, state, pixel_size=pixel_size, classes=list(classes), image_name=name)
+                    write(target)
                 finally:
-                    if path is None:
-                        # a write that breaks off may have changed one of the files
-                        with contextlib.suppress(OSError):
-                            self._stamp = stamp_of(target)
-                if path is None:
-                    self._written, self._on_disk = number, (state, classes)
-                    self._keep(state)
+                    # a write that breaks off may have changed one of the files
+                    with contextlib.suppress(OSError):
+                        self._stamp = stamp_of(target)
+                self._written, self._on_disk = number, (state, classes)
+                self._keep(state)
 
         return save
+
+    def copy_to(self, path: Path) -> None:
+        """Write the present state into another file; the set stays as it is, unsaved where it was.
+
+        Raises
+        ------
+        FormatError
+            If it cannot be written.
+        """
+        write = self._writer()
+        with self._writing:
+            write(path)
+
+    def _writer(self) -> Callable[[Path], None]:
+        """What writes the labels as they are now into a file, whatever is labelled meanwhile."""
+        state, classes = self.labels.state, list(self.classes)
+        pixel_size, name = self.labels.pixel_size, self.image.name
+
+        def write(path: Path) -> None:
+            save_set(path, state, pixel_size=pixel_size, classes=classes, image_name=name)
+
+        return write
 
     # -- in step
 

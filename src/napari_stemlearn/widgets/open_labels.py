@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from napari_stemlearn.widgets.labelling import same_labels
+from napari_stemlearn.labelling.hand_labels import same_labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from napari_stemlearn.labelling.label_store import LoadedSet
     from napari_stemlearn.widgets.label_session import LabelSession
-    from napari_stemlearn.widgets.label_store import LoadedSet
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.labelling.hand_labels import ORDERS
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_colours import colour_of
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.label_session import LabelSession
-from napari_stemlearn.widgets.labelling import ORDERS
 from napari_stemlearn.widgets.layers import (
     about,
     add_sites,

@@ -21,13 +21,13 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.errors import StemlearnError
+from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import LayerChooser, ReasonedButton, Sentences
 from napari_stemlearn.widgets.class_chooser import in_order
 from napari_stemlearn.widgets.class_colours import KNOWN
 from napari_stemlearn.widgets.copy_python import CopyButton
 from napari_stemlearn.widgets.image_watch import ImageWatch
-from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.layers import (
     about,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.widgets.candidates import Candidates
+from napari_stemlearn.finding.candidates import Candidates
 from napari_stemlearn.widgets.layers import about, our_layers
 from napari_stemlearn.widgets.search_child import SearchRequest
 from napari_stemlearn.widgets.search_results import SearchResults, results_of

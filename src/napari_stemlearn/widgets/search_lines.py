@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from napari_stemlearn.finding.settings import FindSettings
+from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.widgets.copy_python import changes
-from napari_stemlearn.widgets.label_store import slug
 from napari_stemlearn.widgets.search_child import SearchRequest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.widgets.candidates import Candidates
+from napari_stemlearn.finding.candidates import Candidates
 from napari_stemlearn.widgets.layers import (
     about,
     add_sites,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_stemlearn.widgets.snapping import snap
+from napari_stemlearn.labelling.snapping import snap
 
 
 def columns_image(centres, shape=(64, 64), sigma=2.0, heights=None, noise=0.0, background=0.0):

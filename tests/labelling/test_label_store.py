@@ -7,12 +7,10 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
-from sites_and_images import lattice_stack
 
 from napari_stemlearn.errors import FormatError, StemlearnError
-from napari_stemlearn.micrograph import Micrograph
-from napari_stemlearn.sites import empty_sites
-from napari_stemlearn.widgets.label_store import (
+from napari_stemlearn.labelling.hand_labels import HandLabels
+from napari_stemlearn.labelling.label_store import (
     belongs_to,
     fingerprint,
     folder_for,
@@ -23,12 +21,14 @@ from napari_stemlearn.widgets.label_store import (
     saved_sets,
     slug,
 )
-from napari_stemlearn.widgets.labelling import HandLabels
+from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.sites import empty_sites
 
 
 @pytest.fixture
 def micrograph():
-    return Micrograph(lattice_stack()[0], 0.2, "day a/stack.tif")
+    values = np.random.default_rng(0).normal(size=(3, 96, 96)).astype(np.float32)
+    return Micrograph(values, 0.2, "day a/stack.tif")
 
 
 def labelled():

@@ -13,9 +13,9 @@ import numpy as np
 
 from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import FormatError, SitesError
+from napari_stemlearn.labelling.hand_labels import LabelState
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.scoring.labelled import FRAMES_DONE
-from napari_stemlearn.widgets.labelling import LabelState
 
 REVIEW_VERSION = 1
 SAMPLES = 65536
@@ -137,9 +137,22 @@ def free_name(folder: Path, wanted: str, taken: set[str]) -> str:
 
 
 def save_set(
-    path: Path, state: LabelState, *, pixel_size: float | None, classes: list[str], image_name: str = ""
+    path: str | Path, state: LabelState, *, pixel_size: float | None, classes: list[str], image_name: str = ""
 ) -> Path:
     """Write a set, all of its files or none.
+
+    Parameters
+    ----------
+    path
+        Of its table, which ends in ``.csv``; the folder is made where it is missing.
+    state
+        What is labelled, refused and finished.
+    pixel_size
+        In angstrom; None where it is not known.
+    classes
+        That were chosen from, in their order.
+    image_name
+        Of the micrograph.
 
     Raises
     ------
@@ -149,6 +162,7 @@ def save_set(
     from napari_stemlearn.formats import write_sites
     from napari_stemlearn.formats.atomic import make_folder, replacing, taken_back
 
+    path = Path(path)
     make_folder(path.parent)
     columns = ["frame", "y", "x", "class", "score"]
     rejected = state.rejected[columns].astype({"frame": int}).to_dict("records")
@@ -187,8 +201,15 @@ def remove_set(path: Path) -> None:
         raise FormatError(f"{path} cannot be removed: {reason(error)}.") from error
 
 
-def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
+def load_set(path: str | Path, *, pixel_size: float | None) -> LoadedSet:
     """Read a set that was saved.
+
+    Parameters
+    ----------
+    path
+        Of its table.
+    pixel_size
+        In angstrom; None for that of the table.
 
     Raises
     ------
@@ -201,6 +222,7 @@ def load_set(path: Path, *, pixel_size: float | None) -> LoadedSet:
     from napari_stemlearn.formats.atomic import reason
     from napari_stemlearn.sites import empty_sites, make_sites
 
+    path = Path(path)
     try:
         # before they are read: what changes meanwhile is noticed when they are written
         stamp = stamp_of(path)

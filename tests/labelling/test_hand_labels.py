@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_stemlearn.errors import SitesError
+from napari_stemlearn.labelling.hand_labels import ORDERS, HandLabels
 from napari_stemlearn.sites import make_sites
-from napari_stemlearn.widgets.labelling import ORDERS, HandLabels
 
 
 def predictions(places, classes="vacancy1", scores=0.9, frame=0):
