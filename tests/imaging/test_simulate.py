@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from microscopes import atoms, fractions, microscope, random_atoms
+from scipy.ndimage import maximum_filter
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.imaging.computation import compute_images
@@ -18,6 +19,7 @@ from napari_stemlearn.imaging.preparation import prepare_image
 from napari_stemlearn.imaging.settings import ImagingSettings, ProbeSettings, ScanSettings
 from napari_stemlearn.imaging.simulate import PlainSpecimen, simulate, simulate_batch
 from napari_stemlearn.sites import COLUMNS
+from napari_stemlearn.structures import StructureSettings, build
 
 # measured from a build of Kirkland's incostem: one W atom, 80 keV, 25.2 mrad, 63 to 200 mrad, 128 by 128 pixels
 INCOSTEM = [
@@ -54,6 +56,35 @@ def test_mean_is_the_cross_section_over_the_area() -> None:
     image = fractions(simulate_batch([specimen], settings, [0]).images[0].numpy(), settings)
     total = partial_cross_sections(specimen.numbers, 80.0, 63.0, 200.0).sum()
     assert image.mean() == pytest.approx(total / 51.2**2, rel=1e-4)
+
+
+def test_the_margin_of_a_specimen_that_repeats_is_not_imaged_a_second_time() -> None:
+    settings = microscope((100, 90), 0.2, periodic=True)
+    structure = StructureSettings.checked({"field_of_view": (20.0, 18.0), "margin": 12.0})
+    specimen = build(structure, 1)
+    labelled = simulate(specimen, settings, 2)
+    inside = ((specimen.column_positions >= 0) & (specimen.column_positions < (20.0, 18.0))).all(axis=1)
+    assert len(labelled.columns) == inside.sum()
+    atoms_inside = specimen.numbers[inside[specimen.atom_columns]]
+    total = partial_cross_sections(atoms_inside, 80.0, 63.0, 200.0).sum()
+    assert fractions(labelled.micrograph.data, settings).mean() == pytest.approx(total / (20.0 * 18.0), rel=1e-4)
+
+
+@pytest.mark.parametrize("scan", [{}, {"drift_y": 9.0, "drift_x": -6.0, "shear": 0.05}], ids=["straight", "distorted"])
+def test_truth_has_all_that_is_seen_where_a_specimen_repeats(scan: dict[str, float]) -> None:
+    # the third one is seen half a pixel before the first pixel, the last one by its copy only
+    places = (3.0, 4.0), (10.0, 17.9), (19.92, 9.0), (12.0, 8.0), (6.0, 12.0), (27.0, -4.0)
+    settings = microscope((100, 90), 0.2, scan=scan, probe={"source_fwhm": 1.0}, periodic=True)
+    labelled = simulate(atoms(*places), settings)
+    image = np.asarray(labelled.micrograph.data)
+    peaks = np.argwhere((image == maximum_filter(image, 7)) & (image > 0.3 * image.max()))
+    sites = labelled.columns[["y", "x"]].to_numpy()
+    assert len(peaks) >= len(places)
+    far = np.hypot(*(peaks[:, None] - sites[None]).transpose(2, 0, 1))
+    # flanks of what is seen just beyond the frame may be brightest at its edge
+    of_edge = ((peaks == 0) | (peaks == np.array(image.shape) - 1)).any(axis=1)
+    assert (far.min(axis=1)[~of_edge] < 1.2).all()
+    assert (far.min(axis=0) < 1.2).all()
 
 
 def test_contrast_change_multiplies_cross_sections() -> None:

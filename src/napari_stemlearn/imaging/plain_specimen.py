@@ -15,6 +15,7 @@ class SpecimenLike(Protocol):
     """What is imaged, in angstrom: atoms as x, y, z, atomic numbers and columns, and sites as (y, x) and classes.
 
     The tables `columns` and `defects` have the same rows as the arrays; they are only read when a table is asked for.
+    `margin` is how far (angstrom) the specimen goes on beyond the field of view, so that there is no empty rim.
     """
 
     @property
@@ -32,6 +33,8 @@ class SpecimenLike(Protocol):
     @property
     def defect_class(self) -> NDArray[Any]: ...
     @property
+    def margin(self) -> float: ...
+    @property
     def columns(self) -> pd.DataFrame: ...
     @property
     def defects(self) -> pd.DataFrame: ...
@@ -39,7 +42,7 @@ class SpecimenLike(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PlainSpecimen:
-    """Atoms without a crystal: every atom is a column of its own, nothing is a defect.
+    """Atoms without a crystal: every atom is a column of its own, nothing is a defect, and there is no margin.
 
     Parameters
     ----------
@@ -53,6 +56,7 @@ class PlainSpecimen:
     numbers: NDArray[Any]
     defect_positions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)), init=False)
     defect_class: NDArray[Any] = field(default_factory=lambda: np.zeros(0, dtype=object), init=False)
+    margin: float = field(default=0.0, init=False)
 
     @property
     def atom_columns(self) -> NDArray[np.int64]:

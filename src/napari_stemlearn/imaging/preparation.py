@@ -16,6 +16,7 @@ from napari_stemlearn.imaging.cross_sections import contrast_factor, partial_cro
 from napari_stemlearn.imaging.dose import line_currents
 from napari_stemlearn.imaging.grid import Grid, plan_grid
 from napari_stemlearn.imaging.plain_specimen import SpecimenLike
+from napari_stemlearn.imaging.repeating import repeating_part
 from napari_stemlearn.imaging.scan import ScanPath, scan_path
 from napari_stemlearn.imaging.scattering import band_limit
 from napari_stemlearn.imaging.seen_shift import seen_shift
@@ -160,11 +161,13 @@ def prepare_image(
         )
     heights, columns = positions[:, 2], specimen.atom_columns
     places = positions[:, 1::-1] / spacing + grid.rim
-    if settings.periodic:
+    period = (field_size[0], field_size[1]) if settings.periodic else None
+    if period is not None:
+        inside = repeating_part(specimen, specimen.column_positions, period)[columns]
         places %= grid.size
     else:
-        inside = ((places >= 0) & (places <= np.array(grid.size) - 1)).all(axis=1)
-        places, numbers, heights, columns = places[inside], numbers[inside], heights[inside], columns[inside]
+        inside = np.all((places >= 0) & (places <= np.array(grid.size) - 1), axis=1)
+    places, numbers, heights, columns = places[inside], numbers[inside], heights[inside], columns[inside]
     angles = probe["beam_energy"], adf["inner_angle"], adf["outer_angle"]
     contrast = adf["z_contrast_change"]
     strengths = partial_cross_sections(numbers, *angles)
@@ -206,8 +209,8 @@ def prepare_image(
         may_carbon=may_carbon,
         background=background(streams["contamination"], settings.shape, pixel_size, drawn["contamination"]),
         currents=line_currents(streams["detector"], settings.shape[0], drawn["detector"]),
-        column_sites=sites_in_image(specimen, "columns", path, settings.shape, shift),
-        defect_sites=sites_in_image(specimen, "defects", path, settings.shape, shift),
+        column_sites=sites_in_image(specimen, "columns", path, settings.shape, shift, period),
+        defect_sites=sites_in_image(specimen, "defects", path, settings.shape, shift, period),
     )
 
 

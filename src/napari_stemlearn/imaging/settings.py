@@ -361,8 +361,8 @@ class ImagingSettings(Settings):
     )
     periodic: bool = Field(
         False,
-        description="The specimen repeats at the edges of the image, as in Kirkland's programs; atoms beyond come back "
-        "on the other side.",
+        description="The specimen repeats at the edges of the image, as in Kirkland's programs: its margin is left "
+        "out; where there is none, atoms beyond come back on the other side.",
         json_schema_extra={"advanced": True},
     )
     probe: ProbeSettings = Field(default_factory=ProbeSettings, description="The electron probe.")

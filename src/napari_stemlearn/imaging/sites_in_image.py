@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from napari_stemlearn.imaging.plain_specimen import SpecimenLike
+from napari_stemlearn.imaging.repeating import copies, repeating_part
 from napari_stemlearn.imaging.scan import ScanPath, places_in_image
 from napari_stemlearn.sites import COLUMNS, make_sites
 
@@ -61,6 +62,7 @@ def sites_in_image(
     path: ScanPath,
     shape: tuple[int, int],
     shift: tuple[float, float] = (0.0, 0.0),
+    period: tuple[float, float] | None = None,
 ) -> SitesInImage:
     """Sites of a specimen that are seen inside the image.
 
@@ -76,12 +78,21 @@ def sites_in_image(
         (y, x) of the image in pixels.
     shift
         (y, x) in angstrom by which everything is seen away from its place.
+    period
+        Height and width in angstrom after which the specimen repeats; None where it does not.
     """
     if kind == "columns":
         places, classes = specimen.column_positions, specimen.column_class
     else:
         places, classes = specimen.defect_positions, specimen.defect_class
+    rows = np.arange(len(places))
+    if period is not None:
+        rows = np.flatnonzero(repeating_part(specimen, places, period))
+        # half a pixel of the image lies before its first place
+        reach = [far + abs(away) + path.pixel_size for far, away in zip(path.reach, shift, strict=True)]
+        places, taken = copies(places[rows], period, (reach[0], reach[1]))
+        rows = rows[taken]
     y, x = places_in_image(path, places[:, 0] + shift[0], places[:, 1] + shift[1])
-    rows = np.flatnonzero((y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5))
-    positions = np.stack([y[rows], x[rows]], axis=1)
+    seen = (y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5)
+    rows, positions = rows[seen], np.stack([y[seen], x[seen]], axis=1)
     return SitesInImage(positions, classes[rows], path.pixel_size, rows, specimen, kind)
