@@ -183,20 +183,53 @@ def test_shared_sites_of_a_file(tmp_path):
     assert numbers[29] / numbers[8] == pytest.approx(0.3, abs=0.02)
 
 
-def test_a_layer_from_a_file_is_one_repeat(tmp_path):
+@pytest.mark.parametrize("thickness", [50.0, None])
+@pytest.mark.parametrize("shift", [0.0, 7.0], ids=["whole", "across_the_end_of_the_cell"])
+def test_a_layer_in_vacuum_from_a_file_is_there_once(tmp_path, thickness, shift):
     layer = ase.build.mx2("MoS2", kind="2H", a=3.16, thickness=3.17, vacuum=8)
+    layer.pbc = True
+    layer.positions[:, 2] += shift
+    layer.wrap()
     layer.write(tmp_path / "layer.cif")
-    specimen = build(
-        StructureSettings(
-            crystal=str(tmp_path / "layer.cif"),
-            field_of_view=(60, 60),
-            thickness=None,
-            defects=[{"kind": "vacancy1", "sublattice": "S", "probability": 0.1}],
-        ),
-        0,
+    settings = StructureSettings(
+        crystal=str(tmp_path / "layer.cif"),
+        field_of_view=(60, 60),
+        thickness=thickness,
+        defects=[{"kind": "vacancy1", "sublattice": "S", "probability": 0.1}],
     )
+    specimen = build(settings, 0)
+    assert specimen.crystal.is_layer
     assert set(specimen.columns["class"]) == {"Mo", "S2", "S"}
+    assert specimen.positions[:, 2].min() == pytest.approx(0, abs=1e-3)
     assert np.ptp(specimen.positions[:, 2]) == pytest.approx(3.17, abs=1e-3)
+    # from the side the layers of the file lie beside each other, with their vacuum between
+    assert not crystal_of(settings.crystal, (1, 0, 0)).is_layer
+
+
+def test_a_janus_layer_from_a_file_can_be_turned_over(tmp_path):
+    layer = ase.build.mx2("MoS2", kind="2H", a=3.25, thickness=3.2, vacuum=8)
+    layer.symbols = ["Mo", "S", "Se"]
+    layer.write(tmp_path / "janus.cif")
+    classes = [
+        set(build(StructureSettings(crystal=str(tmp_path / "janus.cif"), zone_axis=axis, **PERFECT), 0).column_classes)
+        for axis in ((0, 0, 1), (0, 0, -1))
+    ]
+    # ase puts the second atom at the larger z, where the beam leaves along [0 0 1]
+    assert classes == [{"Mo", "SeS"}, {"Mo", "SSe"}]
+
+
+def test_slabs_of_a_file_are_layers_however_thick(tmp_path):
+    slab = ase.build.fcc100("Au", (1, 1, 30), vacuum=6, periodic=True)
+    slab.write(tmp_path / "slab.cif")
+    specimen = build(StructureSettings(crystal=str(tmp_path / "slab.cif"), field_of_view=(30, 30), **PERFECT), 0)
+    assert set(specimen.column_atoms) == {15}
+    assert specimen.column_classes == ("Au",)
+
+
+@pytest.mark.parametrize(("name", "zone_axis"), [("MgO", (1, 0, 0)), ("SrTiO3", (1, 0, 0)), ("GaAs", (1, 1, 1))])
+def test_one_repeat_of_a_bulk_crystal_is_named_as_many_are(name, zone_axis):
+    settings = StructureSettings(crystal=name, zone_axis=zone_axis, field_of_view=(40, 40), thickness=60, **PERFECT)
+    assert build(settings.changed(thickness=None), 0).column_classes == build(settings, 0).column_classes
 
 
 def test_basis_completion_is_unimodular():
@@ -238,4 +271,25 @@ def test_missing_file_says_so(tmp_path):
 def test_vacancy2_is_for_thin_columns():
     settings = StructureSettings(crystal="Au", defects=[{"kind": "vacancy2", "probability": 0.1}])
     with pytest.raises(SettingsError, match="use vacancy1"):
+        build(settings, 0)
+
+
+def test_tilted_thick_crystals_have_all_atoms_of_the_field_and_its_margin():
+    # columns whose middle lies far outside reach in with one end
+    settings = StructureSettings(
+        crystal="Au", field_of_view=(40, 40), margin=6, thickness=300, rotation=10, tilt=5, tilt_axis=30, **PERFECT
+    )
+    specimen = build(settings, 0)
+    x, y, _ = specimen.positions.T
+    where = [(x > -6) & (x < 46) & (y > low) & (y < high) for low, high in ((-6, 4), (15, 25), (36, 46))]
+    where += [(y > -6) & (y < 46) & (x > low) & (x < high) for low, high in ((-6, 4), (15, 25), (36, 46))]
+    counts = np.array([mask.sum() for mask in where])
+    assert counts == pytest.approx(0.0587 * 10 * 52 * 300, rel=0.02)  # four atoms in 4.08 angstrom cubed
+
+
+def test_what_a_tilt_adds_counts_in_the_size_of_a_specimen():
+    settings = StructureSettings(
+        crystal="Au", field_of_view=(600, 600), margin=0, thickness=600, tilt=45, tilt_axis=0, **PERFECT
+    )
+    with pytest.raises(SettingsError, match="about 31 million atoms; allowed: at most 20 million"):
         build(settings, 0)

@@ -55,6 +55,10 @@ def test_a_crystal_that_is_not_known_gives_the_nearest(name, near):
         ),
         ({"crystal": "WSe2", "alloy": {"a_site": {"Mo": 0.1}}}, "WSe2 has no sublattice 'a_site'"),
         ({"crystal": "WSe2", "zone_axis": (1, 1, 0)}, "single layer and is seen along [0 0 1] only, not [1 1 0]"),
+        (
+            {"crystal": "MoSSe", "zone_axis": (0, 0, -1)},
+            "single layer and is seen along [0 0 1] only, not [0 0 -1]",
+        ),
         ({"crystal": "graphene", "defects": [{"kind": "vacancy2", "probability": 0.1}]}, "needs columns of two atoms"),
         ({"crystal": "graphene", "defects": [{"kind": "metal_vacancy", "probability": 0.1}]}, "no metal sublattice"),
         *(

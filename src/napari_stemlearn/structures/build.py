@@ -68,12 +68,14 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
         value("tilt", geometry), None if settings.tilt_axis is None else value("tilt_axis", geometry), geometry
     )
     thickness = _thickness(settings, crystal, value, geometry)
-    thin = crystal.is_layer or (settings.thickness is None and crystal.n_slots <= MOST_ATOMS_IN_ORDER)
+    thin = (crystal.is_layer or settings.thickness is None) and crystal.n_slots <= MOST_ATOMS_IN_ORDER
 
     height, width = settings.field_of_view
     margin = settings.margin
-    low, high = (-margin, -margin), (width + margin, height + margin)
-    _check_size(settings, crystal, thickness, abs(float(np.linalg.det(tilt[:2, :2] @ plane))))
+    reach_x, reach_y = (margin + _overhang(tilt, thickness)).tolist()
+    low, high = (-reach_x, -reach_y), (width + reach_x, height + reach_y)
+    area = (high[0] - low[0]) * (high[1] - low[1])
+    _check_size(settings, crystal, thickness, area / abs(float(np.linalg.det(tilt[:2, :2] @ plane))))
 
     vectors = crystal.vectors @ (tilt[:2, :2] @ plane).T
     shift = geometry.random(2) if settings.random_origin else np.zeros(2)
@@ -104,7 +106,9 @@ def build(settings: StructureSettings, seed: int) -> Specimen:
     names = (*dict.fromkeys(column.name for column in crystal.columns), "adatom")
     sublattice_of_kind = np.array([names.index(column.name) for column in crystal.columns] + [len(names) - 1])
     numbers = lattice.numbers[full]
-    codes, classes = classes_in_order(numbers) if thin else classes_by_elements(numbers, crystal.elements)
+    # one repeat of a bulk crystal is named as many are: its columns begin anywhere
+    in_order = thin and crystal.is_layer
+    codes, classes = classes_in_order(numbers) if in_order else classes_by_elements(numbers, crystal.elements)
     rows, defect_names, removed, added, z = found.joined()
     defect_classes = tuple(sorted({*(defect.kind for defect in settings.defects), *defect_names}))
     code_of = {name: code for code, name in enumerate(defect_classes)}
@@ -175,11 +179,15 @@ def _middle(crystal: Crystal, thickness: float) -> float:
     return thickness / 2 if crystal.repeat is not None else float(crystal.z_table.max()) / 2
 
 
-def _check_size(settings: StructureSettings, crystal: Crystal, thickness: float, scale: float) -> None:
-    """Refuse what would not fit into memory."""
-    height, width = (side + 2 * settings.margin for side in settings.field_of_view)
+def _overhang(tilt: NDArray[np.float64], thickness: float) -> NDArray[np.float64]:
+    """How far (x, y) the ends of tilted columns lie from their middle, in angstrom; 0 for a layer, which is thin."""
+    return 0.5 * thickness * np.abs(tilt[:2, 2])
+
+
+def _check_size(settings: StructureSettings, crystal: Crystal, thickness: float, area: float) -> None:
+    """Refuse what would not fit into memory; `area` of the untilted crystal in square angstrom."""
     repeats = 1.0 if crystal.repeat is None else max(thickness / crystal.repeat, 1.0)
-    expected = height * width / (crystal.area * scale) * len(crystal.slots) * repeats
+    expected = area / crystal.area * len(crystal.slots) * repeats
     if expected > MOST_ATOMS:
         depth = "" if crystal.repeat is None else f", {thickness:g} angstrom thick,"
         raise SettingsError(

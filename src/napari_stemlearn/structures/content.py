@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.structures.elements import NUMBERS, symbol_of
 
 MOST_ATOMS_IN_ORDER = 8
-"""Thin columns up to this many atoms are named atom by atom."""
+"""Columns of layers up to this many atoms are named atom by atom."""
 
 
 def content_text(numbers: Iterable[int]) -> str:
@@ -33,7 +33,7 @@ def is_content(text: str) -> bool:
 
 
 def classes_in_order(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Classes of thin columns, atom by atom from top to bottom.
+    """Classes of columns of layers, atom by atom from top to bottom.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def classes_in_order(numbers: NDArray[np.uint8]) -> tuple[NDArray[np.int64], tup
 def classes_by_elements(
     numbers: NDArray[np.uint8], order: tuple[int, ...]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Classes of thick columns: which elements they hold, first those of the crystal in its order.
+    """Classes of columns of bulk crystals: which elements they hold, first those of the crystal in its order.
 
     Parameters
     ----------

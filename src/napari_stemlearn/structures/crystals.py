@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import gcd
 from pathlib import Path
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 COLUMN_DISTANCE = 0.1
 """Atoms whose projections lie closer than this (angstrom) are one column."""
+
+LAYER_GAP = 5.0
+"""A cell that is empty for more than this (angstrom) along the beam holds a layer in vacuum: no crystal is so loose."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Crystal:
     heights
         How far the crystal's lattice vectors above them rise along the beam, angstrom, shape (2,).
     repeat
-        Repeat distance along the beam in angstrom; None for a single layer.
+        Repeat distance along the beam in angstrom; None for a layer, which is there once.
     columns
         The columns of one projected cell.
     antisites
@@ -82,7 +85,7 @@ class Crystal:
     default_sublattice
         Where defects go that name none.
     space_group
-        As found by spglib, for the record; empty for layers.
+        As found by spglib, for the record; empty for the layers among the presets.
     """
 
     name: str
@@ -98,7 +101,7 @@ class Crystal:
 
     @property
     def is_layer(self) -> bool:
-        """Whether it is a single layer."""
+        """Whether it is a layer, which is there once."""
         return self.repeat is None
 
     @cached_property
@@ -209,7 +212,8 @@ def crystal_of(crystal: str, zone_axis: tuple[int, int, int] | None = None) -> C
 def _preset_crystal(name: str, zone_axis: tuple[int, int, int] | None) -> Crystal:
     preset = preset_named(name)
     if preset.layer:
-        if zone_axis is not None and (zone_axis[0], zone_axis[1]) != (0, 0):
+        # from behind, a Janus layer would be another one: the preset with its elements exchanged
+        if zone_axis is not None and ((zone_axis[0], zone_axis[1]) != (0, 0) or zone_axis[2] < 0):
             raise SettingsError(
                 f"{name} is a single layer and is seen along [0 0 1] only, not {_axis_text(zone_axis)}."
             )
@@ -322,7 +326,7 @@ def project(
     mixtures: list[tuple[tuple[int, float], ...]] | None = None,
     antisites: dict[str, tuple[int, ...]] | None = None,
 ) -> Crystal:
-    """Project a bulk crystal along a zone axis.
+    """Project a crystal along a zone axis; a cell with vacuum along the beam (`LAYER_GAP`) becomes a layer.
 
     The cell is reduced to a primitive one (spglib). A basis of its lattice is then sought whose third vector is the
     repeat along the zone axis; the projections of the other two span the lattice of columns, and their heights tell by
@@ -364,18 +368,42 @@ def project(
     positions = scaled @ cell @ frame
 
     columns = _columns(positions, vectors, repeat, ids, what)
+    heights = vectors[:, 2].copy()
+    top = _top_of_layer(columns, heights, repeat)
+    if top is not None:
+        columns = tuple(_with_top(column, top, repeat) for column in columns)
     return Crystal(
         name,
         (int(zone_axis[0]), int(zone_axis[1]), int(zone_axis[2])),
         vectors[:, :2].copy(),
-        vectors[:, 2].copy(),
-        repeat,
+        heights if top is None else np.zeros(2),
+        repeat if top is None else None,
         columns,
         antisites or {},
         tuple(dict.fromkeys(number for kind in what for number in (kind[0], *(other for other, _ in kind[2])))),
         "all",
         space_group,
     )
+
+
+def _top_of_layer(columns: tuple[CrystalColumn, ...], heights: NDArray[np.float64], repeat: float) -> float | None:
+    """z at which the atoms begin behind vacuum, in angstrom; None for a bulk crystal."""
+    # neighbouring columns that are shifted along the beam leave no plane of vacuum across it
+    if np.abs(heights - repeat * np.rint(heights / repeat)).max() > COLUMN_DISTANCE:
+        return None
+    z = np.sort([slot.z for column in columns for slot in column.slots])
+    gaps = z - np.roll(z, 1)
+    gaps[0] += repeat
+    widest = int(np.argmax(gaps))
+    return float(z[widest]) if gaps[widest] > LAYER_GAP else None
+
+
+def _with_top(column: CrystalColumn, top: float, repeat: float) -> CrystalColumn:
+    """The column with z from the topmost atom of its layer."""
+    tolerance = 1e-6
+    heights = [max(float(np.mod(slot.z - top + tolerance, repeat)) - tolerance, 0.0) for slot in column.slots]
+    slots = [replace(slot, z=z) for slot, z in zip(column.slots, heights, strict=True)]
+    return replace(column, slots=tuple(sorted(slots, key=lambda slot: slot.z)))
 
 
 def _primitive(
