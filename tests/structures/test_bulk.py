@@ -156,16 +156,46 @@ def test_defects_count_per_atom():
     )
     clean, dirty = build(settings.changed(defects=[]), 1), build(settings, 1)
     gallium = (clean.numbers == 31).sum()
-    found = dirty.defects["class"].value_counts()
+    found = dirty.defects.groupby("class")["n_atoms"].sum()
     assert found["vacancy1"] == pytest.approx(0.1 * gallium, rel=0.15)
     assert found["antisite"] == pytest.approx(0.05 * gallium, rel=0.2)
     assert found["substitution"] == pytest.approx(0.02 * 2 * gallium, rel=0.2)
     assert len(clean) - len(dirty) == found["vacancy1"]
     assert (dirty.numbers == 49).sum() == found["substitution"]
-    assert dirty.defects[dirty.defects["class"] == "antisite"][
-        ["removed", "added"]
-    ].drop_duplicates().to_numpy().tolist() == [["As", "Ga"]]
+    antisites = dirty.defects[dirty.defects["class"] == "antisite"]
+    assert antisites[["removed", "added"]].drop_duplicates().sort_values("removed").to_numpy().tolist()[:2] == [
+        ["As", "Ga"],
+        ["As2", "Ga2"],
+    ]
     assert dirty.defects["z_angstrom"].between(0, 60).all()
+
+
+def test_a_thick_column_has_one_row_for_each_class():
+    # what the image shows at one place can be found once only
+    settings = StructureSettings(
+        crystal="GaAs",
+        field_of_view=(40, 40),
+        thickness=80,
+        displacement=0.0,
+        defects=[
+            {"kind": "vacancy1", "probability": 0.1},
+            {"kind": "substitution", "elements": ["In"], "probability": 0.03},
+            {"kind": "substitution", "elements": ["P"], "probability": 0.03},
+        ],
+    )
+    specimen, clean = build(settings, 1), build(settings.changed(defects=[]), 1)
+    defects, columns = specimen.defects, specimen.columns
+    assert not defects.duplicated(["column", "class"]).any()
+    assert not defects.duplicated(["y_angstrom", "x_angstrom", "class"]).any()
+    assert (defects["n_atoms"] > 1).any()
+    missing = defects[defects["class"] == "vacancy1"].set_index("column")["n_atoms"]
+    assert (missing == (clean.columns["n_atoms"] - columns["n_atoms"])[missing.index]).all()
+    placed = np.bincount(specimen.atom_columns[np.isin(specimen.numbers, (49, 15))], minlength=len(columns))
+    other = defects[defects["class"] == "substitution"].set_index("column")
+    assert (other["n_atoms"] == placed[other.index]).all()
+    both = other.index.intersection(missing.index)
+    assert set(columns["defect"][both]) == {"substitution+vacancy1"}
+    assert set(other["added"]) >= {"In", "P", "InP"}
 
 
 def test_shared_sites_of_a_file(tmp_path):

@@ -70,19 +70,43 @@ class Found:
     def joined(
         self,
     ) -> tuple[NDArray[np.int64], list[str], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64]]:
-        """Rows, names, removed, added and z of all, in the order of the rows."""
+        """Rows, names, removed, added and z of all, in the order of the rows; each name once for a row.
+
+        What happened to several atoms of a thick column is one defect of the column: z is the mean.
+        """
         if not self.rows:
             none = np.zeros((0, 1), dtype=np.uint8)
             return np.zeros(0, dtype=np.int64), [], none, none, np.zeros(0)
-        rows = np.concatenate(self.rows)
-        order = np.argsort(rows, kind="stable")
+        names, codes = np.unique(np.concatenate(self.names).astype(str), return_inverse=True)
+        keys, first, group = np.unique(
+            np.concatenate(self.rows) * len(names) + codes, return_index=True, return_inverse=True
+        )
         width = max(part.shape[1] for part in (*self.removed, *self.added))
+        removed, added = (_padded(parts, width) for parts in (self.removed, self.added))
+        z = np.concatenate(self.z)
+        if len(keys) < len(group):
+            removed, added = _gathered(removed, group), _gathered(added, group)
+            z = np.bincount(group, z) / np.bincount(group)
+        else:
+            removed, added, z = removed[first], added[first], z[first]
+        return keys // len(names), [str(name) for name in names[keys % len(names)]], removed, added, z
 
-        def padded(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-            return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])[order]
 
-        names = list(np.concatenate(self.names)[order])
-        return rows[order], names, padded(self.removed), padded(self.added), np.concatenate(self.z)[order]
+def _padded(parts: list[NDArray[np.uint8]], width: int) -> NDArray[np.uint8]:
+    """All rows of atomic numbers, zeros behind the shorter ones."""
+    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+
+
+def _gathered(numbers: NDArray[np.uint8], group: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Atomic numbers of each group of rows in one row, heavy elements first, zeros behind them."""
+    row, place = np.nonzero(numbers)
+    element, of = numbers[row, place], group[row]
+    order = np.lexsort((-element.astype(int), of))
+    element, of = element[order], of[order]
+    rank = np.arange(len(of)) - np.searchsorted(of, of)
+    gathered = np.zeros((int(group.max()) + 1, int(rank.max(initial=0)) + 1), dtype=np.uint8)
+    gathered[of, rank] = element
+    return gathered
 
 
 def needs_spare_slot(defects: tuple[DefectSettings, ...]) -> bool:

@@ -27,7 +27,8 @@ def _as_element_list(value: Any) -> Any:
 class DefectSettings(Settings):
     """One kind of point defect on one sublattice.
 
-    Defects exclude each other: a column (an atom, in bulk crystals) holds at most one.
+    Defects exclude each other: a column (an atom, in bulk crystals) holds at most one. Those of one class in a column
+    count as one defect of the column.
     """
 
     kind: DefectKind = Field(

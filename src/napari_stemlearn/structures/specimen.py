@@ -47,7 +47,8 @@ class Specimen:
     column_atoms
         Number of atoms of each column, shape (m,).
     defect_positions
-        y, x of every defect: its column's position, the lattice site where the column is empty, shape (k, 2).
+        y, x of every defect: its column's position, the lattice site where the column is empty, shape (k, 2). What
+        happened to several atoms of one column is one defect, if it is of one class.
     defect_codes
         Index into `defect_classes`, shape (k,).
     defect_classes
@@ -132,13 +133,14 @@ class Specimen:
         """Every column that holds an atom, in the margin too.
 
         Columns ``y_angstrom, x_angstrom, class, sublattice, n_atoms, defect``; the last names the column's defect, or
-        is empty.
+        is empty. Thick columns may hold defects of several classes: ``substitution+vacancy1``.
         """
         import pandas as pd
 
         defect = np.full(len(self.column_codes), "", dtype=object)
-        held = self.defect_columns >= 0
-        defect[self.defect_columns[held]] = self.defect_class[held]
+        for name in sorted(set(self.defect_class)):
+            rows = self.defect_columns[(self.defect_class == name) & (self.defect_columns >= 0)]
+            defect[rows] = np.where(defect[rows] == "", "", defect[rows] + "+") + name
         return pd.DataFrame(
             {
                 "y_angstrom": self.column_positions[:, 0],
@@ -156,7 +158,7 @@ class Specimen:
 
         Columns ``y_angstrom, x_angstrom, class, sublattice, removed, added, n_atoms, z_angstrom, column``: elements
         taken and put (``Se2``, ``W``), how many atoms are concerned, and the row of `columns` (-1 where the column is
-        empty).
+        empty). A column has one row for each class, also where several of its atoms are concerned.
         """
         import pandas as pd
 
