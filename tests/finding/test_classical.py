@@ -57,6 +57,22 @@ def test_a_noisy_honeycomb_is_found(make_image, pixel_size, polarity):
     assert found.sites["score"].between(0.5, 1).all()
 
 
+def test_flanks_of_columns_outside_the_frame_are_no_columns(make_image):
+    # a lattice goes on beyond the edges; the frame cuts it at every distance from a row of columns
+    wide, cut = (200, 220), 20
+    first, second = np.array([9.3, 1.1]), np.array([-1.4, 10.1])
+    index = np.stack(np.meshgrid(np.arange(-30, 60), np.arange(-30, 60)), -1).reshape(-1, 2)
+    points = index @ np.stack([first, second])
+    image = make_image(wide, points[((points > -9) & (points < np.array(wide) + 9)).all(axis=1)], 2.0)
+    image += np.random.default_rng(0).normal(0, 0.02, wide)
+    frame = image[cut:-cut, cut:-cut]
+    inside = ((points > cut - 0.5) & (points < np.array(wide) - cut - 0.5)).all(axis=1)
+    truth = make_sites(*(points[inside] - cut).T, "column", pixel_size=0.2)
+    row = score(find(Micrograph(frame, 0.2)).sites, truth, 0.5, 0.2).of("column")
+    assert row["precision"] > 0.98
+    assert row["recall"] > 0.98
+
+
 def test_column_radius_is_measured(make_image, make_points):
     rng = np.random.default_rng(1)
     for sigma in (0.3, 0.45, 0.6):

@@ -195,7 +195,9 @@ def test_refined_sites_stay_apart_and_in_the_frame(make_blob_model, make_image, 
         mapped = find(Micrograph(image, 0.2), finder, settings.changed(refine="map")).sites
         refined = find(Micrograph(image, 0.2), finder, settings.changed(refine="image")).sites
         assert refined["refined"].mean() > 0.2
-        assert refined["class"].value_counts().to_dict() == mapped["class"].value_counts().to_dict()
+        # the classical finder answers to the flanks of the three columns outside, whose fits lie there
+        lost = mapped["class"].value_counts() - refined["class"].value_counts()
+        assert lost.to_dict() == ({"column": 3} if finder == "log" else {"a": 0, "b": 0, "c": 0})
         assert refined["y"].between(-0.5, 119.5).all()
         assert refined["x"].between(-0.5, 129.5).all()
         for group in groups:

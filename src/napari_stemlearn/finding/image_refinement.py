@@ -46,11 +46,13 @@ def refine_positions(
     -------
     pandas.DataFrame
         ``y, x, error, sigma`` in pixels, ``amplitude`` in grey levels, ``refined`` (False where the fit was refused;
-        error, sigma and amplitude are NaN there), one row a site.
+        error, sigma and amplitude are NaN there), ``beyond_frame`` (whether the fit's centre lies outside the frame),
+        one row a site.
     """
     table = pd.DataFrame(
         {"y": y, "x": x, "error": np.nan, "sigma": np.nan, "amplitude": np.nan, "refined": np.zeros(len(y), bool)}
     )
+    table["beyond_frame"] = False
     margin = int(np.ceil(max(2 * sigma, 2.0) + max_shift)) + 3
     height, width = reader.shape
     row, column = np.clip(np.rint(y), 0, height - 1), np.clip(np.rint(x), 0, width - 1)
@@ -65,7 +67,9 @@ def refine_positions(
         fits = fit_gaussians(image, y[here] - wide_y.start, x[here] - wide_x.start, sigma, polarity=polarity)
         new_y, new_x = fits.y + wide_y.start, fits.x + wide_x.start
         good = fits.converged & (np.hypot(new_y - y[here], new_x - x[here]) <= max_shift)
-        good &= (np.abs(new_y - (height - 1) / 2) <= height / 2) & (np.abs(new_x - (width - 1) / 2) <= width / 2)
+        beyond = (np.abs(new_y - (height - 1) / 2) > height / 2) | (np.abs(new_x - (width - 1) / 2) > width / 2)
+        table.loc[here, "beyond_frame"] = beyond
+        good &= ~beyond
         kept = here[good]
         table.loc[kept, "y"], table.loc[kept, "x"] = new_y[good], new_x[good]
         table.loc[kept, "error"], table.loc[kept, "sigma"] = fits.error[good], fits.sigma[good]

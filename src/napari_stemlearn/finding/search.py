@@ -422,6 +422,10 @@ def _sites_of(
         sigma = _column_sigma(reader, pixel_size, settings, finder, maps)
         max_shift = min(settings.refine_max_shift, 0.45 * distance) / pixel_size
         fits = refine_positions(reader, y, x, sigma=sigma, max_shift=max_shift, polarity=settings.polarity)
+        if finder.card is None:
+            # at the edge the filter also answers to the flanks of columns that lie outside
+            kept = ~fits["beyond_frame"].to_numpy(dtype=bool)
+            fits, y, x, score, label = fits[kept].reset_index(drop=True), y[kept], x[kept], score[kept], label[kept]
         set_back_close(
             fits, y, x, label, (*((name,) for name in finder.wanted), *finder.exclusive), distance / pixel_size
         )
