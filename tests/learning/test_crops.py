@@ -167,6 +167,20 @@ def test_stored_crops_keep_sites_on_their_spots(stored):
     assert seen > 5
 
 
+def test_stored_crops_keep_contrast_on_a_high_pedestal(tmp_path):
+    # single precision knows 3e7 to two grey levels
+    rng = np.random.default_rng(0)
+    for name in ("one", "two"):
+        image = (30_000_000 + rng.integers(0, 20, (96, 96))).astype(np.int32)
+        write_tiff(tmp_path / f"{name}.tif", Micrograph(image, STORED.pixel_size))
+        write_sites(
+            tmp_path / f"{name}_sites.csv", make_sites([40.0], [52.0], "vacancy1", pixel_size=STORED.pixel_size)
+        )
+    source = open_source(STORED.changed(**{"data.folder": str(tmp_path)}))
+    crop = source.crop(random_numbers(0, TRAINING, 0), 32, stream=TRAINING)
+    assert crop.image.unique().tolist() == list(range(20))
+
+
 @pytest.fixture
 def data_set(stored, tmp_path):
     """The frames of the stored set, and one that is brighter, as a data set."""

@@ -26,6 +26,9 @@ from napari_stemlearn.models.resampling import resample, scale_positions
 SITES_ENDING = "_sites.csv"
 """NAME.tif belongs to NAME_sites.csv."""
 
+LOST_CONTRAST = 1e-3
+"""Part of the standard deviation of an image that rounding to single precision may cost."""
+
 
 class Sites(NamedTuple):
     """Class, y and x (pixels) of every site of a frame."""
@@ -68,8 +71,8 @@ class LabelledFrame(Protocol):
     def pixel_size(self) -> float:
         """In angstrom."""
 
-    def window(self, top: int, left: int, side: int) -> NDArray[np.float32]:
-        """Grey levels of a square part."""
+    def window(self, top: int, left: int, side: int) -> NDArray[Any]:
+        """Grey levels of a square part, as numbers of the frame's own type."""
 
     def positions(self) -> Sites:
         """All its sites."""
@@ -101,10 +104,10 @@ class StoredFrame:
         """In angstrom."""
         return self.micrograph.require_pixel_size()
 
-    def window(self, top: int, left: int, side: int) -> NDArray[np.float32]:
-        """Grey levels of a square part."""
+    def window(self, top: int, left: int, side: int) -> NDArray[Any]:
+        """Grey levels of a square part, as numbers of the file's own type."""
         data = self.micrograph.data[self.frame] if self.micrograph.is_stack else self.micrograph.data
-        return np.array(data[top : top + side, left : left + side], dtype=np.float32)
+        return np.array(data[top : top + side, left : left + side])
 
     def positions(self) -> Sites:
         """All its sites."""
@@ -256,13 +259,42 @@ def labelled_by(micrograph: Micrograph, sites: pd.DataFrame, name: str) -> list[
     return [StoredFrame(micrograph, index, sites[sites["frame"] == index]) for index in range(micrograph.n_frames)]
 
 
-def random_window(frame: LabelledFrame, rng: np.random.Generator, size: int, pixel_size: float) -> Window:
-    """Cut a random window of `size` pixels of `pixel_size` angstrom; image and sites are resampled together."""
+def in_single_precision(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Grey levels as float32; the lowest is taken off where the contrast would not survive beside it."""
+    single = np.array(values, dtype=np.float32)
+    if np.can_cast(values.dtype, np.float32) or not np.isfinite(single).all():
+        return single
+    wide = values.astype(np.float64)
+    if np.abs(single - wide).max() <= LOST_CONTRAST * wide.std():
+        return single
+    return (wide - wide.min()).astype(np.float32)
+
+
+def random_window(
+    frame: LabelledFrame, rng: np.random.Generator, size: int, pixel_size: float, *, same_levels: bool = True
+) -> Window:
+    """Cut a random window of `size` pixels of `pixel_size` angstrom; image and sites are resampled together.
+
+    Parameters
+    ----------
+    frame
+        Where from.
+    rng
+        Draws where.
+    size
+        Pixels (y and x) of the window.
+    pixel_size
+        In angstrom, of the window.
+    same_levels
+        Whether grey levels must be comparable between windows; if not, `in_single_precision` keeps their contrast.
+    """
     acquired = frame.pixel_size
     side = acquired_side(size, acquired, pixel_size)
     height, width = frame.shape
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    image = resample(torch.from_numpy(frame.window(top, left, side)), acquired, pixel_size)
+    acquired_levels = frame.window(top, left, side)
+    levels = acquired_levels.astype(np.float32) if same_levels else in_single_precision(acquired_levels)
+    image = resample(torch.from_numpy(levels), acquired, pixel_size)
     sites = frame.positions()
     y, x = (
         np.asarray(scale_positions(along - start, acquired, pixel_size), dtype=np.float64)
@@ -318,7 +350,7 @@ class StoredCrops:
     def crop(self, rng: np.random.Generator, size: int, *, stream: int) -> Crop:
         """Cut a random window out of a random frame and resample it to the training pixel size."""
         frame = _one_of(self._frames(stream), rng)
-        window = random_window(frame, rng, size, self.settings.pixel_size)
+        window = random_window(frame, rng, size, self.settings.pixel_size, same_levels=False)
         return Crop(window.image, list(window.sites.classes), window.sites.y, window.sites.x)
 
     def _frames(self, stream: int) -> Sequence[LabelledFrame]:
