@@ -360,3 +360,20 @@ def test_the_set_is_a_job(tmp_path: Path) -> None:
     assert path == run.result_folder / "day_ A.stemset"
     assert len(open_data_set(path)) == 1
     assert run.job.seed == 3
+
+
+def test_nothing_beneath_the_visible_mark_is_labelled(tmp_path: Path) -> None:
+    settings = TINY.changed(number=1, shape=(160, 160), **{"imaging.pixel_size": 0.2})
+    list(write_generated_set(settings, tmp_path / "plain.stemset"))
+    list(write_generated_set(settings.changed(visible_mark=True), tmp_path / "marked.stemset"))
+    plain, marked = (open_data_set(tmp_path / f"{name}.stemset") for name in ("plain", "marked"))
+    covered = plain.pixels(0) != marked.pixels(0)
+    rows, columns = np.nonzero(covered)
+    every, left = plain.sites(0), marked.sites(0)
+    beneath = (every["y"] > rows.min() - 0.5) & (every["x"] < columns.max() + 0.5)
+    assert 3 < beneath.sum() < len(every)
+    pd.testing.assert_frame_equal(left, every[~beneath].reset_index(drop=True))
+    assert (
+        marked.table.totals()["column"]
+        == every[~beneath & (every["kind"] == "column")]["class"].value_counts().to_dict()
+    )

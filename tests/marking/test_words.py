@@ -9,6 +9,7 @@ from synthetic_images import lattice
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.marking import (
     SYNTHETIC_STATEMENT,
+    beneath_visible_mark,
     draw_visible_mark,
     is_synthetic,
     says_synthetic,
@@ -67,6 +68,17 @@ def test_word_is_written_in_grey_levels_of_the_image(dtype: str, side: int) -> N
     plate = written[rows.min() + 1 : side, : columns.max() + 1]
     assert len(np.unique(plate)) == 2
     assert 0.15 < np.mean(plate == plate.max()) < 0.45
+
+
+@pytest.mark.parametrize("shape", [(128, 128), (300, 420), (1024, 700)])
+def test_what_lies_beneath_the_word_is_told(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random(shape)
+    covered = draw_visible_mark(image) != image
+    y, x = np.indices(shape).reshape(2, -1)
+    beneath = beneath_visible_mark(y.astype(float), x.astype(float), shape).reshape(shape)
+    assert not (covered & ~beneath).any()
+    # two pixels that had the grey level of the plate
+    assert (beneath & ~covered).sum() <= 2
 
 
 def test_letters_are_those_of_the_word() -> None:

@@ -160,7 +160,7 @@ def make_image(recipe: Recipe, index: int) -> Entry:
     from napari_stemlearn.datasets.simulated import all_sites
     from napari_stemlearn.imaging.simulate import simulate
     from napari_stemlearn.learning.structure_mixture import StructureMixture
-    from napari_stemlearn.marking import draw_visible_mark, embed_watermark
+    from napari_stemlearn.marking import beneath_visible_mark, draw_visible_mark, embed_watermark
     from napari_stemlearn.models.device import choose_device
     from napari_stemlearn.structures.build import build
 
@@ -192,9 +192,13 @@ def make_image(recipe: Recipe, index: int) -> Entry:
                 "beyond_known_levels": float(beyond.mean()),
             }
         pixels = embed_watermark(pixels, name=f"image {index}")
+        sites = all_sites(labelled)
         if recipe.visible_mark:
             pixels = draw_visible_mark(pixels, name=f"image {index}")
-    return Entry.of(pixels, all_sites(labelled), parameters, pixel_size=imaging.pixel_size)
+            # what nobody can see is no label
+            y, x = sites[["y", "x"]].to_numpy(dtype=float).T
+            sites = sites[~beneath_visible_mark(y, x, imaging.shape)].reset_index(drop=True)
+    return Entry.of(pixels, sites, parameters, pixel_size=imaging.pixel_size)
 
 
 def plain_values(settings: Settings) -> dict[str, Any]:

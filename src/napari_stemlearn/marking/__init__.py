@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         synthetic_provenance,
         synthetic_statement,
     )
-    from napari_stemlearn.marking.visible_mark import draw_visible_mark
+    from napari_stemlearn.marking.visible_mark import beneath_visible_mark, draw_visible_mark
     from napari_stemlearn.marking.watermark import WatermarkFinding, embed_watermark, find_watermark
 
 _HOMES = {
@@ -22,6 +22,7 @@ _HOMES = {
     "says_synthetic": "statement",
     "synthetic_provenance": "statement",
     "synthetic_statement": "statement",
+    "beneath_visible_mark": "visible_mark",
     "draw_visible_mark": "visible_mark",
     "WatermarkFinding": "watermark",
     "embed_watermark": "watermark",
@@ -31,6 +32,7 @@ _HOMES = {
 __all__ = [
     "SYNTHETIC_STATEMENT",
     "WatermarkFinding",
+    "beneath_visible_mark",
     "draw_visible_mark",
     "embed_watermark",
     "find_watermark",

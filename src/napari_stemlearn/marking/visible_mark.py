@@ -49,17 +49,46 @@ def draw_visible_mark(image: NDArray[Any], *, name: str = "image") -> NDArray[An
     return _written(np.asarray(image), name)
 
 
-def _written(frame: NDArray[Any], name: str) -> NDArray[Any]:
-    check_values(frame, name)
+def beneath_visible_mark(
+    y: NDArray[np.float64], x: NDArray[np.float64], shape: tuple[int, int], *, name: str = "image"
+) -> NDArray[np.bool_]:
+    """Mask of the places that `draw_visible_mark` covers.
+
+    Parameters
+    ----------
+    y, x
+        In pixels, shape (n,).
+    shape
+        Of the image (y, x) in pixels.
+    name
+        Of the image, for sentences.
+
+    Raises
+    ------
+    MicrographError
+        If the image is too small for the word.
+    """
+    rows, columns = _scaled_plate(shape, name).shape
+    return np.asarray((y >= shape[0] - rows - 0.5) & (x < columns - 0.5))
+
+
+def _scaled_plate(shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """The word as large as it is written on an image of this shape (y, x)."""
     plate = _plate()
-    height, width = frame.shape
+    height, width = shape
     if height < plate.shape[0] or width < plate.shape[1]:
         raise MicrographError(
             f"'{name}' is {height} by {width} pixels, too small for the visible mark, "
             f"which needs {plate.shape[0]} by {plate.shape[1]}."
         )
     scale = max(1, min(width // (3 * plate.shape[1]), height // (3 * plate.shape[0])))
-    plate = np.kron(plate, np.ones((scale, scale), dtype=bool))
+    return np.kron(plate, np.ones((scale, scale), dtype=bool))
+
+
+def _written(frame: NDArray[Any], name: str) -> NDArray[Any]:
+    check_values(frame, name)
+    plate = _scaled_plate(frame.shape, name)
+    height = frame.shape[0]
     dark, bright = np.percentile(frame, (1, 99), method="nearest")
     if dark == bright:
         dark, bright = frame.min(), frame.max()
