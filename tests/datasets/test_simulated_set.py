@@ -14,7 +14,7 @@ from napari_stemlearn import jobs
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.datasets.simulated import all_sites, simulate_one, write_data_set
 from napari_stemlearn.errors import FormatError, SettingsError
-from napari_stemlearn.events import Done, Preview
+from napari_stemlearn.events import Done, Log, Preview
 from napari_stemlearn.formats import read_micrograph, read_sidecar, read_sites
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.specimen_margin import needed_margin
@@ -71,6 +71,15 @@ def test_images_lie_beside_their_truth(tmp_path: Path) -> None:
     previews = [event for event in events if isinstance(event, Preview)]
     assert previews[0].array is not None
     assert previews[0].array.shape == (48, 40)
+
+
+def test_a_set_warns_once_of_what_the_model_does_not_hold_for(tmp_path: Path) -> None:
+    thick = SMALL.changed(structure={"crystal": "Au", "thickness": 200.0, "defects": []})
+    logs = [event for event in write_data_set(thick, tmp_path / "set") if isinstance(event, Log)]
+    assert [log.level for log in logs] == ["warning"]
+    assert logs[0].message.startswith("Image 0: The brightest pixel gets ")
+    assert read_micrograph(tmp_path / "set" / "00002.tif").provenance["notes"]
+    assert not [event for event in write_data_set(SMALL, tmp_path / "thin") if isinstance(event, Log)]
 
 
 def test_each_image_depends_on_seed_and_index_only(tmp_path: Path) -> None:

@@ -87,6 +87,24 @@ def test_truth_has_all_that_is_seen_where_a_specimen_repeats(scan: dict[str, flo
     assert (far.min(axis=0) < 1.2).all()
 
 
+def test_a_note_says_where_the_model_ends() -> None:
+    settings = microscope(probe={"convergence_semiangle": 25.0})
+    column = np.column_stack([np.full((60, 2), 6.0), 3.0 * np.arange(60)])
+    thin, thick = (simulate(PlainSpecimen(column[:n], np.full(n, 79)), settings) for n in (2, 60))
+    assert thin.notes == {}
+    assert "notes" not in thin.micrograph.provenance
+    brightest = fractions(thick.micrograph.data, settings).max()
+    assert brightest > 1
+    assert f"gets {brightest:.0%} of the incident beam" in thick.notes["brightness"]
+    assert thick.micrograph.provenance["notes"] == [thick.notes["brightness"]]
+    # nothing of the physics is changed: still twice the atoms, twice the signal
+    half = simulate(PlainSpecimen(column[:30], np.full(30, 79)), settings)
+    assert brightest == pytest.approx(2 * fractions(half.micrograph.data, settings).max(), rel=1e-5)
+    inside = simulate(atoms((6.0, 6.0)), settings.changed(adf={"inner_angle": 20.0}))
+    assert list(inside.notes) == ["inner_angle"]
+    assert "20 mrad lies within the convergence semiangle of 25 mrad" in inside.notes["inner_angle"]
+
+
 def test_contrast_change_multiplies_cross_sections() -> None:
     for value in (-0.6, 0.4):
         for number in (34, 74):

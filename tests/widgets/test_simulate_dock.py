@@ -55,6 +55,13 @@ def type_into(line, text):
     line.textEdited.emit(text)
 
 
+def test_a_preview_says_where_the_model_ends(qtbot, dock):
+    thick = {"crystal": "Au", "thickness": 200.0, "defects": []}
+    dock.form.set_value(dock.settings().changed(structure=thick))
+    preview(qtbot, dock)
+    assert "of the incident beam; the model adds up what single atoms scatter" in dock.report.text()
+
+
 def test_preview_and_set_hold_the_same_images(qtbot, dock, viewer):
     preview(qtbot, dock)
     image, columns, defects = viewer.layers
@@ -68,6 +75,7 @@ def test_preview_and_set_hold_the_same_images(qtbot, dock, viewer):
     assert defects.visible
     assert "40 × 48 pixels of 0.3 Å" in dock.report.text()
     assert f"{len(defects.data)} vacancy1" in dock.report.text()
+    assert "incident beam" not in dock.report.text()
 
     type_into(dock.index.line, "1")
     preview(qtbot, dock)

@@ -107,6 +107,7 @@ def _filled(
     if rows:
         yield Log(message=f"{len(rows)} images are there already and stay.")
     stopped = False
+    told: set[str] = set()
     for index in range(settings.number):
         if index not in rows:
             if should_stop():
@@ -114,6 +115,10 @@ def _filled(
                 break
             labelled, seeds = simulate_one(settings, index, device=str(device))
             rows[index] = _write_one(folder, index, labelled, seeds)
+            for name in sorted(labelled.notes.keys() - told):
+                # once for a set: with one image of it, others are alike
+                told.add(name)
+                yield Log(message=f"Image {index}: {labelled.notes[name]}", level="warning")
             yield preview("image", small_part(labelled.micrograph.frame(0)), index, settings.imaging.pixel_size)
         yield Progress(done=index + 1, total=settings.number, stage="images")
     kept = [rows[index] for index in sorted(rows)]

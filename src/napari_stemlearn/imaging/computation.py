@@ -39,13 +39,15 @@ def compute_detected(
     """Grey levels of prepared images, with the gains and offsets of stretched ones."""
     device = torch.device(device)
     images = torch.empty((len(prepared), *settings.shape), device=device)
+    brightest = torch.empty(len(prepared), device=device)
     stretched = torch.empty((len(prepared), 2), device=device) if settings.detector.stretch else None
     for members in _groups(prepared, device):
         found = _compute_group([prepared[index] for index in members], settings, device)
         images[members] = found.images
+        brightest[members] = found.brightest
         if stretched is not None and found.stretched is not None:
             stretched[members] = found.stretched
-    return Detected(images, stretched)
+    return Detected(images, brightest, stretched)
 
 
 def _groups(prepared: Sequence[PreparedImage], device: torch.device) -> Iterator[list[int]]:

@@ -23,12 +23,15 @@ class Detected:
     ----------
     images
         Grey levels, shape (image, y, x), single precision.
+    brightest
+        Largest fraction of the incident beam on a pixel of each image, before noise, shape (image,).
     stretched
         Gain and offset that stretching chose for each image, shape (image, 2); None where those of the settings hold.
         ``(grey level - offset) / gain`` are electrons, but for rounding and clipped pixels.
     """
 
     images: torch.Tensor
+    brightest: torch.Tensor
     stretched: torch.Tensor | None = None
 
 
@@ -69,6 +72,7 @@ def detect(
     electrons = np.array([electrons_per_pixel(one, size) for one, size in zip(drawn, pixel_sizes, strict=True)])
     scale = torch.from_numpy(electrons[:, None] * currents).float().to(device)[..., None]
     signal = fractions * scale
+    brightest = fractions.flatten(1).amax(dim=1)
     readout = np.array([one["readout_noise"] for one in drawn])
     noise = torch.empty_like(signal) if readout.any() else None
     generator = torch.Generator(device=device)
@@ -92,7 +96,7 @@ def detect(
         signal = signal.mul_(gain).add_(offset)
     if bits:
         signal = signal.round_().clamp_(0, 2**bits - 1)
-    return Detected(signal, stretched)
+    return Detected(signal, brightest, stretched)
 
 
 def _late(signal: torch.Tensor, part: np.ndarray, length: np.ndarray) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -24,9 +24,12 @@ class LabelledMicrograph:
         Drawn values by section: ``drawn["probe"]["C10"]``. ``drawn["detector"]`` holds the gain and offset that were in
         effect, also where stretching chose them: ``(grey level - offset) / gain`` are electrons, but for rounding and
         clipped pixels.
+    notes
+        What the user should know, as full sentences by the name of the limit that is exceeded; mostly empty.
     """
 
     micrograph: Micrograph
     columns: pd.DataFrame
     defects: pd.DataFrame
     drawn: dict[str, Any]
+    notes: dict[str, str] = field(default_factory=dict)

@@ -100,7 +100,13 @@ class ProbeSettings(Settings):
 class AdfSettings(Settings):
     """The angles of the annular detector."""
 
-    inner_angle: Drawn = quantity(63.0, "mrad", "Inner angle of the annular detector.", minimum=1, maximum=400)
+    inner_angle: Drawn = quantity(
+        63.0,
+        "mrad",
+        "Inner angle of the annular detector; the direct beam, up to the convergence semiangle, is not in the image.",
+        minimum=1,
+        maximum=400,
+    )
     outer_angle: Drawn = quantity(200.0, "mrad", "Outer angle of the annular detector.", minimum=2, maximum=500)
     z_contrast_change: Drawn = quantity(
         0.0,

@@ -25,6 +25,7 @@ from napari_stemlearn import __version__
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.imaging.computation import compute_detected
 from napari_stemlearn.imaging.labelled import LabelledMicrograph
+from napari_stemlearn.imaging.limits import exceeded_limits
 from napari_stemlearn.imaging.plain_specimen import PlainSpecimen, SpecimenLike
 from napari_stemlearn.imaging.preparation import DrawPlan, prepare_image
 from napari_stemlearn.imaging.settings import ImagingSettings
@@ -48,6 +49,8 @@ class SimulatedBatch:
         Values drawn for each image before its pixels were computed, by section.
     pixel_sizes
         Of each image in angstrom.
+    brightest
+        Largest fraction of the incident beam on a pixel of each image, shape (image,), on the device.
     stretched
         Gain and offset of stretched images, shape (image, 2), on the device; else None.
     """
@@ -57,6 +60,7 @@ class SimulatedBatch:
     defect_sites: list[SitesInImage]
     drawn_before: list[dict[str, Any]]
     pixel_sizes: list[float]
+    brightest: torch.Tensor
     stretched: torch.Tensor | None = None
 
     @cached_property
@@ -124,8 +128,11 @@ def simulate(
     provenance["versions"] = {"napari-stemlearn": __version__, "torch": str(torch.__version__)}
     if hasattr(specimen, "record"):
         provenance["structure"] = specimen.record()
+    notes = exceeded_limits(batch.drawn[0], float(batch.brightest[0]))
+    if notes:
+        provenance["notes"] = list(notes.values())
     micrograph = Micrograph(data, settings.pixel_size, name=f"simulated {seed}", provenance=provenance)
-    return LabelledMicrograph(micrograph, batch.columns[0], batch.defects[0], batch.drawn[0])
+    return LabelledMicrograph(micrograph, batch.columns[0], batch.defects[0], batch.drawn[0], notes)
 
 
 def simulate_batch(
@@ -179,6 +186,7 @@ def simulate_batch(
         [one.defect_sites for one in prepared],
         [one.drawn for one in prepared],
         sizes,
+        detected.brightest,
         detected.stretched,
     )
 

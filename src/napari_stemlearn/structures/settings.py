@@ -118,7 +118,8 @@ class StructureSettings(Settings):
     thickness: Drawn | None = quantity(
         50.0,
         "angstrom",
-        "Thickness of bulk crystals along the beam; empty for one repeat; layers have their own.",
+        "Thickness of bulk crystals along the beam; empty for one repeat; layers have their own. Images are for thin "
+        "ones: a note says so where a pixel gets more than 30 % of the beam, as from 50 angstrom of gold.",
         minimum=0.5,
         maximum=10_000,
     )

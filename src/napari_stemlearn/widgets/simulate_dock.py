@@ -186,7 +186,9 @@ class SimulateDock(Dock):
         height, width = labelled.micrograph.shape
         size = f"{height} × {width} pixels of {labelled.micrograph.pixel_size:g} Å"
         content = f"{len(labelled.columns)} columns, {counts_of(labelled.defects)}"
-        self.report.setText(f"{size} in {image.seconds:.2g} s on {image.device}: {content}.")
+        self.report.setText(
+            " ".join([f"{size} in {image.seconds:.2g} s on {image.device}: {content}.", *labelled.notes.values()])
+        )
         self.report.show()
 
     def _failed(self, sentence: str, detail: str) -> None:
