@@ -21,7 +21,7 @@ from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.formats import write_tiff
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate_batch
-from napari_stemlearn.learning import cyclegan_trainer, segmentation, translators
+from napari_stemlearn.learning import cyclegan_trainer, segmentation_trainer, translators
 from napari_stemlearn.learning.crops import training_batch
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -51,7 +51,7 @@ def _device_of_this_computer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "Generator", _Generator)
     # a view made in inference mode of a tensor made outside is refused to subclasses only
     monkeypatch.setattr(torch, "inference_mode", torch.no_grad)
-    for module in (cyclegan_trainer, segmentation, translators):
+    for module in (cyclegan_trainer, segmentation_trainer, translators):
         monkeypatch.setattr(module, "choose_device", lambda _name: DEVICE)
 
 
@@ -130,7 +130,7 @@ def test_a_step_never_waits_for_the_device(loss, monkeypatch):
     settings = TINY.changed(**{"optimisation.loss": {loss: 1.0}})
     batch = training_batch(open_source(settings), settings, 0)
     with pretend_device() as device:
-        training = segmentation._Training(settings)
+        training = segmentation_trainer.Trainer(settings)
         device.operations.clear()
         training.learn(*training.tensors(batch))
     assert device.waits == {}

@@ -15,7 +15,8 @@ from napari_stemlearn.learning.checkpoints import make_checkpoint_folder, read_c
 from napari_stemlearn.learning.crops import training_batch
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.loading import open_source
-from napari_stemlearn.learning.segmentation import _learn, _Training, learning_rate, train_segmentation
+from napari_stemlearn.learning.segmentation import _learn, train_segmentation
+from napari_stemlearn.learning.segmentation_trainer import Trainer, learning_rate
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.validation import Validation
 from napari_stemlearn.models.store import load_model
@@ -142,7 +143,7 @@ def test_an_absent_device_ends_the_training(tmp_path):
 
 
 def test_too_little_memory_names_a_batch_size_that_fits():
-    training = _Training(TINY.changed(**{"optimisation.batch_size": 8}))
+    training = Trainer(TINY.changed(**{"optimisation.batch_size": 8}))
     batch = training_batch(open_source(training.settings), training.settings, 0)
 
     def limit(_network, arguments):
@@ -167,7 +168,7 @@ def test_a_run_that_was_deleted_is_not_made_again(tmp_path):
 
 
 def test_a_full_disk_is_a_sentence_and_the_old_checkpoint_stays(tmp_path, monkeypatch):
-    training = _Training(TINY)
+    training = Trainer(TINY)
     make_checkpoint_folder(tmp_path)
     path = training.save(tmp_path).path
 

@@ -25,8 +25,7 @@ def losses(monkeypatch):
         told = iter([loss for number, other in enumerate(held_out) for loss in (1 / (1 + number), other)])
 
         def evaluated(*given):
-            # those at the end choose thresholds
-            return replace(evaluate(*given), loss=next(told, 0.0))
+            return replace(evaluate(*given), loss=next(told))
 
         monkeypatch.setattr(segmentation, "evaluate", evaluated)
 

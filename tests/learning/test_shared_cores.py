@@ -32,17 +32,17 @@ def test_all_cores_learn_where_no_process_makes_images() -> None:
 
 
 def test_a_training_learns_with_that_many(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    from napari_stemlearn.learning import segmentation
+    from napari_stemlearn.learning import segmentation, segmentation_trainer
     from napari_stemlearn.learning.settings import SegmentationSettings
 
     seen = []
-    learn = segmentation._Training.learn
+    learn = segmentation_trainer.Trainer.learn
 
     def watched(self: object, *arguments: object) -> torch.Tensor:
         seen.append(torch.get_num_threads())
         return learn(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(segmentation._Training, "learn", watched)
+    monkeypatch.setattr(segmentation_trainer.Trainer, "learn", watched)
     torch.set_num_threads(4)
     settings = SegmentationSettings.checked({**SegmentationSettings.presets["tiny"], "data": {"workers": 1}})
     for _ in segmentation.train_segmentation(settings, str(tmp_path)):

@@ -228,6 +228,25 @@ def card_scores(
     return scores
 
 
+def scores_of_styles(
+    settings: SegmentationSettings, thresholds: dict[str, float], held_out: Validation, same: Validation
+) -> list[dict[str, Any]]:
+    """Scores of a model card on the held-out and on the training's own style, as plain values."""
+    style_name = settings.validation.held_out_style
+    scores = []
+    what = "simulated" if settings.data.source == "simulation" else "stored"
+    for validation, style in (
+        (
+            held_out,
+            f"of the held-out style '{style_name}', on which the thresholds were chosen",
+        ),
+        (same, "of the training's own style, not learnt from"),
+    ):
+        count = len(validation.maps)
+        scores += card_scores(validation, thresholds, settings, count, f"{count} {what} images {style}")
+    return [entry.model_dump(mode="json", by_alias=True) for entry in scores]
+
+
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 4)
 
