@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from napari_stemlearn.errors import MicrographError, ModelError, SettingsError
 from napari_stemlearn.finding import FindSettings, find, find_frames, find_kept
-from napari_stemlearn.finding.search import pixel_size_notes
+from napari_stemlearn.finding.finder import pixel_size_notes
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.scoring import score
 from napari_stemlearn.sites import make_sites
