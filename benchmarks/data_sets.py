@@ -115,8 +115,10 @@ def query(folder: Path) -> dict[str, float]:
     """Processor times of questions to a table of many rows, made from a few real ones with drawn parameters."""
     import numpy as np
 
+    from napari_stemlearn.datasets.creation import create_data_set
+    from napari_stemlearn.datasets.entry import Entry
     from napari_stemlearn.datasets.image_table import Row
-    from napari_stemlearn.datasets.store import Entry, create_data_set, open_data_set
+    from napari_stemlearn.datasets.store import open_data_set
     from napari_stemlearn.generation import GenerateSettings
     from napari_stemlearn.generation.recipe import make_image, recipe_of
     from napari_stemlearn.imaging.settings import ImagingSettings

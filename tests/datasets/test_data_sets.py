@@ -19,9 +19,11 @@ import pandas as pd
 import pytest
 
 from napari_stemlearn.datasets import DataSet, create_data_set, open_data_set
+from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.datasets.image_table import read_write_uri
+from napari_stemlearn.datasets.places import CARD, data_set_folder, is_data_set
 from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
-from napari_stemlearn.datasets.store import CARD, IMAGES, TABLE, Entry, data_set_folder
+from napari_stemlearn.datasets.store import IMAGES, TABLE
 from napari_stemlearn.errors import FormatError, MicrographError, SitesError
 from napari_stemlearn.formats import read_micrograph, read_sites
 from napari_stemlearn.learning.stored import read_set
@@ -313,6 +315,14 @@ def _newer(path: Path) -> None:
     (path / CARD).write_text(json.dumps({**json.loads((path / CARD).read_text()), "format": 99}))
 
 
+def _of_another_program(path: Path) -> None:
+    (path / CARD).write_text(json.dumps({**json.loads((path / CARD).read_text()), "kind": "pictures"}))
+
+
+def _a_list(path: Path) -> None:
+    (path / CARD).write_text("[1]")
+
+
 def _without_table(path: Path) -> None:
     (path / TABLE).unlink()
 
@@ -323,6 +333,8 @@ def _without_table(path: Path) -> None:
         (_without_card, "is no data set"),
         (_half_a_card, "is damaged"),
         (_newer, "of version 99"),
+        (_of_another_program, r"is no data set: its dataset\.json is of another program"),
+        (_a_list, "is damaged"),
         (_without_table, r"table\.sqlite is missing"),
     ],
 )
@@ -330,6 +342,16 @@ def test_folders_that_cannot_be_opened(data_set: DataSet, harm: Any, words: str)
     harm(data_set.path)
     with pytest.raises(FormatError, match=words):
         open_data_set(data_set.path)
+
+
+def test_a_card_of_another_program_makes_no_data_set(data_set: DataSet) -> None:
+    assert is_data_set(data_set.path)
+    _half_a_card(data_set.path)
+    # opening it says what is wrong
+    assert is_data_set(data_set.path)
+    (data_set.path / CARD).write_text('{"name": "of another program"}')
+    assert not is_data_set(data_set.path)
+    assert not is_data_set(data_set.path / "nowhere")
 
 
 def test_places_that_cannot_take_a_set(data_set: DataSet, tmp_path: Path) -> None:

@@ -243,6 +243,9 @@ def test_refusals(tmp_path):
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(FormatError, match="damaged"):
         read_provenance(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"name": "of another program"}')
+    with pytest.raises(FormatError, match=r"is no data set: its dataset\.json is of another program; give the files"):
+        read_provenance(tmp_path)
 
 
 def test_measured_files_have_no_mark():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_stemlearn.datasets.store import create_data_set
+from napari_stemlearn.datasets.creation import create_data_set
 from napari_stemlearn.errors import FormatError, ModelError, SettingsError, StemlearnError
 from napari_stemlearn.events import Done, Log
 from napari_stemlearn.finding.gaussians import fit_gaussians

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_stemlearn.datasets.store import create_data_set
+from napari_stemlearn.datasets.creation import create_data_set
 from napari_stemlearn.errors import FormatError, ModelError, QueryError
 from napari_stemlearn.generation import GenerateSettings, write_generated_set
 from napari_stemlearn.learning.segmentation import train_segmentation

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_stemlearn.datasets.store import create_data_set
+from napari_stemlearn.datasets.creation import create_data_set
 from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.jobs import RunState, create
 from napari_stemlearn.jobs.processes import process_record

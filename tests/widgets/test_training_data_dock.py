@@ -356,7 +356,7 @@ def test_a_damaged_set_says_so(qtbot, dock, finished):
 
 
 def test_a_few_images_of_a_large_set_are_shown(viewer, tmp_path):
-    from napari_stemlearn.datasets.store import create_data_set
+    from napari_stemlearn.datasets.creation import create_data_set
     from napari_stemlearn.sites import make_sites
 
     data_set = create_data_set(tmp_path / "large.stemset", shape=(20, 24), pixel_size=0.2)

@@ -64,7 +64,7 @@ def generate(
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.train_gan import specimen_named
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
-    from napari_stemlearn.datasets.store import ENDING, data_set_folder
+    from napari_stemlearn.datasets.places import ENDING, data_set_folder
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.generation.generate import write_generated_set
     from napari_stemlearn.generation.settings import GenerateSettings

@@ -12,7 +12,7 @@ from typing import Any
 _HOMES = {
     "DataSet": "store",
     "SimulateSettings": "settings",
-    "create_data_set": "store",
+    "create_data_set": "creation",
     "open_data_set": "store",
     "simulate_data_set": "simulated",
     "simulate_one": "simulated",

@@ -7,14 +7,9 @@ which is written after its pixels; what a crash leaves half written is made agai
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,85 +18,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from napari_stemlearn.atomic_writing import write_bytes
-from napari_stemlearn.datasets.image_table import ImageTable, Row, create_image_table
-from napari_stemlearn.datasets.places import CARD
-from napari_stemlearn.datasets.places import ENDING as ENDING
-from napari_stemlearn.datasets.places import is_data_set as is_data_set
+from napari_stemlearn.datasets.data_set_card import read_card, write_card
+from napari_stemlearn.datasets.entry import Entry
+from napari_stemlearn.datasets.image_table import ImageTable
 from napari_stemlearn.datasets.queries import Vocabulary
-from napari_stemlearn.datasets.site_packing import pack_sites, unpack_positions, unpack_sites
-from napari_stemlearn.errors import FormatError, MicrographError, SitesError
+from napari_stemlearn.datasets.site_packing import unpack_positions, unpack_sites
+from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.events import Done
-from napari_stemlearn.folder_names import folder_name
-from napari_stemlearn.marking import synthetic_provenance, synthetic_statement
-from napari_stemlearn.micrograph import Micrograph, check_pixel_size
-from napari_stemlearn.nested_names import flattened
+from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.formats.data_set_names import CARD
+from napari_stemlearn.marking import synthetic_provenance
+from napari_stemlearn.micrograph import Micrograph
 
 if TYPE_CHECKING:
     import sqlite3
 
     import zarr
 
-FORMAT = 1
-"""Version of the layout."""
-
 IMAGES, TABLE = "images.zarr", "table.sqlite"
 
 SAME_PIXEL_SIZE = 1e-3
 """Relative difference of two pixel sizes that are the same but for rounding."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An image ready to be stored; small enough to be sent from a worker.
-
-    Parameters
-    ----------
-    pixels
-        Shape (y, x), float32.
-    row
-        What the table keeps.
-    """
-
-    pixels: NDArray[np.float32]
-    row: Row
-
-    @classmethod
-    def of(cls, image: NDArray[Any], sites: pd.DataFrame, parameters: Mapping[str, Any], *, pixel_size: float) -> Entry:
-        """Make an entry.
-
-        Parameters
-        ----------
-        image
-            Shape (y, x).
-        sites
-            All columns and all defects; ``kind`` tells which (without it, all are columns).
-        parameters
-            By name; mappings inside are joined by dots.
-        pixel_size
-            In angstrom.
-
-        Raises
-        ------
-        SitesError
-            If a site is of another frame than 0, or lacks its class or kind.
-        """
-        strays = sites.loc[sites["frame"] != 0, "frame"] if "frame" in sites else ()
-        if len(strays):
-            raise SitesError(
-                f"{len(strays)} sites are of frames other than 0, the first of frame {next(iter(strays))}; an image of "
-                "a data set is one frame, so give its sites with frame 0."
-            )
-        for column in ("class", "kind"):
-            if column in sites and sites[column].isna().any():
-                number = int(np.flatnonzero(sites[column].isna())[0]) + 1
-                raise SitesError(f"Row {number} of the sites has no {column}; every site of a data set needs one.")
-        kinds = sites["kind"] if "kind" in sites else pd.Series("column", index=sites.index)
-        counts: dict[str, dict[str, int]] = {}
-        for (kind, name), n in sites.groupby([kinds, sites["class"]]).size().items():
-            counts.setdefault(str(kind), {})[str(name)] = int(n)
-        row = Row(flattened(parameters), counts, pack_sites(sites, pixel_size))
-        return cls(np.ascontiguousarray(image, dtype=np.float32), row)
 
 
 class DataSet:
@@ -195,7 +132,7 @@ class DataSet:
         try:
             pixels: NDArray[np.float32] = np.asarray(self._array[index])
         except (OSError, ValueError, RuntimeError) as error:
-            raise FormatError(f"Image {index} of {self.path} cannot be read: {_reason(error)}.") from error
+            raise FormatError(f"Image {index} of {self.path} cannot be read: {reason(error)}.") from error
         # what was never written comes as NaN
         if np.isnan(pixels[0, 0]):
             raise FormatError(f"The pixels of image {index} of {self.path} are missing.")
@@ -342,11 +279,11 @@ class DataSet:
             except FormatError:
                 raise
             except OSError as error:
-                raise FormatError(f"{self.path} cannot be written: {_reason(error)}.") from error
+                raise FormatError(f"{self.path} cannot be written: {reason(error)}.") from error
 
     def _read_card_again(self) -> None:
         """Take the card as another program may have changed it, and refuse that of another set."""
-        card = _read_card(self.path)
+        card = read_card(self.path)
         # sets of older versions have no id
         if card.get("id") != self.card.get("id"):
             raise FormatError(f"The data set {self.path} was replaced by another one; open it again.")
@@ -371,7 +308,7 @@ class DataSet:
             self._array.resize((number, *self.shape))
         if number > self.card["number"]:
             self.card = {**self.card, "number": number}
-            _write_card(self.path, self.card)
+            write_card(self.path, self.card)
 
     def mend(self) -> list[int]:
         """Forget images whose pixels are gone, so that they can be made again; their numbers."""
@@ -442,124 +379,10 @@ class DataSet:
         try:
             array = zarr.open_array(self.path / IMAGES, mode="r+")
         except (OSError, ValueError, KeyError) as error:
-            raise FormatError(f"The images of {self.path} cannot be opened: {_reason(error)}.") from error
+            raise FormatError(f"The images of {self.path} cannot be opened: {reason(error)}.") from error
         if array.ndim != 3 or array.shape[1:] != self.shape:
             raise FormatError(f"The images of {self.path} do not have the shape that its {CARD} tells.")
         return array
-
-
-def data_set_folder(name: str) -> str:
-    """Name of the folder of a data set: what no file system refuses, and the ending."""
-    kept = folder_name(name, "data set")
-    return kept if kept.endswith(ENDING) else kept + ENDING
-
-
-def create_data_set(
-    path: str | Path,
-    *,
-    shape: tuple[int, int],
-    pixel_size: float,
-    name: str = "",
-    number: int = 0,
-    settings: Mapping[str, Any] | None = None,
-    generator: Mapping[str, Any] | None = None,
-    marks: Mapping[str, bool] | None = None,
-    synthetic: bool = True,
-) -> DataSet:
-    """Make an empty data set.
-
-    Parameters
-    ----------
-    path
-        Folder to make, ending in ``.stemset``.
-    shape
-        Shape (y, x) of every image in pixels.
-    pixel_size
-        Of every image in angstrom.
-    name
-        For people; by default the folder's.
-    number
-        How many images it shall have; it can grow.
-    settings
-        Record of the settings that it is made with.
-    generator
-        Which generator translates the images (``name``), and what else is known about it; None for none.
-    marks
-        Which marks the pixels carry: ``watermark``, ``visible_mark``.
-    synthetic
-        False only for images that were measured.
-
-    Returns
-    -------
-    DataSet
-        Empty.
-
-    Raises
-    ------
-    FormatError
-        If the folder is there already or cannot be made.
-    MicrographError
-        If the pixel size cannot be one, or the shape is below 2 by 2 pixels.
-    """
-    import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec
-
-    path = Path(path).expanduser()
-    if path.suffix != ENDING:
-        raise FormatError(f"{path.name} must end in {ENDING}.")
-    if path.exists():
-        raise FormatError(f"{path} is there already; choose another name.")
-    height, width = (int(side) for side in shape)
-    if min(height, width) < 2:
-        raise MicrographError(
-            f"The images of {path.name} would have {height} by {width} pixels; at least 2 by 2 are needed."
-        )
-    card: dict[str, Any] = {
-        "format": FORMAT,
-        "kind": "stemlearn data set",
-        # tells a set from another one that is made later in its folder
-        "id": uuid.uuid4().hex,
-        "synthetic": synthetic,
-        "statement": synthetic_statement((generator or {}).get("name", "")) if synthetic else "",
-        "name": name or path.stem,
-        "number": int(number),
-        "shape": [height, width],
-        "pixel_size_angstrom": check_pixel_size(pixel_size, path.stem),
-        "settings": dict(settings or {}),
-        "generator": dict(generator) if generator else None,
-        "marks": {"watermark": False, "visible_mark": False, **(marks or {})},
-        "versions": _versions(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    part = path.with_name(f".{path.stem[:40]}-{uuid.uuid4().hex[:12]}")
-    try:
-        part.mkdir(parents=True)
-        zarr.create_array(
-            store=part / IMAGES,
-            shape=(int(number), height, width),
-            chunks=(1, height, width),
-            dtype="float32",
-            # noise hardly shrinks, so the fastest will do; the sum finds damage
-            compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
-            fill_value=float("nan"),
-            dimension_names=("image", "y", "x"),
-            chunk_key_encoding={"name": "v2", "separator": "."},
-            attributes={
-                "synthetic": synthetic,
-                "statement": card["statement"],
-                "pixel_size_angstrom": card["pixel_size_angstrom"],
-            },
-            zarr_format=3,
-        )
-        create_image_table(part / TABLE)
-        _write_card(part, card)
-        os.replace(part, path)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if isinstance(error, OSError) and not isinstance(error, FormatError):
-            raise FormatError(f"The data set {path} cannot be made: {_reason(error)}.") from error
-        raise
-    return DataSet(path, card)
 
 
 def open_data_set(path: str | Path) -> DataSet:
@@ -573,43 +396,11 @@ def open_data_set(path: str | Path) -> DataSet:
     path = Path(path).expanduser()
     if not path.is_dir():
         raise FormatError(f"The data set {path} does not exist.")
-    card = _read_card(path)
-    needed = (
-        "name",
-        "number",
-        "shape",
-        "pixel_size_angstrom",
-        "synthetic",
-        "statement",
-        "settings",
-        "generator",
-        "marks",
-    )
-    missing = [name for name in (*needed, "versions", "created") if name not in card]
-    missing += [name for name in (IMAGES, TABLE) if not (path / name).exists()]
+    card = read_card(path)
+    missing = [name for name in (IMAGES, TABLE) if not (path / name).exists()]
     if missing:
         raise FormatError(f"The data set {path} is damaged: {missing[0]} is missing.")
     return DataSet(path, card)
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    """Card of the set in a folder.
-
-    Raises
-    ------
-    FormatError
-        If there is none, or it is damaged or of a newer version.
-    """
-    try:
-        card: dict[str, Any] = json.loads((path / CARD).read_text(encoding="utf-8"))
-        version = int(card["format"])
-    except FileNotFoundError:
-        raise FormatError(f"{path} is no data set: it has no {CARD}.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path / CARD} is damaged: {_reason(error)}.") from error
-    if version > FORMAT:
-        raise FormatError(f"{path} is of version {version}; this program reads up to {FORMAT}.")
-    return card
 
 
 def size_on_disk(path: Path) -> int:
@@ -626,21 +417,3 @@ def _flush(path: Path) -> None:
     """Let the pixels reach the disk before the row that counts them."""
     with open(path, "rb+") as stream:
         os.fsync(stream.fileno())
-
-
-def _write_card(path: Path, card: Mapping[str, Any]) -> None:
-    write_bytes(path / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    from napari_stemlearn import __version__
-
-    return {"napari-stemlearn": __version__, **{name: version(name) for name in ("torch", "numpy", "zarr")}}
-
-
-def _reason(error: Exception) -> str:
-    from napari_stemlearn.formats.atomic import reason
-
-    return reason(error)

@@ -15,18 +15,13 @@ from numpy.typing import NDArray
 
 from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.formats.data_set_names import CARD, KIND
 from napari_stemlearn.formats.reading import EXTENSIONS, TIFF_EXTENSIONS, read_micrographs
 from napari_stemlearn.marking.statement import is_synthetic, says_synthetic
 from napari_stemlearn.marking.watermark import LOOKED_AT, SMALLEST, WatermarkFinding, find_watermark
 
 PICTURE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 """Endings of pictures: no micrographs, but people send them."""
-
-DATA_SET_CARD = "dataset.json"
-"""Name of the file that says what a data set's folder holds."""
-
-DATA_SET_KIND = "stemlearn data set"
-"""What the card of our data sets has as its ``kind``."""
 
 MarkKind = Literal["TIFF tag", "description", "metadata", "file beside it", "data set", "watermark"]
 
@@ -119,11 +114,14 @@ def read_provenance(path: str | Path) -> ProvenanceReport:
     path = Path(path).expanduser()
     if not os.path.exists(path):
         raise FormatError(f"The file {path} does not exist.")
-    if (path / DATA_SET_CARD).is_file():
+    card = _read_json(path / CARD)
+    foreign = card is not None and card.get("kind") != KIND
+    if (path / CARD).is_file() and not foreign:
         return _of_data_set(path)
     ending = path.suffix.lower()
     if path.is_dir() and ending not in EXTENSIONS:
-        raise FormatError(f"{path.name} is a folder without {DATA_SET_CARD}: no data set; give the files in it.")
+        why = f"its {CARD} is of another program" if foreign else f"it has no {CARD}"
+        raise FormatError(f"{path.name} is no data set: {why}; give the files in it.")
     marks: list[Mark] = []
     trouble = ""
     images: dict[str, NDArray[Any]] = {}
@@ -229,17 +227,17 @@ def _json_files(path: Path) -> Iterator[Path]:
 def _marks_above(path: Path) -> list[Mark]:
     """The card of the data set that holds the file, in one of the folders above."""
     for folder in list(path.absolute().parents)[:_FOLDERS_UP]:
-        card = folder / DATA_SET_CARD
+        card = folder / CARD
         record = _read_json(card) if card.is_file() else None
         # other programs call their files so as well
-        if record is not None and record.get("kind") == DATA_SET_KIND:
+        if record is not None and record.get("kind") == KIND:
             return _said("data set", f"{folder.name}/{card.name}", record)
     return []
 
 
 def _of_data_set(folder: Path) -> ProvenanceReport:
     """The card of a data set, and some of its images."""
-    card = folder / DATA_SET_CARD
+    card = folder / CARD
     record = _read_json(card)
     if record is None:
         raise FormatError(f"{folder.name}/{card.name} is damaged, so the data set cannot be read.")

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_stemlearn.datasets.creation import create_data_set
+from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.datasets.one_writer import only_writer
+from napari_stemlearn.datasets.places import data_set_folder, is_data_set
 from napari_stemlearn.datasets.simulated import small_part
-from napari_stemlearn.datasets.store import DataSet, Entry, create_data_set, data_set_folder, is_data_set, open_data_set
+from napari_stemlearn.datasets.store import DataSet, open_data_set
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.generation.recipe import Recipe, recipe_of

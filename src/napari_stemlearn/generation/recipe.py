@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_stemlearn.datasets.store import Entry
+from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.distributions import Distribution
 from napari_stemlearn.errors import ModelError, SettingsError
 from napari_stemlearn.generation.settings import GenerateSettings, usual_structures

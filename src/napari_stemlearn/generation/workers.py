@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_stemlearn.datasets.store import Entry
+from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.generation.recipe import Recipe, make_image
 from napari_stemlearn.spawning import MOST_WORKERS, cores, ignore_interrupts, spawned_workers

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_stemlearn.datasets.store import DataSet, is_data_set, open_data_set
+from napari_stemlearn.datasets.places import is_data_set
+from napari_stemlearn.datasets.store import DataSet, open_data_set
 from napari_stemlearn.formats.reading import read_micrograph
 from napari_stemlearn.formats.site_files import read_sites
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, TRAINING, Crop, acquired_side
