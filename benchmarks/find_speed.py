@@ -42,8 +42,8 @@ def untrained(pixel_size: float) -> Any:
     """A network of the shipped architecture; its weights answer to columns by chance only, which costs the same."""
     import torch
 
+    from napari_stemlearn.devices import choose_device
     from napari_stemlearn.models.card import ModelCard
-    from napari_stemlearn.models.device import choose_device
     from napari_stemlearn.models.store import Model
     from napari_stemlearn.networks.build import build_network
 

@@ -259,8 +259,6 @@ def test_bad_input_is_one_sentence() -> None:
         simulate_batch([atoms((1, 1))] * 2, microscope(), [0])
     with pytest.raises(SettingsError, match="1 pixel sizes for 2 images"):
         simulate_batch([atoms((1, 1))] * 2, microscope(), [0, 1], pixel_sizes=[0.2])
-    with pytest.raises(SettingsError, match="'abacus' cannot be used"):
-        simulate_batch([atoms((1, 1))], microscope(), [0], "abacus")
     with pytest.raises(SettingsError, match="negative"):
         simulate_batch([atoms((1, 1))], microscope(), [-1])
     with pytest.raises(StemlearnError, match=r"\(n, 3\)"):
@@ -289,6 +287,15 @@ def test_images_can_be_prepared_in_another_process() -> None:
     settings, specimen = varied(), random_atoms(0, 120, (12.8, 14.4))
     sent = pickle.loads(pickle.dumps(prepare_image(specimen, settings, 5)))
     assert torch.equal(compute_images([sent], settings), simulate_batch([specimen], settings, [5]).images)
+
+
+def test_devices_are_named_as_everywhere() -> None:
+    settings, specimen = varied(), random_atoms(0, 120, (12.8, 14.4))
+    assert simulate(specimen, settings, 5, device="auto").micrograph.shape == settings.shape
+    with pytest.raises(SettingsError, match="There is no device 'abacus'; allowed: auto, cpu"):
+        simulate(specimen, settings, device="abacus")
+    with pytest.raises(SettingsError, match="This computer has no device 'cuda:77'"):
+        simulate_batch([specimen], settings, [0], "cuda:77")
 
 
 @pytest.mark.gpu

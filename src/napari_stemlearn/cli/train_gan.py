@@ -144,12 +144,12 @@ def check_experiment(settings: CycleGANSettings) -> None:
     StemlearnError
         Says which image, and why.
     """
+    from napari_stemlearn.devices import choose_device
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.learning.device import choose_precision
     from napari_stemlearn.learning.experiment import read_experiment
     from napari_stemlearn.learning.simulated_stack import SimulatedStack
     from napari_stemlearn.learning.structure_mixture import check_mixture
-    from napari_stemlearn.models.device import choose_device
 
     if not settings.experiment:
         raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")

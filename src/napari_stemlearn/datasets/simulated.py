@@ -79,7 +79,7 @@ def write_data_set(
         If a CIF file cannot be read, another program is writing a set into the folder, it cannot be written or the
         disk is full.
     """
-    from napari_stemlearn.models.device import choose_device
+    from napari_stemlearn.devices import choose_device
 
     device = choose_device(settings.device)
     check_buildable(settings.structure)
@@ -93,7 +93,7 @@ def _filled(
     settings: SimulateSettings, folder: Path, device: torch.device, should_stop: Callable[[], bool]
 ) -> Iterator[Event]:
     """Make the images that are missing, while no other program writes here."""
-    from napari_stemlearn.models.device import device_name, memory_free_gb
+    from napari_stemlearn.devices import device_name, memory_free_gb
 
     _begin(settings, folder)
     rows = _read_index(folder)

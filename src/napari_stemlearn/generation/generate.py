@@ -261,7 +261,7 @@ def _check_marks(recipe: Recipe) -> None:
 def _started(settings: GenerateSettings, workers: int, there: int) -> Started:
     if settings.scheduler:
         return Started(device=settings.scheduler, total=settings.number, resumed_at=there)
-    from napari_stemlearn.models.device import choose_device, device_name, memory_free_gb
+    from napari_stemlearn.devices import choose_device, device_name, memory_free_gb
 
     device = choose_device(settings.device)
     name = device_name(device) if device.type != "cpu" else f"CPU, {max(workers, 1)} processes"
@@ -275,7 +275,7 @@ def _started(settings: GenerateSettings, workers: int, there: int) -> Started:
 
 
 def _workers(settings: GenerateSettings, recipe: Recipe, images: int) -> int:
-    from napari_stemlearn.models.device import choose_device, memory_free_gb
+    from napari_stemlearn.devices import choose_device, memory_free_gb
 
     return number_of_workers(
         settings.workers,

@@ -158,10 +158,10 @@ def make_image(recipe: Recipe, index: int) -> Entry:
         If the specimen cannot be built or the image cannot be translated.
     """
     from napari_stemlearn.datasets.simulated import all_sites
+    from napari_stemlearn.devices import choose_device
     from napari_stemlearn.imaging.simulate import simulate
     from napari_stemlearn.learning.structure_mixture import StructureMixture
     from napari_stemlearn.marking import beneath_visible_mark, draw_visible_mark, embed_watermark
-    from napari_stemlearn.models.device import choose_device
     from napari_stemlearn.structures.build import build
 
     imaging = recipe.imaging

@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 from napari_stemlearn import __version__
+from napari_stemlearn.devices import choose_device
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.imaging.computation import compute_detected
 from napari_stemlearn.imaging.labelled import LabelledMicrograph
@@ -107,7 +108,7 @@ def simulate(
     seed
         Same seed, same micrograph.
     device
-        ``cpu``, ``cuda`` or ``cuda:1``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def simulate(
     Raises
     ------
     SettingsError
-        If the settings contradict each other.
+        If the settings contradict each other, or the device is not there.
     """
     batch = simulate_batch([specimen], settings, [seed], device)
     data = batch.images[0].cpu().numpy()
@@ -154,7 +155,7 @@ def simulate_batch(
     seeds
         One for each image.
     device
-        Where to compute and leave the images.
+        Where to compute and leave the images: a name as of `simulate`, or a device that was chosen.
     pixel_sizes
         In angstrom, one for each image, in place of the one in `settings`.
 
@@ -166,11 +167,12 @@ def simulate_batch(
     Raises
     ------
     SettingsError
-        If the settings contradict each other or the numbers of specimens and seeds differ.
+        If the settings contradict each other, the numbers of specimens and seeds differ, or the device is not there.
     """
     if len(specimens) != len(seeds):
         raise SettingsError(f"There are {len(specimens)} specimens and {len(seeds)} seeds; each image needs both.")
-    device = _device(device)
+    if isinstance(device, str):
+        device = choose_device(device)
     sizes = [settings.pixel_size] * len(seeds) if pixel_sizes is None else [float(size) for size in pixel_sizes]
     if len(sizes) != len(seeds):
         raise SettingsError(f"There are {len(sizes)} pixel sizes for {len(seeds)} images; each image needs one.")
@@ -189,13 +191,3 @@ def simulate_batch(
         detected.brightest,
         detected.stretched,
     )
-
-
-def _device(name: str | torch.device) -> torch.device:
-    """A device that is there."""
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"The device '{name}' cannot be used here: {str(error).splitlines()[0]}.") from error
-    return device

@@ -219,7 +219,7 @@ def _loaded(request: Request) -> tuple[Any, tuple[str, str, float | None]]:
     """The model, and the device with its name and free memory."""
     if request.model == CLASSICAL:
         return CLASSICAL, ("cpu", "", None)
-    from napari_stemlearn.models.device import device_name, memory_free_gb
+    from napari_stemlearn.devices import device_name, memory_free_gb
     from napari_stemlearn.models.store import load_model
 
     model = load_model(request.model, request.device, folders=request.folders)

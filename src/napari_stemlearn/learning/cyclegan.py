@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn.devices import device_name, memory_free_gb
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.events import Checkpoint, Done, Event, Log, Metric, Progress, Started
 from napari_stemlearn.learning.checkpoints import checkpoint_path, write_checkpoint
@@ -22,7 +23,6 @@ from napari_stemlearn.learning.device import explained_writing, fitting_batch_si
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.translators import save_translator
 from napari_stemlearn.memory_errors import is_out_of_memory
-from napari_stemlearn.models.device import device_name, memory_free_gb
 from napari_stemlearn.scoring.realism import Realism, realism
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_stemlearn.devices import choose_device
 from napari_stemlearn.learning.alike import levels_like, white_noise_level
 from napari_stemlearn.learning.augmentation import draw_turn
 from napari_stemlearn.learning.checkpoints import (
@@ -34,7 +35,6 @@ from napari_stemlearn.learning.simulation_pool import SimulationPool
 from napari_stemlearn.learning.steadiness import Steadiness
 from napari_stemlearn.learning.torch_seeds import torch_seed
 from napari_stemlearn.learning.translators import Translator
-from napari_stemlearn.models.device import choose_device
 
 FREE_TO_CHANGE = ("name", "experiment", "simulated", "device", "precision", "check_likeness")
 """Settings that a resumed training may have otherwise than when it began; files may have moved."""

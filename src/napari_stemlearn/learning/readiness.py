@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from napari_stemlearn.devices import choose_device
 from napari_stemlearn.learning.device import choose_precision
 from napari_stemlearn.learning.loading import open_source
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.starting_weights import take_weights
 from napari_stemlearn.learning.structure_mixture import check_mixture
-from napari_stemlearn.models.device import choose_device
 from napari_stemlearn.networks.residual_unet import ResidualUNet
 
 

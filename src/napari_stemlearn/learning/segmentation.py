@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from napari_stemlearn.devices import device_name, memory_free_gb
 from napari_stemlearn.events import Done, Event, Log, Metric, Progress, Started, preview
 from napari_stemlearn.learning.checkpoints import checkpoint_path, make_checkpoint_folder
 from napari_stemlearn.learning.crops import (
@@ -28,7 +29,6 @@ from napari_stemlearn.learning.segmentation_trainer import Trainer, learning_rat
 from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.learning.validation import absent_classes, evaluate, loss_of, true_sites
 from napari_stemlearn.memory_errors import is_out_of_memory
-from napari_stemlearn.models.device import device_name, memory_free_gb
 
 PREVIEWS = 4
 """Images shown at each validation."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from napari_stemlearn.devices import choose_device
 from napari_stemlearn.events import Checkpoint
 from napari_stemlearn.learning.averaged import AveragedNetwork
 from napari_stemlearn.learning.checkpoints import (
@@ -31,7 +32,6 @@ from napari_stemlearn.learning.targets import Targets, draw_targets
 from napari_stemlearn.learning.torch_seeds import torch_seed
 from napari_stemlearn.learning.validation import Validation, loss_of, scores_of_styles
 from napari_stemlearn.models.card import ModelCard
-from napari_stemlearn.models.device import choose_device
 from napari_stemlearn.networks.residual_unet import ResidualUNet
 
 FREE_TO_CHANGE = (

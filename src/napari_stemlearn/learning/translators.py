@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_stemlearn.atomic_writing import replacing_together
+from napari_stemlearn.devices import choose_device
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.learning.checkpoints import read_checkpoint, write_checkpoint
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -20,7 +21,6 @@ from napari_stemlearn.learning.generator_cards import GENERATOR_CARD as CARD
 from napari_stemlearn.learning.generator_cards import GENERATOR_WEIGHTS as WEIGHTS
 from napari_stemlearn.learning.generator_cards import read_generator_card
 from napari_stemlearn.learning.grey_levels import GreyLevels
-from napari_stemlearn.models.device import choose_device
 from napari_stemlearn.networks.generators import build_generator, pad_to_multiple
 
 

@@ -145,7 +145,7 @@ def load_model(name: str | Path, device: str = "auto", *, folders: Sequence[str 
     """
     import torch
 
-    from napari_stemlearn.models.device import choose_device
+    from napari_stemlearn.devices import choose_device
 
     folder = find_model(name, folders)
     card = read_card(folder / CARD)

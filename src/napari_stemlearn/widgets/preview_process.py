@@ -130,7 +130,7 @@ def serve(incoming: BinaryIO, outgoing: BinaryIO) -> None:
     """Simulate whatever is asked for until the parent goes away."""
     from napari_stemlearn.datasets.settings import SimulateSettings
     from napari_stemlearn.datasets.simulated import simulate_one
-    from napari_stemlearn.models.device import choose_device
+    from napari_stemlearn.devices import choose_device
     from napari_stemlearn.widgets.background import sentence_of
 
     while True:
