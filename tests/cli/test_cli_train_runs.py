@@ -136,7 +136,7 @@ NOT_BEGUN = {
     "no such class": (["data={source: folder, folder: set.stemset}", "targets.classes={a: vacncy1}"], "no site of the"),
     "no generator": (["data.generator=gone"], "There is no generator in gone"),
     "no start": (["start_from=gone"], "There is no model 'gone'"),
-    "another start": (["start_from=tmd-defects"], "needs the same classes"),
+    "another start": (["start_from=tmd-defects"], "both need the same classes"),
     "no device": (["device=cuda:9"], "cuda:9"),
     "no crystal": (["structures=[{crystals: gone.cif}]", "targets.classes={a: vacancy1}"], "gone.cif does not exist"),
     "large seed": (["seed=9223372036854775808"], "9223372036854775808 is too large for a seed"),

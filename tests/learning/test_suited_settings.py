@@ -12,12 +12,8 @@ from napari_stemlearn.errors import FormatError, ModelError, QueryError
 from napari_stemlearn.generation import GenerateSettings, write_generated_set
 from napari_stemlearn.learning.segmentation import train_segmentation
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.learning.suited_settings import (
-    like_model,
-    settings_for_data_set,
-    settings_for_generator,
-    starting_problem,
-)
+from napari_stemlearn.learning.starting_model import like_model, starting_problem
+from napari_stemlearn.learning.suited_settings import settings_for_data_set, settings_for_generator
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.sites import make_sites
 from untrained_generator import untrained_generator
@@ -90,6 +86,10 @@ def test_the_weights_of_a_model_need_its_network_and_classes():
     settings = SegmentationSettings.checked(alike)
     assert starting_problem(settings, card) is None
     assert "width 6, this training one of 4" in starting_problem(settings.changed(**{"network.width": 4}), card)
+    # what a card does not name is as by default
+    short = card.model_copy(update={"network": {"width": 6, "levels": 3}})
+    assert starting_problem(settings, short) is None
+    assert "stem 2, this training one of 1" in starting_problem(settings.changed(**{"network.stem": 1}), short)
 
 
 def test_what_cannot_be_learnt_from_is_refused(tmp_path):

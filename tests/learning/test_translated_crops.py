@@ -11,7 +11,7 @@ from napari_stemlearn.events import Done
 from napari_stemlearn.learning import starting_weights
 from napari_stemlearn.learning.crops import HELD_OUT, TRAINING, random_numbers
 from napari_stemlearn.learning.segmentation import train_segmentation
-from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.settings import NetworkSettings, SegmentationSettings
 from napari_stemlearn.learning.simulated import SimulatedCrops
 from napari_stemlearn.learning.starting_weights import mix_weights, take_weights
 from napari_stemlearn.models.card import SYNTHETIC_NOTE
@@ -85,14 +85,15 @@ def test_training_starts_from_the_weights_of_a_model():
         update={
             "start_from": "tmd-defects",
             "targets": SegmentationSettings().targets.model_copy(update={"classes": classes}),
+            "network": NetworkSettings(**size),
         }
     )
     network = ResidualUNet(1, len(classes), **size)
     take_weights(network, settings)
     for name, value in card.network.state_dict().items():
         assert torch.equal(network.state_dict()[name].float(), value.float()), name
-    with pytest.raises(StemlearnError, match="another network"):
-        take_weights(ResidualUNet(1, len(classes), width=4, levels=2, stem=2), settings)
+    with pytest.raises(StemlearnError, match=r"has a network of width \d+, this training one of 4"):
+        take_weights(network, settings.model_copy(update={"network": NetworkSettings(**{**size, "width": 4})}))
 
 
 @pytest.mark.parametrize(
@@ -154,5 +155,5 @@ def test_a_training_mixes_at_its_end(tmp_path, monkeypatch):
 
 def test_other_classes_are_refused(tmp_path):
     settings = SegmentationSettings.preset("tiny").changed(start_from="tmd-defects")
-    with pytest.raises(StemlearnError, match="needs the same classes"):
+    with pytest.raises(StemlearnError, match="both need the same classes"):
         next(train_segmentation(settings, tmp_path))

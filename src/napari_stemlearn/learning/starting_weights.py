@@ -9,6 +9,7 @@ from torch import nn
 
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import SegmentationSettings
+from napari_stemlearn.learning.starting_model import starting_problem
 from napari_stemlearn.models.card import ModelCard
 from napari_stemlearn.models.store import load_model
 
@@ -20,7 +21,7 @@ COST = 0.01
 
 
 def take_weights(network: nn.Module, settings: SegmentationSettings) -> ModelCard:
-    """Put the weights of the model `settings.start_from` into a network of the same architecture.
+    """Put the weights of the model `settings.start_from` into the network that the settings describe.
 
     Returns
     -------
@@ -35,19 +36,10 @@ def take_weights(network: nn.Module, settings: SegmentationSettings) -> ModelCar
         If it is another network, or marks other classes.
     """
     model = load_model(settings.start_from, "cpu")
-    wanted = list(settings.targets.classes)
-    if list(model.card.classes) != wanted:
-        raise TrainingError(
-            f"The model '{settings.start_from}' marks {', '.join(model.card.classes)}; a training that starts from it "
-            f"needs the same classes in the same order, not {', '.join(wanted)}."
-        )
-    try:
-        network.load_state_dict(model.network.state_dict())
-    except RuntimeError:
-        has = ", ".join(f"{name} {value}" for name, value in model.card.network.items() if name != "kind")
-        raise TrainingError(
-            f"The model '{settings.start_from}' is another network than the settings describe; it has {has}."
-        ) from None
+    problem = starting_problem(settings, model.card)
+    if problem:
+        raise TrainingError(problem)
+    network.load_state_dict(model.network.state_dict())
     return model.card
 
 

@@ -11,7 +11,6 @@ from napari_stemlearn.folder_names import folder_name
 from napari_stemlearn.learning.generator_cards import BY_A_SET, knows_no_simulation, read_generator_card
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
 from napari_stemlearn.learning.truth_classes import ALL_COLUMNS, DEFECT_KINDS, possible
-from napari_stemlearn.models.card import ModelCard
 
 if TYPE_CHECKING:
     from napari_stemlearn.datasets.store import DataSet
@@ -104,47 +103,6 @@ def settings_for_generator(folder: str | Path, *, preset: str = "quick") -> Segm
         "validation": {**base.validation.record(), "held_out_style": "unchanged"},
     }
     return SegmentationSettings.checked({**base.record(), **changes})
-
-
-def starting_problem(settings: SegmentationSettings, card: ModelCard) -> str | None:
-    """Why a training cannot start from the weights of a model, or None.
-
-    Parameters
-    ----------
-    settings
-        Of the training.
-    card
-        Of the model.
-    """
-    wanted = list(settings.targets.classes)
-    if list(card.classes) != wanted:
-        return (
-            f"'{card.name}' marks {', '.join(card.classes)}, this training {', '.join(wanted)}; "
-            "to start from its weights both need the same classes in the same order."
-        )
-    for name, value in settings.network.record().items():
-        if name != "dropout" and name in card.network and card.network[name] != value:
-            return (
-                f"'{card.name}' has a network of {name} {card.network[name]}, this training one of {value}; "
-                "to start from its weights both need the same."
-            )
-    return None
-
-
-def like_model(card: ModelCard) -> dict[str, Any]:
-    """Plain settings of a training that can start from the weights of a model: its network, targets, grey levels."""
-    trained = SegmentationSettings().record()
-    kept = {name: value for name, value in card.network.items() if name in trained["network"]}
-    classes = {name: [name] for name in card.classes}
-    changes = {
-        "network": {**trained["network"], **kept},
-        "targets": {**trained["targets"], "classes": classes},
-        "normalisation": card.normalisation.model_dump(),
-    }
-    before = card.settings or {}
-    if list((before.get("targets") or {}).get("classes") or ()) == list(card.classes):
-        changes["targets"] = before["targets"]
-    return changes
 
 
 def _at(pixel_size: float, name: str) -> dict[str, Any]:

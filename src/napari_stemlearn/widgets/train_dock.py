@@ -21,7 +21,7 @@ from napari_stemlearn.learning.generator_cards import (
     read_generator_card,
 )
 from napari_stemlearn.learning.settings import SegmentationSettings
-from napari_stemlearn.learning.suited_settings import like_model, starting_problem
+from napari_stemlearn.learning.starting_model import like_model, starting_problem
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.models.store import CARD, find_model, shipped_folder
 from napari_stemlearn.widgets.background import Background
