@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,32 @@ import yaml
 from counting import KIND, CountingSettings
 
 from napari_stemlearn import jobs
-from napari_stemlearn.errors import JobError
+from napari_stemlearn.errors import JobError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Done, Failed, Log, Metric, Preview, Progress, Started
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.jobs.event_log import append_event
 from napari_stemlearn.jobs.execute import PREVIEWS_KEPT
 from napari_stemlearn.jobs.failures import explain_failure
+from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
+from napari_stemlearn.learning.settings import SegmentationSettings
 from napari_stemlearn.settings import Settings
+
+
+@pytest.mark.parametrize("begin", [jobs.start, jobs.run_inline])
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        ("train", SegmentationSettings.preset("tiny", start_from="gone"), "There is no model 'gone'"),
+        ("cyclegan", CycleGANSettings.preset("tiny"), "There is no experimental image to learn from"),
+        ("cyclegan", CycleGANSettings.preset("tiny", experiment=["gone.tif"]), r"gone\.tif does not exist"),
+    ],
+)
+def test_a_training_that_cannot_begin_makes_no_run(
+    tmp_path: Path, begin: Any, kind: str, settings: Any, words: str
+) -> None:
+    with pytest.raises(StemlearnError, match=words):
+        begin(kind, settings, runs_folder=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_run_folder_holds_everything(tmp_path: Path) -> None:

@@ -62,12 +62,12 @@ def generate(
     from napari_stemlearn.cli import INTERRUPTED
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.cli.settings_options import chosen_settings
-    from napari_stemlearn.cli.train_gan import specimen_named
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
     from napari_stemlearn.datasets.places import ENDING, data_set_folder
     from napari_stemlearn.errors import SettingsError
     from napari_stemlearn.generation.generate import write_generated_set
     from napari_stemlearn.generation.settings import GenerateSettings
+    from napari_stemlearn.learning.structure_mixture import mixture_named
 
     if out is not None and out.suffix != ENDING:
         out = out.with_name(out.name + ENDING)
@@ -89,7 +89,7 @@ def generate(
         chosen = chosen_settings(GenerateSettings, changes=changes, base=settings_of(out))
     else:
         changes |= {
-            "structures": specimen_named(structure) if structure is not None else None,
+            "structures": mixture_named(structure) if structure is not None else None,
             "seed": seed,
             "name": name or (out.stem if out is not None else None),
             "visible_mark": visible_mark or None,

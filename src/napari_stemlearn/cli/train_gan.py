@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from napari_stemlearn.cli.paths import expand_home
 from napari_stemlearn.cli.runs import DEFAULT_RUNS, RunsFolderOption
 from napari_stemlearn.cli.settings_options import PRESET_HELP, DeviceOption, SettingsOption, set_option
 from napari_stemlearn.cli.training import BackgroundOption, OverwriteOption, ResumeOption
-
-if TYPE_CHECKING:
-    from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
 
 
 def train_gan(
@@ -75,6 +72,8 @@ def train_gan(
         read_generator_card,
         words_on,
     )
+    from napari_stemlearn.learning.readiness import check_cyclegan
+    from napari_stemlearn.learning.structure_mixture import mixture_named
 
     files = (GENERATOR_WEIGHTS, GENERATOR_CARD)
     training = Training("train-gan", "cyclegan", "the training of a generator", "learning the look", "generator", files)
@@ -105,13 +104,13 @@ def train_gan(
             changes={
                 "experiment": images or None,
                 "pixel_size": pixel_size,
-                "structures": specimen_named(structure) if structure is not None else None,
+                "structures": mixture_named(structure) if structure is not None else None,
                 "simulated": [str(path.absolute()) for path in simulated or []] or None,
                 "name": name,
                 "device": device,
             },
         )
-        check_experiment(chosen)
+        check_cyclegan(chosen)
         run = jobs.create("cyclegan", chosen, runs_folder=runs_folder, label=chosen.name)
     generator = training.product(run, resumed=resume is not None, background=background, out=out)
     if generator is None:
@@ -119,42 +118,3 @@ def train_gan(
     for line in words_on(read_generator_card(generator)):
         note(line)
     typer.echo(str(generator))
-
-
-def specimen_named(name: str) -> list[dict[str, Any]]:
-    """A mixture of one specimen: a preset by its name, or a crystal with the usual defects.
-
-    Raises
-    ------
-    SettingsError
-        If there is neither.
-    """
-    from napari_stemlearn.structures.settings import StructureSettings
-
-    if name in StructureSettings.presets:
-        return [{"structure": StructureSettings.preset(name).record()}]
-    return [{"structure": StructureSettings.checked({"crystal": name}).record()}]
-
-
-def check_experiment(settings: CycleGANSettings) -> None:
-    """Refuse images and specimens that cannot be learnt from, before a run folder is made.
-
-    Raises
-    ------
-    StemlearnError
-        Says which image, and why.
-    """
-    from napari_stemlearn.devices import choose_device
-    from napari_stemlearn.errors import SettingsError
-    from napari_stemlearn.learning.device import choose_precision
-    from napari_stemlearn.learning.experiment import read_experiment
-    from napari_stemlearn.learning.simulated_stack import SimulatedStack
-    from napari_stemlearn.learning.structure_mixture import check_mixture
-
-    if not settings.experiment:
-        raise SettingsError("There is no experimental image to learn from; name a stack, files or a folder.")
-    choose_precision(settings.precision, choose_device(settings.device))
-    check_mixture(settings.structures)
-    experiment = read_experiment(settings.experiment, settings.crop, settings.pixel_size)
-    if settings.simulated:
-        SimulatedStack.of(settings, experiment.pixel_size)

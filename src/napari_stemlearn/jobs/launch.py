@@ -14,7 +14,7 @@ from napari_stemlearn.events import Event
 from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.jobs.failures import explain_failure
 from napari_stemlearn.jobs.job_file import JobFile, versions
-from napari_stemlearn.jobs.registry import job_kind
+from napari_stemlearn.jobs.registry import JobKind, job_kind
 from napari_stemlearn.jobs.run import Run
 from napari_stemlearn.settings import Settings
 
@@ -50,10 +50,7 @@ def create(
     JobError
         If the kind is unknown, the settings are of another kind, or the folder cannot be made.
     """
-    known = job_kind(kind)
-    model = known.settings_model()
-    if not isinstance(settings, model):
-        raise JobError(f"A '{known.name}' job takes {model.__name__}, not {type(settings).__name__}.")
+    known = _known(kind, settings)
     record = settings.record()
     seed = record.get("seed")
     job = JobFile(
@@ -86,11 +83,24 @@ def start(
     runs_folder: str | Path,
     inputs: dict[str, Any] | None = None,
     label: str = "",
+    check: bool = True,
 ) -> Run:
     """Make a run folder and start the job in a process of its own, which outlives this one.
 
-    Parameters and errors as for `create`.
+    Other parameters and errors as for `create`.
+
+    Parameters
+    ----------
+    check
+        Look first, here, whether the job can begin. Without it no torch is loaded, and the run tells what is missing.
+
+    Raises
+    ------
+    StemlearnError
+        If it cannot begin: no run folder is made.
     """
+    if check:
+        _check(kind, settings)
     run = create(kind, settings, runs_folder=runs_folder, inputs=inputs, label=label)
     run.start()
     return run
@@ -108,12 +118,32 @@ def run_inline(
     """Make a run folder and do the job here, to its end; `on_event` sees each event. Look at `Run.state` afterwards.
 
     Other parameters and errors as for `create`.
+
+    Raises
+    ------
+    StemlearnError
+        If it cannot begin: no run folder is made.
     """
+    _check(kind, settings)
     run = create(kind, settings, runs_folder=runs_folder, inputs=inputs, label=label)
     for event in run.execute():
         if on_event is not None:
             on_event(event)
     return run
+
+
+def _check(kind: str, settings: Settings) -> None:
+    """Refuse what could not begin."""
+    _known(kind, settings).check_ready(settings)
+
+
+def _known(kind: str, settings: Settings) -> JobKind:
+    """The kind of a job, which takes settings of this sort."""
+    known = job_kind(kind)
+    model = known.settings_model()
+    if not isinstance(settings, model):
+        raise JobError(f"A '{known.name}' job takes {model.__name__}, not {type(settings).__name__}.")
+    return known
 
 
 def _new_folder(runs_folder: Path, kind: str, label: str, created: float) -> Path:

@@ -30,6 +30,9 @@ class JobKind:
         of events that puts its product into ``folder/result``. With `takes_inputs` it gets ``inputs``, a mapping.
     takes_inputs
         Whether the job works on given files or models.
+    check
+        Import path of ``function(settings)`` that raises a `StemlearnError` where the job could not begin; empty where
+        nothing is looked up before.
     """
 
     name: str
@@ -37,10 +40,22 @@ class JobKind:
     settings: str
     generator: str
     takes_inputs: bool = False
+    check: str = ""
 
     def settings_model(self) -> type[Settings]:
         """Import the settings model."""
         return cast(type[Settings], _imported(self.settings))
+
+    def check_ready(self, settings: Settings) -> None:
+        """Refuse at once what could not begin.
+
+        Raises
+        ------
+        StemlearnError
+            Says what is missing or does not fit.
+        """
+        if self.check:
+            _imported(self.check)(settings)
 
     def generate(
         self,
@@ -66,6 +81,7 @@ _KINDS = {
             "Train a network that finds atoms or defects",
             "napari_stemlearn.learning.settings:SegmentationSettings",
             "napari_stemlearn.learning.segmentation:train_segmentation",
+            check="napari_stemlearn.learning.readiness:check_training",
         ),
         JobKind(
             "simulate",
@@ -85,6 +101,7 @@ _KINDS = {
             "Learn the look of an experimental stack",
             "napari_stemlearn.learning.cyclegan_settings:CycleGANSettings",
             "napari_stemlearn.learning.cyclegan:train_cyclegan",
+            check="napari_stemlearn.learning.readiness:check_cyclegan",
         ),
         JobKind(
             "generate",

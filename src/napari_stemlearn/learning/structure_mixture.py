@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.structures.trial import check_buildable
+
+
+def mixture_named(name: str) -> list[dict[str, Any]]:
+    """Plain values of a mixture of one specimen: a preset by its name, or a crystal with the usual defects.
+
+    Raises
+    ------
+    SettingsError
+        If there is neither.
+    """
+    if name in StructureSettings.presets:
+        return [{"structure": StructureSettings.preset(name).record()}]
+    return [{"structure": StructureSettings.checked({"crystal": name}).record()}]
 
 
 def check_mixture(parts: Sequence[MixtureSettings]) -> None:

@@ -250,7 +250,8 @@ class JobPanel(QWidget):
     def start(self, kind: str, settings: Settings, *, label: str = "", inputs: dict[str, object] | None = None) -> bool:
         """Start a job in a process of its own and watch it; False, with the sentence shown, where it cannot start."""
         try:
-            run = jobs.start(kind, settings, runs_folder=self.project.runs, label=label, inputs=inputs)
+            # checking loads torch, for which the window would stand still; the run says what is missing
+            run = jobs.start(kind, settings, runs_folder=self.project.runs, label=label, inputs=inputs, check=False)
         except StemlearnError as error:
             self.say(str(error), bad=True)
             return False
