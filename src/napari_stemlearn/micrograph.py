@@ -10,6 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_stemlearn.errors import MicrographError, MissingPixelSizeError
 
+SAME_BUT_ROUNDED = 1e-3
+"""Part by which two pixel sizes may differ that are the same but for the digits that files keep."""
+
+SAME_TO_LEARN_FROM = 0.02
+"""Part by which the pixel sizes of images may differ that are learnt from together."""
+
 
 @dataclass(frozen=True)
 class Micrograph:
@@ -132,6 +138,19 @@ def check_pixel_size(pixel_size: Any, name: str = "micrograph") -> float:
             f"The pixel size of '{name}' is {pixel_size}; it must be one number between 0.001 and 1000 angstrom."
         )
     return float(values[0])
+
+
+def same_pixel_size(one: float, other: float, within: float = SAME_BUT_ROUNDED) -> bool:
+    """Whether two pixel sizes count as one.
+
+    Parameters
+    ----------
+    one, other
+        In angstrom.
+    within
+        Part of the smaller one by which they may differ.
+    """
+    return abs(one - other) <= within * min(one, other)
 
 
 def check_image(data: ArrayLike, name: str = "micrograph") -> None:

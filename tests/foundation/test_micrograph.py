@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_stemlearn.errors import MicrographError
-from napari_stemlearn.micrograph import Micrograph, check_values
+from napari_stemlearn.micrograph import SAME_TO_LEARN_FROM, Micrograph, check_values, same_pixel_size
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,13 @@ def test_stack_and_frame():
     stack = Micrograph(np.arange(2 * 4 * 5).reshape(2, 4, 5), 0.1)
     assert (stack.n_frames, stack.shape, stack.axes) == (2, (4, 5), ("frame", "y", "x"))
     assert stack.frame(1)[0, 0] == 20
+
+
+def test_pixel_sizes_that_count_as_one():
+    assert same_pixel_size(0.2, 0.20015)
+    assert same_pixel_size(0.20015, 0.2)
+    assert not same_pixel_size(0.2, 0.2003)
+    assert not same_pixel_size(0.2003, 0.2)
+    assert same_pixel_size(0.2, 0.2039, SAME_TO_LEARN_FROM)
+    assert not same_pixel_size(0.2, 0.2041, SAME_TO_LEARN_FROM)
+    assert not same_pixel_size(0.0, 0.2)

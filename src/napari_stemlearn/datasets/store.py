@@ -28,7 +28,7 @@ from napari_stemlearn.events import Done
 from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.data_set_names import CARD
 from napari_stemlearn.marking import synthetic_provenance
-from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.micrograph import Micrograph, same_pixel_size
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     import zarr
 
 IMAGES, TABLE = "images.zarr", "table.sqlite"
-
-SAME_PIXEL_SIZE = 1e-3
-"""Relative difference of two pixel sizes that are the same but for rounding."""
 
 
 class DataSet:
@@ -220,7 +217,7 @@ class DataSet:
                 f"'{image.name}' is a stack of {image.n_frames} frames; add its frames to {self.path} one by one."
             )
         size = image.pixel_size
-        if size is not None and abs(size / self.pixel_size - 1) > SAME_PIXEL_SIZE:
+        if size is not None and not same_pixel_size(size, self.pixel_size):
             raise MicrographError(
                 f"The pixel size of '{image.name}' is {size:g} angstrom; images of {self.path} have "
                 f"{self.pixel_size:g} angstrom, so resample it first."

@@ -12,7 +12,7 @@ import numpy as np
 from napari_stemlearn.errors import FormatError, SeveralImagesError
 from napari_stemlearn.formats.rosetta import READERS, micrographs, read_signals, refuse_diffraction
 from napari_stemlearn.marking.statement import is_synthetic
-from napari_stemlearn.micrograph import Micrograph, check_pixel_size
+from napari_stemlearn.micrograph import Micrograph, check_pixel_size, same_pixel_size
 
 TIFF_EXTENSIONS = (".tif", ".tiff")
 EXTENSIONS: tuple[str, ...] = (".dm3", ".dm4", ".emd", ".ser", ".emi", ".mrc", ".hspy", ".zspy", *TIFF_EXTENSIONS)
@@ -169,7 +169,7 @@ def _stack_provenance(frames: Sequence[Micrograph], files: list[str]) -> dict[st
 def _same_size(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
-    return abs(one / other - 1) < 1e-3
+    return same_pixel_size(one, other)
 
 
 def _check_file(path: Path) -> int:

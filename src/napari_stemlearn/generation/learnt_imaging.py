@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from napari_stemlearn.errors import ModelError
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.learning.generator_cards import learnt_stack, read_generator_card
-
-SAME_PIXEL_SIZE = 1e-3
-"""Relative difference of two pixel sizes that are the same but for rounding."""
+from napari_stemlearn.micrograph import same_pixel_size
+from napari_stemlearn.settings import laid_over
 
 
 def laid_over_learnt(parts: Mapping[str, Any], generator: str) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def words_on_pixel_size(pixel_size: Any, card: Mapping[str, Any]) -> str:
     made = card.get("pixel_size")
     if not isinstance(pixel_size, (int, float)) or not isinstance(made, (int, float)):
         return ""
-    if math.isclose(pixel_size, made, rel_tol=SAME_PIXEL_SIZE):
+    if same_pixel_size(pixel_size, made):
         return ""
     return (
         f"imaging.pixel_size is {pixel_size:g} angstrom, but the generator '{card.get('name')}' makes images of "

@@ -23,12 +23,9 @@ from napari_stemlearn.events import Done, Event, Log, Progress, Started
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.jobs.search_outputs import SearchOutputs
 
+from napari_stemlearn.micrograph import Micrograph, same_pixel_size
 if TYPE_CHECKING:
     from napari_stemlearn.finding.found import Found
-    from napari_stemlearn.micrograph import Micrograph
-
-CLASSICAL = "log"
-"""Name of the finder that needs no model."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,7 @@ def search_files(
     outputs = SearchOutputs(out, request.images)
     names = outputs.names
     sizes = _checked_all(request)
-    if outputs.one_table and len(names) > 1 and max(sizes) / min(sizes) > 1.001:
+    if outputs.one_table and len(names) > 1 and not same_pixel_size(min(sizes), max(sizes)):
         raise SitesError(
             f"The images have pixel sizes from {min(sizes):.4g} to {max(sizes):.4g} angstrom, which one table cannot "
             "hold; give a folder, which gets one table for each."

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
-from napari_stemlearn.micrograph import Micrograph
+from napari_stemlearn.micrograph import SAME_TO_LEARN_FROM, Micrograph, same_pixel_size
 
 SAMPLED_PIXELS = 1_000_000
 """Pixels looked at for the grey levels."""
@@ -30,9 +30,6 @@ KEPT_BYTES = 1 << 30
 
 FEWEST_CROPS = 4
 """The experiment must have at least the area of so many crops."""
-
-SAME_PIXEL_SIZE = 1.02
-"""Pixel sizes within this factor count as one."""
 
 
 class Experiment:
@@ -167,7 +164,7 @@ def _common_pixel_size(micrographs: Sequence[Micrograph], given: float | None) -
     """Pixel size in angstrom, and a sentence where files and settings say different things."""
     if given is None:
         sizes = [micrograph.require_pixel_size() for micrograph in micrographs]
-        if max(sizes) / min(sizes) > SAME_PIXEL_SIZE:
+        if not same_pixel_size(min(sizes), max(sizes), SAME_TO_LEARN_FROM):
             raise MicrographError(
                 f"The experimental images have pixels of {min(sizes):g} to {max(sizes):g} angstrom; "
                 "one pixel size is needed."
@@ -175,7 +172,7 @@ def _common_pixel_size(micrographs: Sequence[Micrograph], given: float | None) -
         return float(np.mean(sizes)), ""
     for micrograph in micrographs:
         own = micrograph.pixel_size
-        if own is not None and max(own / given, given / own) > SAME_PIXEL_SIZE:
+        if own is not None and not same_pixel_size(own, given, SAME_TO_LEARN_FROM):
             return float(given), (
                 f"The settings say pixels of {given:g} angstrom, the file of '{micrograph.name}' says {own:g}: "
                 "the settings are followed; leave pixel_size empty to follow the file."

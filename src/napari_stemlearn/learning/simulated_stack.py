@@ -19,12 +19,9 @@ from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.simulation_pool import SimulatedImage
 from napari_stemlearn.learning.stored import LabelledFrame, labelled_frames, random_window, read_labelled
 from napari_stemlearn.learning.truth_classes import DEFECT_KINDS
-from napari_stemlearn.micrograph import check_values
+from napari_stemlearn.micrograph import check_values, same_pixel_size
 from napari_stemlearn.models.resampling import resampled_length
 from napari_stemlearn.sites import make_sites
-
-SAME = 1.001
-"""Pixel sizes within this factor count as one; files round them."""
 
 COARSEST = 2.0
 """A simulation may have pixels larger than the experiment's by this factor: beyond it, what is fine is missing."""
@@ -105,10 +102,12 @@ class SimulatedStack:
     @property
     def remark(self) -> str:
         """One sentence where images are resampled, else an empty text."""
-        sizes = [frame.pixel_size for frame in self.frames if not _same(frame.pixel_size, self.pixel_size)]
+        sizes = [frame.pixel_size for frame in self.frames if not same_pixel_size(frame.pixel_size, self.pixel_size)]
         if not sizes:
             return ""
-        those = f"{min(sizes):.4g}" if _same(min(sizes), max(sizes)) else f"{min(sizes):.4g} to {max(sizes):.4g}"
+        those = (
+            f"{min(sizes):.4g}" if same_pixel_size(min(sizes), max(sizes)) else f"{min(sizes):.4g} to {max(sizes):.4g}"
+        )
         return (
             f"The simulated stack has pixels of {those} angstrom: image and sites are resampled to the "
             f"{self.pixel_size:.4g} of the experiment."
@@ -201,16 +200,12 @@ def _check(frame: LabelledFrame, columns: int, pixel_size: float, crop: int) -> 
 
 def _target(frame: LabelledFrame, pixel_size: float) -> float:
     """Pixel size that a frame gets: pixels that are as good as the same stay as they are."""
-    return frame.pixel_size if _same(frame.pixel_size, pixel_size) else pixel_size
+    return frame.pixel_size if same_pixel_size(frame.pixel_size, pixel_size) else pixel_size
 
 
 def _length(frame: LabelledFrame, pixel_size: float) -> int:
     """Shorter side of a frame in pixels of the experiment."""
     return resampled_length(min(frame.shape), frame.pixel_size, _target(frame, pixel_size))
-
-
-def _same(one: float, other: float) -> bool:
-    return max(one / other, other / one) <= SAME
 
 
 def with_kind(table: pd.DataFrame) -> pd.DataFrame:

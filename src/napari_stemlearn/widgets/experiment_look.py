@@ -13,11 +13,8 @@ from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.formats.folders import micrograph_files
 from napari_stemlearn.formats.reading import LAZY_ABOVE
 from napari_stemlearn.labelling.label_store import slug
-from napari_stemlearn.micrograph import Micrograph, check_values
+from napari_stemlearn.micrograph import SAME_TO_LEARN_FROM, Micrograph, check_values, same_pixel_size
 from napari_stemlearn.widgets.image_files import holds
-
-SAME_SIZE = 1.02
-"""Largest ratio between the pixel sizes of images that are learnt from together."""
 
 LOOKED_AT = 12
 """Frames that are looked at where all together are too large; the training looks at every one."""
@@ -93,7 +90,7 @@ def look_at_files(paths: Sequence[str], pixel_size: float | None) -> ExperimentL
         _check_frames(micrograph)
     sizes = [micrograph.pixel_size for micrograph in found if micrograph.pixel_size is not None]
     if pixel_size is None and len(sizes) == len(found):
-        if max(sizes) / min(sizes) > SAME_SIZE:
+        if not same_pixel_size(min(sizes), max(sizes), SAME_TO_LEARN_FROM):
             raise MicrographError(
                 f"The files have pixels of {min(sizes):g} to {max(sizes):g} angstrom; one pixel size is needed."
             )
