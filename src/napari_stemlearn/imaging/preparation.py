@@ -27,8 +27,8 @@ from napari_stemlearn.settings import bounds_of
 SECTIONS = ("probe", "adf", "scan", "contamination", "detector")
 """Sections of `ImagingSettings`; each image draws each from a stream of its own."""
 
-RIM = 5.0
-"""Angstrom computed round the scanned area, from which atoms still shine in."""
+COMPUTED_RIM = 5.0
+"""Angstrom computed round the drawn scan, from which atoms shine in; less than `specimen_margin.SPECIMEN_RIM`."""
 
 SMALLEST_FIELD = 24.0
 """Angstrom; smaller fields are computed within one of this size, so that the aperture has a round edge."""
@@ -78,7 +78,7 @@ def needed_by_image(settings: ImagingSettings, seed: int) -> float:
     Mostly less than `needed_margin`, which is for every image that the settings can give.
     """
     path = drawn_scan(settings, seed, settings.pixel_size, DrawPlan(settings))[1]
-    return RIM + max(path.reach)
+    return COMPUTED_RIM + max(path.reach)
 
 
 def _stream(seed: int, section: str) -> np.random.Generator:
@@ -147,8 +147,8 @@ def prepare_image(
     reach = path.reach
     field_size = [n * pixel_size for n in settings.shape]
     rim = (
-        max(RIM + reach[0], 0.5 * (SMALLEST_FIELD - field_size[0])),
-        max(RIM + reach[1], 0.5 * (SMALLEST_FIELD - field_size[1])),
+        max(COMPUTED_RIM + reach[0], 0.5 * (SMALLEST_FIELD - field_size[0])),
+        max(COMPUTED_RIM + reach[1], 0.5 * (SMALLEST_FIELD - field_size[1])),
     )
     limit = band_limit(probe["beam_energy"], probe["convergence_semiangle"])
     grid = plan_grid(settings.shape, pixel_size, highest_frequency=limit, rim=None if settings.periodic else rim)

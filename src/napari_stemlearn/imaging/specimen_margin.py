@@ -5,8 +5,8 @@ from __future__ import annotations
 from napari_stemlearn.distributions import Distribution
 from napari_stemlearn.imaging.settings import ImagingSettings
 
-RIM = 6.0
-"""Angstrom of specimen beyond the scanned area, from which atoms still shine in."""
+SPECIMEN_RIM = 6.0
+"""Angstrom of specimen built beyond the worst scan: more than is computed round it (`preparation.COMPUTED_RIM`)."""
 
 
 def needed_margin(imaging: ImagingSettings) -> float:
@@ -23,4 +23,4 @@ def needed_margin(imaging: ImagingSettings) -> float:
     y = 0.5 * most(scan.drift_y) + 0.5 * height * most(scan.scale_y, 1.0) + 4.0 * most(scan.line_jitter_y)
     x = 0.5 * most(scan.drift_x) + 0.5 * height * most(scan.shear) + 4.0 * most(scan.line_jitter_x)
     x += most(scan.hum) + most(scan.flyback)
-    return RIM + random + max(y, x)
+    return SPECIMEN_RIM + random + max(y, x)
