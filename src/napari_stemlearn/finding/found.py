@@ -80,16 +80,6 @@ class Found:
     shape: tuple[int, int] | None = None
     classes: tuple[str, ...] = ()
 
-    def map_translation(self, pixel_size: float) -> float:
-        """Where the centre of the first map pixel lies, in angstrom from the centre of the first image pixel.
-
-        Parameters
-        ----------
-        pixel_size
-            Of the micrograph, in angstrom.
-        """
-        return 0.0 if self.map_pixel_size is None else 0.5 * (self.map_pixel_size - pixel_size)
-
 
 def joined(
     parts: list[FrameFound],

@@ -21,6 +21,9 @@ SAME_START = 2.0
 SILENCE = 600.0
 """Seconds without an event after which a run on another computer counts as dead."""
 
+PATIENCE = 5.0
+"""Seconds in which killed processes are waited for."""
+
 
 @dataclass(frozen=True)
 class ProcessRecord:
@@ -125,7 +128,7 @@ def is_alive(record: ProcessRecord, folder: Path) -> bool:
         return False
 
 
-def kill_tree(record: ProcessRecord, patience: float = 5.0) -> None:
+def kill_tree(record: ProcessRecord) -> None:
     """Kill the process and all that it started, and wait until they are gone."""
     import psutil
 
@@ -139,7 +142,7 @@ def kill_tree(record: ProcessRecord, patience: float = 5.0) -> None:
             member.kill()
         except psutil.Error:
             continue
-    psutil.wait_procs(family, timeout=patience)
+    psutil.wait_procs(family, timeout=PATIENCE)
 
 
 def lower_priority() -> None:

@@ -37,8 +37,6 @@ class LayerChooser(CalmComboBox):
         Whose layers.
     accepts
         Gives the layers to choose from, in the order of the list.
-    none_text
-        First entry that stands for no layer; None for no such entry.
     empty_text
         Shown while there is nothing to choose.
     follows
@@ -55,7 +53,6 @@ class LayerChooser(CalmComboBox):
         viewer: ViewerModel,
         accepts: Callable[[ViewerModel], list[Any]],
         *,
-        none_text: str | None = None,
         empty_text: str = "",
         follows: Callable[[Any], bool] | None = None,
         parent: QWidget | None = None,
@@ -64,8 +61,7 @@ class LayerChooser(CalmComboBox):
         self._viewer = viewer
         self._accepts = accepts
         self._follows = follows
-        self._none_text = none_text
-        self._layers: list[Layer | None] = []
+        self._layers: list[Layer] = []
         self._last: Layer | None = None
         self.setPlaceholderText(empty_text)
         # its words must not make the dock wider
@@ -92,23 +88,20 @@ class LayerChooser(CalmComboBox):
 
     def refresh(self) -> None:
         """Read the layer list again; the chosen layer stays chosen while it is there."""
-        now: list[Layer | None] = list(self._accepts(self._viewer))
+        now: list[Layer] = list(self._accepts(self._viewer))
         present = self.layer()
-        if self._none_text is not None:
-            now = [None, *now]
         self.blockSignals(True)
         self.clear()
         self._layers = now
         for layer in now:
-            self.addItem(layer.name if layer is not None else str(self._none_text))
-            if layer is not None:
-                layer.events.name.connect(self._on_name)
-                for event in (layer.events.scale, layer.events.units):
-                    event.connect(self._on_calibration)
+            self.addItem(layer.name)
+            layer.events.name.connect(self._on_name)
+            for event in (layer.events.scale, layer.events.units):
+                event.connect(self._on_calibration)
         if present in now:
             self.setCurrentIndex(now.index(present))
         else:
-            self.setCurrentIndex(next((index for index, layer in enumerate(now) if not _is_preview(layer)), -1))
+            self.setCurrentIndex(next((index for index, layer in enumerate(now) if kind_of(layer) != "preview"), -1))
         self.blockSignals(False)
         self.setEnabled(bool(now))
         self._tell()
@@ -137,12 +130,7 @@ class LayerChooser(CalmComboBox):
     def _on_name(self, _event: Any = None) -> None:
         if isalive(self):
             for index, layer in enumerate(self._layers):
-                if layer is not None:
-                    self.setItemText(index, layer.name)
-
-
-def _is_preview(layer: Layer | None) -> bool:
-    return layer is not None and kind_of(layer) == "preview"
+                self.setItemText(index, layer.name)
 
 
 MISSING_SIZE = "This image has no pixel size. How wide is a pixel?"

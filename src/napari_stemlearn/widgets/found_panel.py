@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FILTER_MS = 20
 """A slider that moves is followed this late, so that it stays smooth."""
+LONGEST_NAME = 28
+"""Letters of an image's name that fit into a narrow dock."""
 OUTDATED = "The image has changed since: search again."
 BY_HAND = (
     "Edited by hand: thresholds no longer act, and Export writes what the layer shows. "
@@ -185,10 +187,10 @@ def left_out(hidden: int) -> str:
     return "1 hidden class is left out." if hidden == 1 else f"{hidden} hidden classes are left out."
 
 
-def shortened(name: str, length: int = 28) -> str:
+def shortened(name: str) -> str:
     """A name that fits into a narrow dock."""
-    half = (length - 1) // 2
-    return name if len(name) <= length else f"{name[:half]}…{name[-half:]}"
+    half = (LONGEST_NAME - 1) // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _write(path: Path, sites: Any, micrograph: Micrograph, classes: list[str], record: dict[str, Any]) -> Path:

@@ -38,19 +38,13 @@ RUNS_READ = 200
 
 
 class GeneratorChooser(QWidget):
-    """A list of generators, and beneath it what the chosen one learnt from and how well it keeps labels.
-
-    Parameters
-    ----------
-    project
-        Whose generators are listed; by default the project of all docks.
-    """
+    """A list of generators, and beneath it what the chosen one learnt from and how well it keeps labels."""
 
     changed = Signal()
 
-    def __init__(self, project: Project | None = None, parent: QWidget | None = None):
+    def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.project = project or shared_project()
+        self.project = shared_project()
         self.folder = ""
         self.card: dict[str, Any] = {}
         self._problem: str | None = None

@@ -37,7 +37,7 @@ from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.menu_button import MenuButton
 from napari_stemlearn.widgets.previews import PreviewLayers
-from napari_stemlearn.widgets.project import Project, shared_project
+from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.run_names import RunNames, is_there
 from napari_stemlearn.widgets.words import soft_of
 
@@ -86,8 +86,8 @@ class JobPanel(QWidget):
         Words on the start button.
     empty_text
         What to do next while there is no run.
-    with_curves, with_previews
-        Whether these jobs have metrics and previews.
+    with_curves
+        Whether these jobs have metrics.
     preview_text
         Words beside the box that switches the preview layers.
     with_settings
@@ -112,18 +112,16 @@ class JobPanel(QWidget):
         start_text: str = "Start",
         empty_text: str = "No run yet: press Start.",
         with_curves: bool = True,
-        with_previews: bool = True,
         preview_text: str = "Show what it sees as layers",
         with_settings: bool = False,
         curves: Curves | None = None,
         previews: type[PreviewLayers] = PreviewLayers,
-        project: Project | None = None,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self.viewer = viewer
         self.kinds = kinds
-        self.project = project or shared_project()
+        self.project = shared_project()
         self.run: Run | None = None
         self.state: RunState | None = None
         self.last_metrics: dict[str, float] = {}
@@ -150,7 +148,7 @@ class JobPanel(QWidget):
         self._turn.setSingleShot(True)
         self._turn.setInterval(TURN)
         self._turn.timeout.connect(self._take_turn)
-        self._build(start_text, with_curves, with_previews, preview_text, with_settings)
+        self._build(start_text, with_curves, preview_text, with_settings)
         self.project.changed.connect(self.refresh_runs)
         self.refresh_runs()
         self._show_state()
@@ -162,9 +160,7 @@ class JobPanel(QWidget):
 
     # -- making
 
-    def _build(
-        self, start_text: str, with_curves: bool, with_previews: bool, preview_text: str, with_settings: bool
-    ) -> None:
+    def _build(self, start_text: str, with_curves: bool, preview_text: str, with_settings: bool) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -229,10 +225,8 @@ class JobPanel(QWidget):
         layout.addWidget(self.curves)
         self._with_curves = with_curves
         self.preview_box = QCheckBox(preview_text)
-        self.preview_box.setChecked(with_previews)
-        self.preview_box.setVisible(with_previews)
+        self.preview_box.setChecked(True)
         layout.addWidget(self.preview_box)
-        self._with_previews = with_previews
 
         self.start_button.clicked.connect(self.start_requested)
         self.stop_button.clicked.connect(lambda: self._steer("stop"))
@@ -396,7 +390,7 @@ class JobPanel(QWidget):
         if self._with_curves:
             for kind in self.curves.kinds():
                 self._later(f"draw {kind}", lambda kind=kind: self._draw(kind))
-        if self._with_previews and self.preview_box.isChecked():
+        if self.preview_box.isChecked():
             if previews and self._previews is not None and self._previews.empty:
                 # making a layer sets off a full search for garbage, as long as making it is; so that is done before
                 self._later("collect", gc.collect)
@@ -460,7 +454,7 @@ class JobPanel(QWidget):
     def _show_state(self) -> None:
         self.details.setVisible(self.run is not None)
         self.curves.setVisible(self.run is not None and self._with_curves)
-        self.preview_box.setVisible(self.run is not None and self._with_previews)
+        self.preview_box.setVisible(self.run is not None)
         if self.run is not None and self.state is not None:
             colour, words = _DELETED if self._gone else _DOTS[self.state]
             self.dot.setStyleSheet(f"color: {colour};")

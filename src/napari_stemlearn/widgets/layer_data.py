@@ -29,21 +29,19 @@ LayerData = tuple[Any, dict[str, Any], str]
 """Data, keyword arguments and type of a layer, as readers and samples hand them to napari."""
 
 
-def image_layer_data(micrograph: Micrograph, *, kind: str = "image", **options: Any) -> LayerData:
+def image_layer_data(micrograph: Micrograph, **options: Any) -> LayerData:
     """An image layer with scale, units, axis labels and our metadata.
 
     Parameters
     ----------
     micrograph
         Image or stack; without a pixel size the layer is in pixels.
-    kind
-        Kind in the metadata.
     **options
         Further arguments of the layer (``translate``, ``visible``, …).
     """
     details = {
         "name": micrograph.name,
-        "metadata": {KEY: _record(kind, provenance=micrograph.provenance, **origin_of(micrograph))},
+        "metadata": {KEY: _record("image", provenance=micrograph.provenance, **origin_of(micrograph))},
         "rgb": False,
         **layout(micrograph.data.ndim, micrograph.pixel_size),
         **options,

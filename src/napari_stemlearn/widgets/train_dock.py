@@ -61,19 +61,13 @@ RUNS_READ = 200
 
 
 class SourceChooser(QWidget):
-    """Where labelled images come from: simulation on the fly, with a generator or without, or a stored set.
-
-    Parameters
-    ----------
-    project
-        Whose sets and generators are listed; by default the project of all docks.
-    """
+    """Where labelled images come from: simulation on the fly, with a generator or without, or a stored set."""
 
     changed = Signal()
 
-    def __init__(self, project: Project | None = None, parent: QWidget | None = None):
+    def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.project = project or shared_project()
+        self.project = shared_project()
         self.folder = ""
         self.generator = ""
         self._entries: list[tuple[str, str]] = []
