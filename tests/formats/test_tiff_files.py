@@ -12,8 +12,8 @@ import tifffile
 
 from data_folder import data_folder
 from napari_stemlearn.errors import FormatError, MicrographError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats import read_micrograph, read_micrographs, read_provenance, write_tiff
-from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.tiff_reading import is_grey_tiff
 from napari_stemlearn.micrograph import Micrograph
 

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from napari_stemlearn.cli import INTERRUPTED
 from napari_stemlearn.errors import LabelsInTheWayError, MissingPixelSizeError, SeveralImagesError, StemlearnError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.memory_errors import is_out_of_memory
 
 BAD_INPUT = 2
@@ -65,13 +66,13 @@ def _in_words(sentence_of: Callable[[StemlearnError], str]) -> Iterator[None]:
             raise
         if _is_of_standard_output(error):
             _leave_standard_output()
-            _refuse(f"The output cannot be written to where it goes (stdout): {_reason(error)}.")
+            _refuse(f"The output cannot be written to where it goes (stdout): {reason(error)}.")
         from napari_stemlearn.jobs.failures import explain_failure
 
         place = getattr(error, "filename", None)
         sentence = explain_failure(error, Path(str(place)) if place else Path.cwd())
         if sentence.startswith("The job broke with"):
-            sentence = f"{place or 'A file'} cannot be used: {_reason(error)}."
+            sentence = f"{place or 'A file'} cannot be used: {reason(error)}."
         _refuse(sentence)
     except KeyboardInterrupt:
         typer.echo("Interrupted.", err=True)
@@ -90,10 +91,6 @@ def _leave_standard_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def _reason(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _refuse(sentence: str) -> None:

@@ -70,7 +70,7 @@ class Training:
             If nobody brings the product there, or the folder holds something else or cannot be written.
         """
         from napari_stemlearn.errors import SettingsError
-        from napari_stemlearn.formats.atomic import reason
+        from napari_stemlearn.file_errors import reason
         from napari_stemlearn.formats.folders import holds_files
 
         if out is None:
@@ -160,6 +160,7 @@ class Training:
 
         from napari_stemlearn.atomic_writing import replacing_together
         from napari_stemlearn.errors import JobError
+        from napari_stemlearn.file_errors import reason
 
         cards = sorted(result.rglob(self.files[-1]))
         if not cards:
@@ -174,7 +175,7 @@ class Training:
                     shutil.copyfile(folder / file, part)
         except OSError as error:
             raise JobError(
-                f"The {self.what} cannot be copied to {out}: {error.strerror or error}; it lies in {folder}."
+                f"The {self.what} cannot be copied to {out}: {reason(error)}; it lies in {folder}."
             ) from error
         return out
 

@@ -14,7 +14,7 @@ from napari_stemlearn.datasets.image_table import create_image_table
 from napari_stemlearn.datasets.places import ENDING
 from napari_stemlearn.datasets.store import IMAGES, TABLE, DataSet
 from napari_stemlearn.errors import FormatError, MicrographError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.micrograph import check_pixel_size
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_stemlearn.atomic_writing import write_bytes
 from napari_stemlearn.errors import FormatError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.data_set_names import CARD, KIND
 from napari_stemlearn.marking import synthetic_statement
 

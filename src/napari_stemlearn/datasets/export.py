@@ -47,7 +47,7 @@ def exporting(
     FormatError
         If the folder holds other files or cannot be written, or no image fulfils the query.
     """
-    from napari_stemlearn.formats.atomic import reason
+    from napari_stemlearn.file_errors import reason
     from napari_stemlearn.formats.folders import holds_files
 
     folder = Path(folder).expanduser()

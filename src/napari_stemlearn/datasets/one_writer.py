@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_stemlearn.errors import FormatError
+from napari_stemlearn.file_errors import reason
 
 LOCK = ".being_written"
 """Hidden file in the folder of a set while a program makes it; tells which process does."""
@@ -46,7 +47,7 @@ class OneWriter:
             os.write(self._descriptor, json.dumps(owner).encode("utf-8"))
         except OSError as error:
             self.release()
-            raise FormatError(f"{folder} cannot be written: {error.strerror or error}.") from error
+            raise FormatError(f"{folder} cannot be written: {reason(error)}.") from error
 
     def release(self) -> None:
         """Give the right back."""
@@ -85,7 +86,7 @@ def _taken(path: Path) -> int:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise FormatError(f"{path.parent} cannot be written: {error.strerror or error}.") from error
+            raise FormatError(f"{path.parent} cannot be written: {reason(error)}.") from error
         try:
             if not _lock(descriptor):
                 raise FormatError(

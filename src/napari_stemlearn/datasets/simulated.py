@@ -18,6 +18,7 @@ from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.imaging.specimen_margin import needed_margin
 from napari_stemlearn.nested_names import flattened
 from napari_stemlearn.settings import read_yaml
@@ -180,7 +181,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FormatError(f"The set cannot be written to {folder}: {error.strerror or error}.") from error
+        raise FormatError(f"The set cannot be written to {folder}: {reason(error)}.") from error
 
 
 def _begin(settings: SimulateSettings, folder: Path) -> None:

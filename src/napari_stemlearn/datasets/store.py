@@ -25,7 +25,7 @@ from napari_stemlearn.datasets.queries import Vocabulary
 from napari_stemlearn.datasets.site_packing import unpack_positions, unpack_sites
 from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.events import Done
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.data_set_names import CARD
 from napari_stemlearn.marking import synthetic_provenance
 from napari_stemlearn.micrograph import Micrograph, same_pixel_size

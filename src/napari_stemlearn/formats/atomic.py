@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from napari_stemlearn import atomic_writing
 from napari_stemlearn.errors import FormatError, StemlearnError
+from napari_stemlearn.file_errors import reason
 
 
 @contextlib.contextmanager
@@ -68,18 +68,3 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FormatError(f"The folder {folder} cannot be made: {reason(error)}.") from error
-
-
-def reason(error: Exception) -> str:
-    """The cause of an error as a short clause without a full stop; names the file that is where a folder is to be."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", text):
-        # numpy's words for a write that the disk cut short
-        return "the disk is full"
-    if isinstance(error, (FileExistsError, NotADirectoryError)) and error.filename:
-        path = Path(os.fsdecode(error.filename))
-        in_the_way = next((place for place in (path, *path.parents) if place.is_file()), None)
-        if in_the_way is not None:
-            return f"{in_the_way} is a file"
-    lines = str(text).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__).rstrip(". ")

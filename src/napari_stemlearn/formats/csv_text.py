@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from napari_stemlearn.errors import FormatError, SitesError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 
 _HEAD_BYTES = 2**16
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_stemlearn.errors import FormatError, StemlearnError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.reading import EXTENSIONS, TIFF_EXTENSIONS, read_micrographs
 
 SCORE_MAP = "score map"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import FormatError, MicrographError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.data_set_names import CARD, KIND
 from napari_stemlearn.formats.reading import EXTENSIONS, TIFF_EXTENSIONS, read_micrographs
 from napari_stemlearn.marking.statement import is_synthetic, says_synthetic

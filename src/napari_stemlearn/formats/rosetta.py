@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import FormatError, StemlearnError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.acquisition import acquisition
-from napari_stemlearn.formats.atomic import reason
 from napari_stemlearn.formats.lengths import kind_of_unit, plain_unit, square_pixel_size, to_angstrom
 from napari_stemlearn.formats.mrc_bytes import has_signed_bytes
 from napari_stemlearn.micrograph import Micrograph

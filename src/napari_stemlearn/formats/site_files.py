@@ -17,7 +17,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_stemlearn.errors import FormatError, SitesError
-from napari_stemlearn.formats.atomic import reason, replacing, taken_back
+from napari_stemlearn.file_errors import reason
+from napari_stemlearn.formats.atomic import replacing, taken_back
 from napari_stemlearn.formats.csv_text import read_names, read_table, with_decimal_points
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.micrograph import Micrograph, check_pixel_size

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_stemlearn.errors import FormatError, MicrographError, StemlearnError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.tiff_completeness import check_complete
 from napari_stemlearn.formats.tiff_palettes import grey_table, has_colour_table
 from napari_stemlearn.formats.tiff_sizes import foreign_size

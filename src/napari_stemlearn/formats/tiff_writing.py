@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_stemlearn import __version__
 from napari_stemlearn.errors import FormatError
-from napari_stemlearn.formats.atomic import reason, replacing
+from napari_stemlearn.file_errors import reason
+from napari_stemlearn.formats.atomic import replacing
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.marking.statement import SYNTHETIC_STATEMENT, is_synthetic, says_synthetic
 from napari_stemlearn.micrograph import Micrograph, check_micrograph

@@ -19,6 +19,7 @@ from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.places import data_set_folder, is_data_set
 from napari_stemlearn.datasets.simulated import small_part
 from napari_stemlearn.datasets.store import DataSet, open_data_set
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
 from napari_stemlearn.generation.recipe import Recipe, recipe_of
@@ -245,7 +246,7 @@ def _remove_empty_set(path: Path) -> None:
         try:
             os.replace(path, rest)
         except OSError as error:
-            raise FormatError(f"The empty data set {path} cannot be replaced: {error.strerror or error}.") from error
+            raise FormatError(f"The empty data set {path} cannot be replaced: {reason(error)}.") from error
         shutil.rmtree(rest, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Event
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.jobs.failures import explain_failure
 from napari_stemlearn.jobs.job_file import JobFile, versions
 from napari_stemlearn.jobs.registry import JobKind, job_kind

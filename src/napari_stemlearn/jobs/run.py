@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.atomic_writing import visible_files
 from napari_stemlearn.errors import JobError
 from napari_stemlearn.events import Done, Event, Failed, Preview
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.jobs.atomic_files import write_text
 from napari_stemlearn.jobs.child import exit_status, spawn
 from napari_stemlearn.jobs.event_log import append_event, last_event, read_events, size_of

@@ -68,8 +68,9 @@ class SearchOutputs:
         LabelsInTheWayError
             If a table is there that is not as a search wrote it, or an image in the place of a score map.
         """
+        from napari_stemlearn.file_errors import reason
         from napari_stemlearn.formats import sidecar_path
-        from napari_stemlearn.formats.atomic import make_folder, reason
+        from napari_stemlearn.formats.atomic import make_folder
 
         tables = dict.fromkeys(map(self._table, self.names))
         targets = {path: table for table in tables for path in (table, sidecar_path(table))}
@@ -210,7 +211,7 @@ class SearchOutputs:
 
 def _is_as_searched(table: Path) -> bool:
     """Whether a table is as a search wrote it."""
-    from napari_stemlearn.formats.atomic import reason
+    from napari_stemlearn.file_errors import reason
     from napari_stemlearn.formats.site_files import is_untouched
 
     try:

@@ -189,8 +189,8 @@ def remove_set(path: Path) -> None:
     FormatError
         If the disk refuses.
     """
+    from napari_stemlearn.file_errors import reason
     from napari_stemlearn.formats import sidecar_path
-    from napari_stemlearn.formats.atomic import reason
 
     try:
         for one in (path, sidecar_path(path), review_path(path)):
@@ -218,8 +218,8 @@ def load_set(path: str | Path, *, pixel_size: float | None) -> LoadedSet:
     """
     import pandas as pd
 
+    from napari_stemlearn.file_errors import reason
     from napari_stemlearn.formats import read_sites
-    from napari_stemlearn.formats.atomic import reason
     from napari_stemlearn.sites import empty_sites, make_sites
 
     path = Path(path)

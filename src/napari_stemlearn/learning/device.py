@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.finding.heap import release_freed
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.memory_errors import is_out_of_memory
@@ -112,4 +113,4 @@ def explained_writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(f"The disk that holds {folder} is full; free some space, then resume.") from error
-        raise TrainingError(f"Nothing can be written to {folder}: {error.strerror or error}.") from error
+        raise TrainingError(f"Nothing can be written to {folder}: {reason(error)}.") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_stemlearn.atomic_writing import older_contents, replacing_together, visible_files
 from napari_stemlearn.errors import ModelError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.models.card import ModelCard, read_card
 from napari_stemlearn.project_folder import project_folder
 
@@ -109,7 +110,7 @@ def find_model(name: str | Path, folders: Sequence[str | Path] = ()) -> Path:
     except OSError as error:
         # what is too long for a file system is no path, so it can only be a wrong name
         if error.errno != errno.ENAMETOOLONG:
-            raise ModelError(f"The model '{name}' cannot be read: {error.strerror or error}.") from error
+            raise ModelError(f"The model '{name}' cannot be read: {reason(error)}.") from error
         is_generator = False
     entries = list_models(folders)
     for entry in entries:
@@ -283,5 +284,5 @@ def save_model(
             weights.write_bytes(content)
             beside.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ModelError(f"The model cannot be written to {folder}: {error.strerror or error}.") from error
+        raise ModelError(f"The model cannot be written to {folder}: {reason(error)}.") from error
     return card

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_stemlearn.errors import SettingsError, StemlearnError
 from napari_stemlearn.events import Checkpoint, Event, Log
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.labelling.label_store import slug
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
@@ -469,7 +470,7 @@ class CycleGANDock(Dock):
         try:
             kept = keep(generator, self.panel.project.generators, generator.name, GENERATOR_CARD)
         except OSError as error:
-            self.panel.say(f"The generator cannot be kept: {error.strerror or error}.", bad=True)
+            self.panel.say(f"The generator cannot be kept: {reason(error)}.", bad=True)
             return None
         self.kept.say(f"Kept as {kept}.")
         return kept

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, QSettings, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.project_folder import VARIABLE, project_folder, remember_project_folder, variable_rules
 from napari_stemlearn.widgets.labels import ElidedLabel, ErrorLabel
 from napari_stemlearn.widgets.menu_button import MenuButton
@@ -74,13 +75,13 @@ class Project(QObject):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return f"The folder {folder} cannot be made: {error.strerror or error}."
+            return f"The folder {folder} cannot be made: {reason(error)}."
         if not os.access(folder, os.W_OK):
             return f"Nothing can be written to {folder}."
         try:
             remember_project_folder(folder)
         except OSError as error:
-            return f"The choice cannot be remembered: {error.strerror or error}."
+            return f"The choice cannot be remembered: {reason(error)}."
         self.changed.emit()
         return None
 

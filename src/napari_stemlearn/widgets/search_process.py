@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_stemlearn.errors import StemlearnError
-from napari_stemlearn.formats.atomic import reason
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.widgets.frame_files import FrameFiles
 from napari_stemlearn.widgets.search_child import SearchRequest, receive, send

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 from napari_stemlearn import jobs
 from napari_stemlearn.datasets.places import ENDING, data_sets_in, is_data_set
 from napari_stemlearn.errors import ModelError, SettingsError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.folder_names import folder_name
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.learning.generator_cards import (
@@ -404,7 +405,7 @@ class TrainDock(Dock):
         try:
             kept = keep_model(self.panel.run.result_folder, self.panel.project.models)
         except OSError as error:
-            self.panel.say(f"The model cannot be kept: {error.strerror or error}.", bad=True)
+            self.panel.say(f"The model cannot be kept: {reason(error)}.", bad=True)
             return
         opened = open_in_find(self.viewer, kept)
         self.used.setText(f"Kept as {kept}. " + ("Find uses it now." if opened else "Choose it in the Find dock."))

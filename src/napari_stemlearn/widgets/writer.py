@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_stemlearn.errors import FormatError
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats import write_sites, write_tiff
-from napari_stemlearn.formats.atomic import make_folder, reason, replacing
+from napari_stemlearn.formats.atomic import make_folder, replacing
 from napari_stemlearn.formats.folders import holds_files
 from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.widgets.layer_data import layer_from_data
