@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args, get_origin
 
@@ -236,6 +237,27 @@ def section_of(model: type[Settings], name: str) -> type[Settings] | None:
     """Settings model of a field that is a section of its own, or a list of sections."""
     field = model.model_fields.get(name)
     return None if field is None else next(iter(settings_in(field.annotation)), None)
+
+
+def laid_over(model: type[Settings], below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of a settings model with others laid over them.
+
+    Parameters
+    ----------
+    model
+        Tells which values are sections: these are gone into, however deep; all else is replaced as a whole, tables of
+        values and distributions too.
+    below, above
+        Nested as in the model; names of neither need be complete.
+    """
+    done = dict(below)
+    for name, value in above.items():
+        section, under = section_of(model, name), done.get(name)
+        if section is not None and isinstance(value, Mapping) and isinstance(under, Mapping):
+            done[name] = laid_over(section, under, value)
+        else:
+            done[name] = value
+    return done
 
 
 def settings_in(annotation: Any) -> list[type[Settings]]:

@@ -7,10 +7,11 @@ import os
 
 import numpy as np
 import pytest
+from pydantic import Field
 
 from napari_stemlearn.distributions import Distribution, Drawn, draw
 from napari_stemlearn.errors import SettingsError
-from napari_stemlearn.settings import Settings, parse_assignments, quantity
+from napari_stemlearn.settings import Settings, laid_over, parse_assignments, quantity
 
 
 class Probe(Settings):
@@ -18,6 +19,27 @@ class Probe(Settings):
 
     source_fwhm: Drawn = quantity("uniform(0.8, 1.2)", "angstrom", "Source size.", minimum=0, maximum=10)
     repeats: int = quantity(3, "1", "How often.", minimum=1)
+
+
+class Microscope(Settings):
+    probe: Probe = Field(default_factory=Probe)
+    weights: dict[str, float] = Field(default_factory=dict)
+
+
+class Day(Settings):
+    microscope: Microscope = Field(default_factory=Microscope)
+    hours: int = 8
+
+
+def test_sections_are_laid_over_however_deep_and_tables_are_replaced():
+    below = {"microscope": {"probe": {"source_fwhm": 1.0, "repeats": 2}, "weights": {"W": 1.0, "Se": 2.0}}, "hours": 4}
+    above = {"microscope": {"probe": {"repeats": 5}, "weights": {"W": 3.0}}}
+    assert laid_over(Day, below, above) == {
+        "microscope": {"probe": {"source_fwhm": 1.0, "repeats": 5}, "weights": {"W": 3.0}},
+        "hours": 4,
+    }
+    assert below["microscope"]["probe"]["repeats"] == 2
+    assert laid_over(Day, {"microscope": None}, above) == above
 
 
 def test_record_round_trip(tmp_path):

@@ -84,27 +84,13 @@ def chosen_settings(
 
 
 def _from_preset_and_file(model: type[Model], preset: str, file: Path | None, early: dict[str, Any]) -> Model:
-    from napari_stemlearn.settings import read_yaml
+    from napari_stemlearn.settings import laid_over, read_yaml
 
     model.preset(preset)
     values = copy.deepcopy(model.presets[preset])
     if file is not None:
-        values = _merged(model, values, read_yaml(file))
+        values = laid_over(model, values, read_yaml(file))
     return model.checked({**values, **early})
-
-
-def _merged(model: type[Any], base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay `changes` over `base`: sections are merged, everything else is replaced."""
-    from napari_stemlearn.settings import section_of
-
-    merged = dict(base)
-    for key, value in changes.items():
-        section = section_of(model, key)
-        if section is not None and isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(section, merged[key], value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _parsed(assignment: str) -> tuple[list[str], Any]:

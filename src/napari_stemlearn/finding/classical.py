@@ -14,12 +14,6 @@ from napari_stemlearn.finding.score_maps import ScoreMaps
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.finding.tiles import Span, plan_tiles
 
-CLASS = "column"
-"""What the classical finder calls everything that it finds."""
-
-NAME = "log"
-"""Its name in place of a model."""
-
 NOISE_FACTOR, LATTICE_NOISE_FACTOR = 4.0, 3.0
 """A column must exceed so many standard deviations of the filtered noise; fewer in a lattice, whose columns leave noise
 little room: between them the filter answers below zero."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.errors import MicrographError, ModelError, SettingsError
 from napari_stemlearn.finding import classical
+from napari_stemlearn.finding.classical_names import CLASSICAL, CLASSICAL_CLASS
 from napari_stemlearn.finding.frame_reader import FrameReader
 from napari_stemlearn.finding.rivals import with_rivals
 from napari_stemlearn.finding.score_maps import ScoreMaps
@@ -123,10 +124,10 @@ def make_finder(micrograph: Micrograph, model: Model | str | Path, settings: Fin
     if not isinstance(model, (str, Path)) and not hasattr(model, "card"):
         raise ModelError(f"A model is a name, a folder or a loaded model, not a value of type {type(model).__name__}.")
     pixel_size = micrograph.require_pixel_size()
-    if isinstance(model, str) and model == classical.NAME:
+    if isinstance(model, str) and model == CLASSICAL:
         return Finder(
-            classical.NAME,
-            (classical.CLASS,),
+            CLASSICAL,
+            (CLASSICAL_CLASS,),
             micrograph,
             settings,
             lambda reader: classical.classical_maps(reader, pixel_size, settings),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_stemlearn.errors import MicrographError
-from napari_stemlearn.finding import classical
+from napari_stemlearn.finding.classical_names import CLASSICAL
 from napari_stemlearn.finding.finder import Finder, make_finder
 from napari_stemlearn.finding.found import Found, FrameFound, joined
 from napari_stemlearn.finding.frame_reader import open_frame
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def find(
     micrograph: Micrograph,
-    model: Model | str | Path = classical.NAME,
+    model: Model | str | Path = CLASSICAL,
     settings: FindSettings | None = None,
     *,
     frames: Sequence[int] | None = None,
@@ -79,7 +79,7 @@ def find(
 
 def find_kept(
     micrograph: Micrograph,
-    model: Model | str | Path = classical.NAME,
+    model: Model | str | Path = CLASSICAL,
     settings: FindSettings | None = None,
     *,
     frames: Sequence[int] | None = None,
@@ -129,7 +129,7 @@ def find_kept(
 
 def find_frames(
     micrograph: Micrograph,
-    model: Model | str | Path = classical.NAME,
+    model: Model | str | Path = CLASSICAL,
     settings: FindSettings | None = None,
     *,
     frames: Sequence[int] | None = None,

@@ -11,21 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_stemlearn.datasets.creation import create_data_set
 from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.places import data_set_folder, is_data_set
 from napari_stemlearn.datasets.simulated import small_part
 from napari_stemlearn.datasets.store import DataSet, open_data_set
-from napari_stemlearn.file_errors import reason
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
+from napari_stemlearn.file_errors import reason
 from napari_stemlearn.generation.recipe import Recipe, recipe_of
 from napari_stemlearn.generation.settings import GenerateSettings
 from napari_stemlearn.generation.workers import check_scheduler, made_by_workers, made_here, number_of_workers
 from napari_stemlearn.learning.structure_mixture import check_mixture
+from napari_stemlearn.marking.visible_mark import check_visible_mark
 
 WRITE_EVERY = 1.0
 """Seconds after which finished images are written together; a crash costs no more."""
@@ -97,7 +96,8 @@ def write_generated_set(
     """
     recipe = recipe_of(settings)
     check_mixture(recipe.structures)
-    _check_marks(recipe)
+    if settings.visible_mark:
+        check_visible_mark(settings.shape, name="Each micrograph")
     if settings.scheduler:
         check_scheduler(settings.scheduler)
     with _begun(settings, recipe, Path(path).expanduser(), resume) as data_set:
@@ -248,15 +248,6 @@ def _remove_empty_set(path: Path) -> None:
         except OSError as error:
             raise FormatError(f"The empty data set {path} cannot be replaced: {reason(error)}.") from error
         shutil.rmtree(rest, ignore_errors=True)
-
-
-def _check_marks(recipe: Recipe) -> None:
-    """Refuse images that are too small for the visible mark, before any is made."""
-    from napari_stemlearn.marking import draw_visible_mark
-
-    if recipe.visible_mark:
-        ramp = np.linspace(0, 1, int(np.prod(recipe.imaging.shape)), dtype=np.float32)
-        draw_visible_mark(ramp.reshape(recipe.imaging.shape), name="Each micrograph")
 
 
 def _started(settings: GenerateSettings, workers: int, there: int) -> Started:

@@ -55,7 +55,7 @@ def laid_over_learnt(parts: Mapping[str, Any], generator: str) -> dict[str, Any]
         raise ValueError(
             f"the generator in {generator} does not tell which microscope it learnt from; give every section of imaging"
         )
-    return _laid_over(learnt, parts)
+    return laid_over(ImagingSettings, learnt, parts)
 
 
 def words_on_shape(shape: Any) -> str:
@@ -83,13 +83,3 @@ def words_on_pixel_size(pixel_size: Any, card: Mapping[str, Any]) -> str:
         f"imaging.pixel_size is {pixel_size:g} angstrom, but the generator '{card.get('name')}' makes images of "
         f"{made:g} angstrom; leave imaging.pixel_size out"
     )
-
-
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values of `above` in place of those of `below`; only sections are gone into."""
-    done = dict(below)
-    for name, value in above.items():
-        under = done.get(name)
-        section = name in ImagingSettings.model_fields and isinstance(value, Mapping) and isinstance(under, Mapping)
-        done[name] = {**under, **value} if section else value  # type: ignore[dict-item]
-    return done

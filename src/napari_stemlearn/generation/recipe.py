@@ -27,7 +27,7 @@ from napari_stemlearn.learning.generator_cards import (
     read_generator_card,
 )
 from napari_stemlearn.learning.settings import MixtureSettings
-from napari_stemlearn.settings import Settings
+from napari_stemlearn.settings import Settings, laid_over
 
 if TYPE_CHECKING:
     from napari_stemlearn.learning.translators import Translator
@@ -179,7 +179,7 @@ def make_image(recipe: Recipe, index: int) -> Entry:
             "structure_seed": int(seeds[1]),
             "imaging_seed": int(seeds[2]),
             "structure": {**plain_values(structure), **specimen.drawn},
-            "imaging": {**plain_values(imaging), **_merged(plain_values(imaging), labelled.drawn)},
+            "imaging": laid_over(ImagingSettings, plain_values(imaging), labelled.drawn),
         }
         if recipe.generator is not None:
             translator = _translator(recipe.generator, device)
@@ -267,8 +267,3 @@ def _translated(translator: Translator, name: str, pixels: NDArray[np.float32], 
             f"Micrographs of {height} by {width} pixels are too small for the generator '{name}'; "
             "choose a larger shape."
         ) from error
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Sections of `above` laid over those of `below`."""
-    return {name: {**below.get(name, {}), **section} for name, section in above.items()}

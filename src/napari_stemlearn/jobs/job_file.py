@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +19,7 @@ from napari_stemlearn.jobs.atomic_files import write_yaml
 SCHEMA = 1
 
 HEAD = 100
-"""Lines at the beginning of the file in which label and time stand."""
+"""Lines at the beginning of the file in which kind, label and time stand."""
 
 PACKAGES = ("napari-stemlearn", "torch", "numpy", "scipy", "pandas", "ase", "rosettasciio", "pydantic")
 """Packages whose versions are recorded."""
@@ -69,13 +70,29 @@ def read_job_head(path: Path) -> tuple[str, float] | None:
         Label, and seconds since 1970; None where the file is missing or damaged.
     """
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            # the settings come behind this line, and reading a whole record takes long
-            lines = list(itertools.takewhile(lambda line: not line.startswith("seed:"), itertools.islice(stream, HEAD)))
-        record = yaml.safe_load("".join(lines))
+        record = yaml.safe_load(_head(path))
         return str(record["label"]), float(record["created"])
     except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError):
         return None
+
+
+def read_creation(path: Path) -> float:
+    """When the run of a ``job.yaml`` was made, in seconds since 1970; faster than `read_job_head`.
+
+    Of a damaged record the time of the file tells, of one that is gone 0.
+    """
+    try:
+        found = re.search(r"^created: ([0-9.]+)", _head(path), re.MULTILINE)
+        return float(found.group(1)) if found else path.stat().st_mtime
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _head(path: Path) -> str:
+    """What stands before the settings: reading a whole record takes long, and there can be hundreds."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        lines = itertools.islice(stream, HEAD)
+        return "".join(itertools.takewhile(lambda line: not line.startswith("seed:"), lines))
 
 
 def versions() -> dict[str, str]:

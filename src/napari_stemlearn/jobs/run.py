@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +23,10 @@ from napari_stemlearn.jobs.child import exit_status, spawn
 from napari_stemlearn.jobs.event_log import append_event, last_event, read_events, size_of
 from napari_stemlearn.jobs.execute import execute
 from napari_stemlearn.jobs.failures import explain_exit, has_checkpoint
-from napari_stemlearn.jobs.job_file import JobFile, read_job_file
+from napari_stemlearn.jobs.job_file import JobFile, read_creation, read_job_file
 from napari_stemlearn.jobs.processes import ProcessRecord, is_alive, is_here, kill_tree, read_process
 from napari_stemlearn.jobs.registry import JobKind, job_kind
 from napari_stemlearn.settings import Settings
-
-HEAD = 4096
-"""Bytes of ``job.yaml`` in which the time stands at which a run was made."""
 
 
 class RunState(StrEnum):
@@ -350,16 +346,4 @@ def list_runs(runs_folder: str | Path) -> list[Run]:
     if not runs_folder.is_dir():
         return []
     runs = [Run(path.parent) for path in visible_files(runs_folder, "*/job.yaml")]
-    return sorted(runs, key=_age)
-
-
-def _age(run: Run) -> tuple[float, str]:
-    """Sorts runs by when they were made, newest first; of a damaged record the file tells."""
-    path = run.folder / "job.yaml"
-    try:
-        # a whole record takes long to read, and there can be hundreds
-        with open(path, "rb") as stream:
-            found = re.search(rb"^created: ([0-9.]+)", stream.read(HEAD), re.MULTILINE)
-        return -float(found.group(1)) if found else -path.stat().st_mtime, run.name
-    except (OSError, ValueError):
-        return 0.0, run.name
+    return sorted(runs, key=lambda run: (-read_creation(run.folder / "job.yaml"), run.name))

@@ -20,10 +20,11 @@ from napari_stemlearn.errors import (
     StemlearnError,
 )
 from napari_stemlearn.events import Done, Event, Log, Progress, Started
+from napari_stemlearn.finding.classical_names import CLASSICAL, CLASSICAL_CLASS
 from napari_stemlearn.finding.settings import FindSettings
 from napari_stemlearn.jobs.search_outputs import SearchOutputs
-
 from napari_stemlearn.micrograph import Micrograph, same_pixel_size
+
 if TYPE_CHECKING:
     from napari_stemlearn.finding.found import Found
 
@@ -224,9 +225,7 @@ def _loaded(request: Request) -> tuple[Any, tuple[str, str, float | None]]:
 
 
 def _map_classes(model: Any, settings: FindSettings) -> tuple[str, ...]:
-    from napari_stemlearn.finding import classical
-
-    classes = (classical.CLASS,) if model == CLASSICAL else model.card.classes
+    classes = (CLASSICAL_CLASS,) if model == CLASSICAL else model.card.classes
     return tuple(name for name in classes if not settings.classes or name in settings.classes)
 
 

@@ -72,23 +72,41 @@ def beneath_visible_mark(
     return np.asarray((y >= shape[0] - rows - 0.5) & (x < columns - 0.5))
 
 
-def _scaled_plate(shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
-    """The word as large as it is written on an image of this shape (y, x)."""
-    plate = _plate()
-    height, width = shape
-    if height < plate.shape[0] or width < plate.shape[1]:
+def check_visible_mark(shape: tuple[int, int], *, name: str = "image") -> None:
+    """Refuse images of a shape (y, x) into which the word does not fit.
+
+    Parameters
+    ----------
+    shape
+        In pixels.
+    name
+        Of the image, for sentences.
+
+    Raises
+    ------
+    MicrographError
+        Says how large they must be.
+    """
+    (height, width), needed = shape, _plate().shape
+    if height < needed[0] or width < needed[1]:
         raise MicrographError(
             f"'{name}' is {height} by {width} pixels, too small for the visible mark, "
-            f"which needs {plate.shape[0]} by {plate.shape[1]}."
+            f"which needs {needed[0]} by {needed[1]}."
         )
+
+
+def _scaled_plate(shape: tuple[int, int], name: str) -> NDArray[np.bool_]:
+    """The word as large as it is written on an image of this shape (y, x)."""
+    check_visible_mark(shape, name=name)
+    (height, width), plate = shape, _plate()
     scale = max(1, min(width // (3 * plate.shape[1]), height // (3 * plate.shape[0])))
     return np.kron(plate, np.ones((scale, scale), dtype=bool))
 
 
 def _written(frame: NDArray[Any], name: str) -> NDArray[Any]:
     check_values(frame, name)
-    plate = _scaled_plate(frame.shape, name)
-    height = frame.shape[0]
+    height, width = frame.shape
+    plate = _scaled_plate((height, width), name)
     dark, bright = np.percentile(frame, (1, 99), method="nearest")
     if dark == bright:
         dark, bright = frame.min(), frame.max()

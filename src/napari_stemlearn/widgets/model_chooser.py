@@ -12,16 +12,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_stemlearn.finding.classical_names import CLASSICAL, CLASSICAL_CLASS
 from napari_stemlearn.widgets.choosers import Sentences
 from napari_stemlearn.widgets.editors import CalmComboBox
-from napari_stemlearn.widgets.search_child import CLASSICAL
 
 if TYPE_CHECKING:
     from napari_stemlearn.models.store import ModelEntry
     from napari_stemlearn.widgets.project import Project
 
 CLASSICAL_TEXT = "classical (LoG and Gaussian fits)"
-CLASSICAL_CLASS = "column"
 CLASSICAL_WORDS = "Finds every bright column, without training. It knows no defects."
 FIRST = "tmd-defects"
 """What is chosen before anything was ever chosen."""

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-CLASSICAL = "log"
+from napari_stemlearn.finding.classical_names import CLASSICAL
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -17,6 +16,7 @@ from napari_stemlearn.generation.settings import GenerateSettings, usual_structu
 from napari_stemlearn.jobs import Run, RunState
 from napari_stemlearn.learning.generator_cards import knows_no_simulation, learnt_stack
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
+from napari_stemlearn.marking.visible_mark import check_visible_mark
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.choosers import ReasonedButton, Sentences
 from napari_stemlearn.widgets.copy_python import CopyButton, job_lines
@@ -46,9 +46,6 @@ FROM_GENERATOR, OWN = 0, 1
 
 CHOOSE_BOTH = "choose specimens here, and tick “set it here” under “Imaging” for the microscope of that stack"
 """What to do with a generator that learnt from a simulated stack."""
-
-LARGE_ENOUGH = 200
-"""Pixels a side into which the visible mark fits for sure."""
 
 FEWEST = 2
 """Images that a training needs: one to learn from, one to validate on."""
@@ -426,15 +423,11 @@ class TrainingDataDock(Dock):
 
 def mark_problem(settings: GenerateSettings) -> str | None:
     """Why the visible mark does not fit into the images, or None."""
-    if not settings.visible_mark or min(settings.shape) >= LARGE_ENOUGH:
-        return None
-    from napari_stemlearn.marking import draw_visible_mark
-
-    height, width = settings.shape
-    try:
-        draw_visible_mark(np.arange(height * width).reshape(height, width), name="each micrograph")
-    except StemlearnError as error:
-        return str(error)
+    if settings.visible_mark:
+        try:
+            check_visible_mark(settings.shape, name="Each micrograph")
+        except StemlearnError as error:
+            return str(error)
     return None
 
 
