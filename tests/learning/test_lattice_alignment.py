@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from experiments import PIXEL_SIZE, experiment_of
 
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
-from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.lattice_alignment import align_lattice, alignments
 from napari_stemlearn.learning.likeness import Spots, bragg_spots
 from napari_stemlearn.learning.settings import MixtureSettings
-from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
-
-PIXEL_SIZE = 0.22
 
 
 def frame(crystal="WSe2", *, rotation=0.0, scale=1.0, scale_y=1.0, shear=0.0, seed=0):
@@ -38,10 +35,6 @@ def frame(crystal="WSe2", *, rotation=0.0, scale=1.0, scale_y=1.0, shear=0.0, se
         }
     )
     return simulate(build(structure, seed), imaging, seed=seed).micrograph.data
-
-
-def experiment_of(*frames):
-    return Experiment([Micrograph(np.stack(frames), PIXEL_SIZE, "stack")], 64)
 
 
 @pytest.mark.parametrize(

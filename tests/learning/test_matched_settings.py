@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import PIXEL_SIZE, experiment_of
 
 from napari_stemlearn.distributions import Distribution
 from napari_stemlearn.errors import StemlearnError
@@ -18,7 +19,6 @@ from napari_stemlearn.learning.cell_fit import fit_cell
 from napari_stemlearn.learning.cell_model import CellModel, contents_of
 from napari_stemlearn.learning.cyclegan import train_cyclegan
 from napari_stemlearn.learning.cyclegan_settings import CycleGANSettings
-from napari_stemlearn.learning.experiment import Experiment
 from napari_stemlearn.learning.matched_settings import matched_settings
 from napari_stemlearn.learning.mean_cell import mean_cell, reflections
 from napari_stemlearn.learning.settings import MixtureSettings
@@ -26,7 +26,6 @@ from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings
 
-PIXEL_SIZE = 0.22
 KNOWN = {"beam_energy": 80.0, "convergence_semiangle": 25.0}
 BLURRED = {"source_fwhm": 0.9, "C12": 25.0, "phi12": 50.0, "C21": 400.0, "phi21": 100.0, "C30": 3000.0}
 TO_TRANSLATE = ImagingSettings.preset("to_translate")
@@ -46,10 +45,6 @@ def frame(*, structure=None, probe=None, contrast=0.0, dose: float | None = 3e4,
     }
     specimen = build(StructureSettings.checked(given), seed)
     return specimen, simulate(specimen, ImagingSettings.checked(imaging), seed=seed).micrograph.data
-
-
-def experiment_of(*frames):
-    return Experiment([Micrograph(np.stack(frames), PIXEL_SIZE, "stack")], 64)
 
 
 def wse2(**changes):

@@ -1,4 +1,4 @@
-"""What a person does while labelling, for the tests of the dock."""
+"""What a person does, for the tests of the docks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.layers import add_sites
 
 
-def own_folders(monkeypatch, tmp_path):
-    """A project folder, and a folder for labels that cannot be saved, of the test alone."""
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    for module in ("labelling.label_store", "widgets.label_saver", "widgets.label_dock"):
-        monkeypatch.setattr(f"napari_stemlearn.{module}.rescue_root", lambda: tmp_path / "rescued")
+def type_into(line, text):
+    """Type a text in place of what stands in a line."""
+    line.setText(text)
+    line.textEdited.emit(text)
 
 
 def start_labelling(dock, data=None):

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers._source import layer_source
 
 from napari_stemlearn import jobs
@@ -35,16 +34,6 @@ from napari_stemlearn.widgets.translation_previews import TranslationPreviews
 from simulated_stacks import write_simulated_stack
 
 ANGSTROM = {"units": ("angstrom", "angstrom"), "scale": (0.2, 0.2)}
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

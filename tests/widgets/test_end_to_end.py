@@ -22,14 +22,6 @@ WAIT = 180_000
 pytestmark = pytest.mark.gui
 
 
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    if os.environ.get("QT_QPA_PLATFORM") == "offscreen" or not (os.name == "nt" or os.environ.get("DISPLAY")):
-        pytest.skip("needs a display with OpenGL, for example Xvfb with Mesa")
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
-
-
 def settle(qtbot, milliseconds=100):
     qtbot.wait(milliseconds)
     QApplication.processEvents()

@@ -44,17 +44,6 @@ from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 from napari_stemlearn.widgets.threshold_table import ThresholdTable
 
 
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
 @pytest.fixture
 def dock(qtbot, viewer):
     dock = FindDock(viewer)

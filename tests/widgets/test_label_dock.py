@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hands import click, own_folders, predictions, press, start_labelling
+from hands import click, predictions, press, start_labelling
 from napari.components import ViewerModel
 from qtpy.compat import isalive
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
@@ -24,16 +24,6 @@ from napari_stemlearn.widgets.label_dock import LabelDock
 from napari_stemlearn.widgets.layers import KEY, add_sites, kind_of, our_layers, sites_from_layer
 from napari_stemlearn.widgets.score_panel import python_lines, record_of
 from napari_stemlearn.widgets.written_sites import note
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

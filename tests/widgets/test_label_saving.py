@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hands import click, own_folders
+from hands import click
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from sites_and_images import add_stack, lattice_stack
@@ -16,8 +16,7 @@ from napari_stemlearn.widgets.label_dock import LabelDock
 
 
 @pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
+def _soon_saved(monkeypatch):
     monkeypatch.setattr(label_saver, "SAVE_MS", 50)
     monkeypatch.setattr(label_saver, "RETRY_MS", 200)
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import click, own_folders, press
+from hands import click, press
 
 from napari_stemlearn.widgets.tab_order import tab_stops
 from napari_stemlearn.widgets.words import soft
 
 LONG = "MoW_" * 10
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
 
 
 def set_mode(dock):

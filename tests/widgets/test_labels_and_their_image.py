@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import click, own_folders, predictions
+from hands import click, predictions
 from sites_and_images import add_stack, lattice_stack
 
 from napari_stemlearn.widgets.layers import about, our_layers, placement, update_sites
@@ -12,11 +12,6 @@ from napari_stemlearn.widgets.layers import about, our_layers, placement, update
 UNITS = ("pixel", "angstrom", "angstrom")
 TURN = np.array([[1, 0, 0], [0, np.cos(0.3), -np.sin(0.3)], [0, np.sin(0.3), np.cos(0.3)]])
 AFFINE = np.block([[TURN, np.array([[0], [3.0], [-1.0]])], [np.zeros((1, 3)), np.ones((1, 1))]])
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
 
 
 def on_its_pixels(layer, image):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hands import click, own_folders
+from hands import click
 from qtpy.QtWidgets import QApplication
 
 from napari_stemlearn.formats import read_sites
@@ -11,8 +11,7 @@ from napari_stemlearn.widgets import label_saver
 
 
 @pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
+def _never_saved(monkeypatch):
     # nothing is saved by itself while the test runs
     monkeypatch.setattr(label_saver, "SAVE_MS", 600_000)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hands import click, own_folders, press, start_labelling
+from hands import click, press, start_labelling
 from napari.components import ViewerModel
 from napari.layers._layer_actions import _duplicate_layer
 from napari.utils.notifications import notification_manager
@@ -19,8 +19,7 @@ from napari_stemlearn.widgets.layers import about, our_layers
 
 
 @pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
+def _soon_saved(monkeypatch):
     monkeypatch.setattr(label_saver, "SAVE_MS", 50)
 
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hands import click, own_folders, press
+from hands import click, press
 from sites_and_images import add_stack, lattice_stack
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
 
 
 @pytest.fixture

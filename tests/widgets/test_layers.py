@@ -29,13 +29,6 @@ from napari_stemlearn.widgets.layers import (
 )
 
 
-@pytest.fixture
-def viewer():
-    from napari.components import ViewerModel
-
-    return ViewerModel()
-
-
 def noise(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from qtpy.QtWidgets import QStyle
 
@@ -15,14 +13,6 @@ from napari_stemlearn.widgets.section import Section
 pytestmark = pytest.mark.gui
 
 DOCKS = ("Structure", "Simulate", "CycleGAN", "Training data", "Train", "Find", "Label and score")
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    if os.environ.get("QT_QPA_PLATFORM") == "offscreen" or not (os.name == "nt" or os.environ.get("DISPLAY")):
-        pytest.skip("needs a display with OpenGL, for example Xvfb with Mesa")
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
 
 
 def open_dock(viewer, name) -> Dock:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers._layer_actions import _duplicate_layer
 from napari.utils._proxies import PublicOnlyProxy
 from qtpy.compat import isalive
@@ -24,22 +23,11 @@ from napari_stemlearn.widgets.find_dock import FindDock
 from napari_stemlearn.widgets.layers import about, add_sites, calibrate, our_layers
 
 
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
-
-
 @pytest.fixture
 def readers(npe2pm):
     """Our readers."""
     with npe2pm.tmp_plugin(manifest=str(Path(napari_stemlearn.__file__).with_name("napari.yaml"))):
         yield
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 def find_dock(qtbot, viewer):

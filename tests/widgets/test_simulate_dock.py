@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from hands import type_into
 from napari.components import ViewerModel
 
 from napari_stemlearn.datasets.settings import SimulateSettings
@@ -18,16 +19,6 @@ from napari_stemlearn.widgets.layers import add_sites, kind_of, our_layers
 from napari_stemlearn.widgets.preview_process import PreviewProcess
 from napari_stemlearn.widgets.simulate_dock import SimulateDock
 from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture
@@ -48,11 +39,6 @@ def dock(qtbot, viewer):
 def preview(qtbot, dock):
     dock.preview_button.click()
     qtbot.waitUntil(lambda: not dock._background.running, timeout=100_000)
-
-
-def type_into(line, text):
-    line.setText(text)
-    line.textEdited.emit(text)
 
 
 def test_a_preview_says_where_the_model_ends(qtbot, dock):

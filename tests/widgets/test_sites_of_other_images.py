@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hands import click, own_folders, predictions
+from hands import click, predictions
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
 
 from napari_stemlearn.sites import make_sites
 from napari_stemlearn.widgets.layers import about, add_sites, our_layers
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
 
 
 def sites_of(viewer, image, kind, place):

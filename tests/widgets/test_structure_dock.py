@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from napari.components import ViewerModel
+from hands import type_into
 from qtpy.QtWidgets import QApplication
 
 from napari_stemlearn.structures.settings import StructureSettings
@@ -35,11 +35,6 @@ print(sorted({"torch", "abtem", "hyperspy", "matplotlib", "pyqtgraph"} & set(sys
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
 def dock(qtbot, viewer):
     dock = StructureDock(viewer)
     qtbot.addWidget(dock)
@@ -50,11 +45,6 @@ def dock(qtbot, viewer):
 def build(qtbot, dock):
     dock.build_button.click()
     qtbot.waitUntil(lambda: not dock._background.running, timeout=30_000)
-
-
-def type_into(line, text):
-    line.setText(text)
-    line.textEdited.emit(text)
 
 
 def test_opening_the_docks_loads_nothing_heavy(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hands import type_into
 from napari.components import ViewerModel
 
 from napari_stemlearn.datasets.creation import create_data_set
@@ -23,22 +24,11 @@ from napari_stemlearn.widgets.train_dock import OTHER, SIMULATED, TRANSLATED, Tr
 from untrained_generator import untrained_generator
 
 
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
-
-
 @pytest.fixture
 def dock(qtbot):
     dock = TrainDock(ViewerModel())
     qtbot.addWidget(dock)
     return dock
-
-
-def type_into(line, text):
-    line.setText(text)
-    line.textEdited.emit(text)
 
 
 def going_on(kind, settings):

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from hands import type_into
 from napari.components import ViewerModel
 
 from napari_stemlearn import jobs
@@ -27,17 +28,6 @@ from napari_stemlearn.widgets.training_data_dock import FROM_GENERATOR, OWN, Tra
 from untrained_generator import untrained_generator
 
 TINY = {"number": 3, "shape": (64, 64), "workers": 0, "device": "cpu"}
-
-
-@pytest.fixture(autouse=True)
-def _project(monkeypatch, tmp_path):
-    monkeypatch.setenv("STEMLEARN_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setenv("STEMLEARN_MODELS", str(tmp_path / "models"))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture
@@ -82,11 +72,6 @@ def settled(qtbot, dock):
 def listed(qtbot, chooser):
     """Wait until a chooser has its list of generators."""
     qtbot.waitUntil(lambda: not chooser._lister.running, timeout=60_000)
-
-
-def type_into(line, text):
-    line.setText(text)
-    line.textEdited.emit(text)
 
 
 def nothing_started(dock):

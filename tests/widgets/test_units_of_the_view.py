@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hands import own_folders, predictions
+from hands import predictions
 from napari.components import ViewerModel
 from sites_and_images import lattice_stack
 
@@ -21,9 +21,8 @@ from napari_stemlearn.widgets.layers import (
 
 
 @pytest.fixture
-def dock(monkeypatch, tmp_path, qtbot):
+def dock(qtbot):
     """Labels at work on a stack in nm, its frames in ms; the viewer shows angstrom and microseconds."""
-    own_folders(monkeypatch, tmp_path)
     viewer = ViewerModel()
     dock = LabelDock(viewer)
     qtbot.addWidget(dock)
