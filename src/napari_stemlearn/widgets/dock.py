@@ -10,6 +10,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from napari_stemlearn.widgets.following import follow_images
 from napari_stemlearn.widgets.labels import DimLabel
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Dock(QWidget):
     def __init__(self, viewer: ViewerModel, sentence: str, parent: QWidget | None = None):
         super().__init__(parent)
         self.viewer = viewer
+        follow_images(viewer)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         self.scroll = QScrollArea()

@@ -18,18 +18,15 @@ from napari_stemlearn.labelling.snapping import snap
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.scoring.labelled import FRAMES_DONE
 from napari_stemlearn.widgets import open_labels
+from napari_stemlearn.widgets.following import PLACEMENT, put_on, put_ours_on
 from napari_stemlearn.widgets.keys import help_words
 from napari_stemlearn.widgets.layers import (
     KEY,
-    SITE_KINDS,
-    about,
     add_sites,
     current_frame,
     go_to_frame,
     micrograph_from_layer,
-    our_layers,
     position_from_view,
-    put_on,
     sites_from_layer,
     update_sites,
 )
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 
 DRAG_PIXELS = 4
 """A press that moves further than this on the screen is a drag, not a click."""
-PLACEMENT = ("scale", "units", "translate", "rotate", "shear", "affine")
-"""Events of a layer that tell that it lies elsewhere."""
 
 
 def labels_left_in(layer: Points, micrograph: Micrograph) -> pd.DataFrame:
@@ -122,6 +117,8 @@ class LabelSession:
         self._writing = threading.Lock()
         self._asked = self._written = 0
         self._quiet = False
+        # what was found may have stayed behind while nothing of ours was open
+        put_ours_on(viewer, image)
         if layer is None:
             active = viewer.layers.selection.active
             layer = add_sites(
@@ -198,12 +195,9 @@ class LabelSession:
         MicrographError
             If its pixels are not square any more; labels keep the pixel size of before.
         """
-        mark = str(self.image.unique_id)
         self._quiet = True
         try:
-            for layer in our_layers(self.viewer, SITE_KINDS):
-                if layer.ndim == self.image.ndim and about(layer).get("source_id") == mark:
-                    put_on(layer, self.image)
+            put_ours_on(self.viewer, self.image)
         finally:
             self._quiet = False
         self.micrograph = micrograph_from_layer(self.image)

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
     from napari.layers import Image, Layer, Points
+
+Place: TypeAlias = tuple[tuple[Any, ...], NDArray[np.float64], NDArray[np.float64]]
 
 KEY = "napari_stemlearn"
 SCHEMA_VERSION = 1
@@ -155,6 +157,17 @@ def placement(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.stack(columns, axis=1), offset
 
 
+def place_of(layer: Layer) -> Place:
+    """Units, matrix and offset of a layer: where its data coordinates lie."""
+    return tuple(layer.units), *placement(layer)
+
+
+def same_place(one: Place, other: Place) -> bool:
+    """Whether two layers of these places have the same data coordinates everywhere."""
+    # units first: they tell layers with other numbers of axes
+    return one[0] == other[0] and all(np.array_equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
+
+
 def pixel_size_of(layer: Layer) -> float | None:
     """Pixel size in angstrom from a layer's scale and units; None where the units are no lengths.
 
@@ -271,19 +284,6 @@ def _pixels_in_view(viewer: ViewerModel, layer: Layer) -> tuple[NDArray[np.float
     """Matrix (2, 2) and offset (2,) that take pixels (y, x) of a layer to the places that the camera knows."""
     matrix, offset = placement_in_view(viewer, layer)
     return matrix[-2:, -2:], offset[-2:]
-
-
-def put_on(layer: Layer, image: Layer) -> None:
-    """Put a layer with as many axes on the pixels of an image, where the image now lies."""
-    for name, value in layout(layer.ndim, None, image).items():
-        # each of them is drawn and heard, so what is right stays
-        if not _equal(getattr(layer, name), value):
-            setattr(layer, name, value)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    one, other = (getattr(value, "affine_matrix", value) for value in (one, other))
-    return bool(np.array_equal(np.asarray(one), np.asarray(other)))
 
 
 def _stretch(layer: Layer, factor: NDArray[np.float64]) -> None:
@@ -639,7 +639,8 @@ def sites_from_layer(
     layer
         Points layer, ours or anyone's; classes come from a feature ``class``, ``species`` or ``label``.
     image_layer
-        The image on whose pixels the positions are wanted; points with another scale, unit or corner are converted.
+        The image on whose pixels the positions are wanted. Points of others with another scale, unit or corner are
+        converted; those of ours that were made from the image are on its pixels, wherever the two lie.
         Without it, positions are data coordinates of the Points layer.
     pixel_size
         In angstrom; taken from the layers where not given.
@@ -683,8 +684,12 @@ def sites_from_layer(
 
 
 def _on_pixels_of(image_layer: Layer, layer: Points, data: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Data coordinates of points as data coordinates of an image layer, through world coordinates."""
+    """Data coordinates of points as data coordinates of an image layer."""
     n = image_layer.ndim
+    made_from_it = layer.ndim == n and about(layer).get("source_id") == str(image_layer.unique_id)
+    # through world coordinates only where it must be: they cost the last digit
+    if made_from_it or same_place(place_of(layer), place_of(image_layer)):
+        return data
     if layer.ndim < n and any(length > 1 for length in image_layer.data.shape[: n - layer.ndim]):
         raise SitesError(
             f"Layer '{layer.name}' has no frame axis but '{image_layer.name}' is a stack, "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn.widgets.following import IMAGE_PIXELS, coarser
 from napari_stemlearn.widgets.layers import about, add_image, our_layers
 
 if TYPE_CHECKING:
@@ -60,18 +61,13 @@ class ProbabilityMaps:
             if record.get("source_id") == str(source.unique_id) and record.get("class") == name:
                 self.viewer.layers.remove(old)
         active = self.viewer.layers.selection.active
-        scale, translate = np.array(source.scale, dtype=float), np.array(source.translate, dtype=float)
-        # corners coincide, so the centre of the first map pixel lies half the difference further in
-        translate[-2:] += 0.5 * (factor - 1) * scale[-2:]
-        scale[-2:] *= factor
         layer = add_image(
             self.viewer,
             Micrograph(data, pixel_size, f"{source.name} p({name})"),
             kind="map",
             source_layer=source,
-            record={"class": name, "model": self.model},
-            scale=scale,
-            translate=translate,
+            record={"class": name, "model": self.model, IMAGE_PIXELS: factor},
+            **coarser(source, factor),
             colormap=_fading(colour_of(name)),
             blending="additive",
             contrast_limits=(0.0, 1.0),

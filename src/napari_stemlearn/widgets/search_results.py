@@ -189,7 +189,8 @@ class SearchResults:
             If the layer was edited so that it gives no table.
         """
         if self.edited:
-            return sites_from_layer(self.layer, self.image, pixel_size=self.candidates.pixel_size)
+            # a layer of results is on the pixels of its image, wherever somebody moved either
+            return sites_from_layer(self.layer, pixel_size=self.candidates.pixel_size)
         table = self.candidates.table()
         return table[self.candidates.mask(table)].reset_index(drop=True)
 

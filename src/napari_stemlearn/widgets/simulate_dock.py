@@ -326,11 +326,14 @@ def show_truth(
 
     first = not len(viewer.layers)
     _leave_to_others(viewer, part)
+    before = _find(viewer, part, "image")
+    scale = None if before is None else tuple(before.scale)
     image = _image(viewer, micrograph, part)
     for role, table, visible in (("columns", columns, False), ("defects", defects, True)):
         layer = _find(viewer, part, role)
         name = f"{micrograph.name} {role}"
-        if layer is not None and layer.ndim == image.ndim and (layer.scale == image.scale).all():
+        # symbols are as large as atoms, so another pixel size needs others
+        if layer is not None and layer.ndim == image.ndim and tuple(image.scale) == scale:
             update_sites(layer, table)
             layer.name = name
             continue

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_stemlearn.errors import FormatError
 from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats import write_sites, write_tiff
@@ -25,7 +23,6 @@ from napari_stemlearn.widgets.layers import (
     kind_of,
     micrograph_from_layer,
     pixel_size_of,
-    placement,
     sites_from_layer,
     source_of,
 )
@@ -142,20 +139,11 @@ def _write_points(path: Path, layer: Layer, image: Layer | None) -> Path:
     classes = record.get("classes")
     return write_sites(
         path,
-        # through world coordinates only where it must be: they cost the last digit
-        sites_from_layer(layer, None if image is None or _same_pixels(layer, image) else image),
+        sites_from_layer(layer, image),
         pixel_size=pixel_size_of(layer if image is None else image),
         micrograph=micrograph_from_layer(image) if image is not None else None,
         classes=[str(entry) for entry in classes] if isinstance(classes, (list, tuple)) else None,
         provenance=plain({"layer": layer.name, **provenance}),
-    )
-
-
-def _same_pixels(one: Layer, other: Layer) -> bool:
-    return (
-        one.ndim == other.ndim
-        and tuple(one.units) == tuple(other.units)
-        and all(np.array_equal(a, b) for a, b in zip(placement(one), placement(other), strict=True))
     )
 
 
