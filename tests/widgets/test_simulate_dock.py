@@ -17,7 +17,7 @@ from napari_stemlearn.sites import make_sites
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.layers import add_sites, kind_of, our_layers
 from napari_stemlearn.widgets.preview_process import PreviewProcess
-from napari_stemlearn.widgets.simulate_dock import SimulateDock
+from napari_stemlearn.widgets.simulate_dock import SimulateDock, show_truth
 from napari_stemlearn.widgets.structure_dock import StructureDock, show_specimen
 
 
@@ -84,15 +84,21 @@ def test_preview_and_set_hold_the_same_images(qtbot, dock, viewer):
 
 def test_take_the_specimen_from_the_structure_dock(qtbot, dock, viewer):
     before = dock.settings()
-    dock.take_button.click()
-    assert "open the Structure dock" in dock.form.error.text()
+    button = dock.take_button.button
+    assert not button.isEnabled()
+    assert dock.take_button.reason.text() == "There is no specimen yet: open the Structure dock."
+    dock.take_structure()
     assert dock.settings() == before
     structure = StructureDock(viewer)
     qtbot.addWidget(structure)
+    qtbot.waitUntil(button.isEnabled, timeout=5000)
+    structure.form.set_value({**StructureSettings.preset("graphene").record(), "field_of_view": (0, 0)})
+    assert not button.isEnabled()
+    assert dock.take_button.reason.text() == "A setting of the Structure dock is not allowed."
     structure.form.set_value(StructureSettings.preset("graphene"))
     dock.take_button.click()
     assert dock.settings().structure == StructureSettings.preset("graphene")
-    assert "graphene" in dock.form.message.text()
+    assert "settings of the specimen are now those of the Structure dock (graphene)" in dock.form.message.text()
 
 
 def test_take_the_specimen_from_the_layers_where_the_dock_is_closed(dock, viewer):
@@ -102,13 +108,40 @@ def test_take_the_specimen_from_the_layers_where_the_dock_is_closed(dock, viewer
     show_specimen(viewer, build(settings, 0))
     dock.take_button.click()
     assert dock.settings().structure == settings
+    viewer.layers.clear()
+    assert not dock.take_button.button.isEnabled()
+
+
+def test_the_built_specimen_is_not_left_under_an_image_with_other_atoms(viewer):
+    from napari_stemlearn.micrograph import Micrograph
+    from napari_stemlearn.structures import build
+
+    def show_image():
+        table = make_sites([8], [8], "vacancy1", pixel_size=0.2)
+        show_truth(viewer, Micrograph(np.zeros((40, 48), np.float32), 0.2), table, table, "preview")
+
+    settings = StructureSettings(crystal="MoS2", field_of_view=(20, 20))
+    show_specimen(viewer, build(settings, 0))
+    columns, defects = viewer.layers
+    columns.visible = False
+    show_image()
+    assert not defects.visible
+    # Build brings back what a person looked at
+    show_specimen(viewer, build(settings, 1))
+    assert defects.visible
+    assert not columns.visible
+    defects.visible = False
+    show_image()
+    show_specimen(viewer, build(settings, 2))
+    assert not defects.visible
 
 
 def test_another_viewer_has_its_own_specimen(qtbot, dock):
     other = StructureDock(ViewerModel())
     qtbot.addWidget(other)
-    dock.take_button.click()
-    assert "There is no specimen yet" in dock.form.error.text()
+    other.form.set_preset("graphene")
+    assert not dock.take_button.button.isEnabled()
+    assert "There is no specimen yet" in dock.take_button.reason.text()
 
 
 def test_a_bad_value_stops_both_buttons(dock, viewer):

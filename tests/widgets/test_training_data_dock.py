@@ -203,12 +203,12 @@ def test_several_crystals_are_set_in_the_form(dock):
 
 
 def test_the_specimen_of_the_structure_dock(qtbot, dock, viewer):
-    dock.take_structure()
-    assert "open the Structure dock" in dock.form.error.text()
+    assert "open the Structure dock" in dock.take_button.reason.text()
+    dock.take_button.click()
     structure = StructureDock(viewer)
     qtbot.addWidget(structure)
     structure.form.set_preset("gold")
-    dock.take_structure()
+    dock.take_button.click()
     assert dock.settings().structures[0].structure == StructureSettings.preset("gold")
     assert dock.specimens.currentIndex() == OWN
 

@@ -37,8 +37,9 @@ from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.rows import labelled_row
 from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
-from napari_stemlearn.widgets.simulate_dock import simulation_of, structure_of
+from napari_stemlearn.widgets.simulate_dock import simulation_of
 from napari_stemlearn.widgets.simulated_look import Wanted, write_stack_once
+from napari_stemlearn.widgets.specimen_button import structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
 from napari_stemlearn.widgets.stack_chooser import StackChooser
 from napari_stemlearn.widgets.translation_previews import TranslationPreviews

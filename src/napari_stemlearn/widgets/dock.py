@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import QApplication, QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_stemlearn.widgets.following import follow_images
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 LATER = 1000
 """Milliseconds after the opening of a dock at which it begins to load what it may need."""
+
+
+class DockNews(QObject):
+    """Tells all docks that one was opened, or that what it offers to the others has changed."""
+
+    changed = Signal()
+
+
+@cache
+def dock_news() -> DockNews:
+    """The news that all docks share."""
+    return DockNews()
 
 
 class Dock(QWidget):
@@ -52,6 +65,8 @@ class Dock(QWidget):
         self.intro = DimLabel(sentence)
         self.column.addWidget(self.intro)
         self.setMinimumWidth(320)
+        # what a dock offers is there when all of it is made
+        QTimer.singleShot(0, dock_news().changed.emit)
         # later, or it would slow down the opening itself
         QTimer.singleShot(LATER, self._warm_up)
 

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 from napari_stemlearn.datasets.settings import SimulateSettings
 from napari_stemlearn.errors import SettingsError
 from napari_stemlearn.jobs import Run, RunState
-from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.copy_python import CopyButton, simulate_lines
 from napari_stemlearn.widgets.dock import Dock, docks_of, heading, separator
@@ -23,6 +22,7 @@ from napari_stemlearn.widgets.job_panel import JobPanel
 from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.preview_process import PreviewImage, PreviewProcess
 from napari_stemlearn.widgets.project import ProjectRow
+from napari_stemlearn.widgets.specimen_button import SpecimenButton, structure_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ class SimulateDock(Dock):
         self.form = SettingsForm(
             SimulateSettings, hidden=("structure.field_of_view", "structure.margin"), with_presets=False
         )
-        self.take_button = QPushButton("Take the specimen of the Structure dock")
+        self.take_button = SpecimenButton(napari_viewer, "Take the specimen of the Structure dock")
         self.column.addWidget(self.form)
         self.column.addWidget(self.take_button)
         row = QHBoxLayout()
@@ -140,10 +140,13 @@ class SimulateDock(Dock):
         """Take over the specimen of the Structure dock of this viewer, or of the layers that it made."""
         structure = structure_of(self.viewer)
         if structure is None:
-            self.form.say("There is no specimen yet: open the Structure dock and press Build.", bad=True)
+            self.take_button.refresh()
             return
         self.form.set_value({**self.form.body.raw(), "structure": structure.record()})
-        self.form.say(f"The specimen is now that of the Structure dock ({structure.crystal}).")
+        self.form.say(
+            f"The settings of the specimen are now those of the Structure dock ({structure.crystal}); "
+            "each image draws its own atoms."
+        )
 
     def _index(self) -> int | None:
         text = str(self.index.raw())
@@ -282,22 +285,6 @@ def _read_set(folder: Path) -> tuple[Micrograph, pd.DataFrame, pd.DataFrame, int
     return stack, sites[~defects].reset_index(drop=True), sites[defects].reset_index(drop=True), len(images)
 
 
-def structure_of(viewer: ViewerModel) -> StructureSettings | None:
-    """Settings of the Structure dock that is open for a viewer, else of the specimen in its layers, else None."""
-    from napari_stemlearn.widgets.layers import about, our_layers
-    from napari_stemlearn.widgets.structure_dock import StructureDock
-
-    for dock in docks_of(viewer, StructureDock):
-        with contextlib.suppress(SettingsError):
-            return dock.settings()
-    for layer in our_layers(viewer, "truth"):
-        record = about(layer).get("specimen", {}).get("settings")
-        if record:
-            with contextlib.suppress(SettingsError):
-                return StructureSettings.checked(record)
-    return None
-
-
 def simulation_of(viewer: ViewerModel) -> SimulateSettings | None:
     """Settings of the Simulate dock that is open for a viewer, or None."""
     for dock in docks_of(viewer, SimulateDock):
@@ -318,13 +305,15 @@ def counts_of(defects: pd.DataFrame) -> str:
 def show_truth(
     viewer: ViewerModel, micrograph: Micrograph, columns: pd.DataFrame, defects: pd.DataFrame, part: str
 ) -> None:
-    """Show an image, its columns (hidden at first) and its defects.
+    """Show an image, its columns (hidden at first) and its defects, without the specimen of the Structure dock.
 
     Layers of the same part are used again, unless labels or predictions lie on them: those keep their image.
     """
     from napari_stemlearn.widgets.layers import add_sites, update_sites
+    from napari_stemlearn.widgets.structure_dock import hide_specimen
 
     first = not len(viewer.layers)
+    hide_specimen(viewer)
     _leave_to_others(viewer, part)
     before = _find(viewer, part, "image")
     scale = None if before is None else tuple(before.scale)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_stemlearn.structures.settings import StructureSettings
 from napari_stemlearn.widgets.background import Background
 from napari_stemlearn.widgets.copy_python import CopyButton, structure_lines
-from napari_stemlearn.widgets.dock import Dock
+from napari_stemlearn.widgets.dock import Dock, dock_news
 from napari_stemlearn.widgets.editors import NumberEditor
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.labels import ErrorLabel
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
 FINE = 0.1
 """Data units of the layers in angstrom: there is no image whose pixels they could take."""
 
+BEHIND_IMAGE = "behind_image"
+"""Entry of the metadata: the layer was hidden for a simulated image."""
+
 
 class StructureDock(Dock):
     """Build specimens and look at them."""
-
-    settings_changed = Signal()
 
     def __init__(self, napari_viewer: ViewerModel, parent: QWidget | None = None):
         super().__init__(
@@ -63,7 +63,7 @@ class StructureDock(Dock):
         self._background.done.connect(self._built)
         self._background.failed.connect(self._failed)
         self.form.changed.connect(self._check)
-        self.form.changed.connect(self.settings_changed)
+        self.form.changed.connect(dock_news().changed)
         self.seed.changed.connect(self._check)
         self.build_button.clicked.connect(self.build)
         self._check()
@@ -173,8 +173,20 @@ def _layer(viewer: ViewerModel, part: str, sites: pd.DataFrame, name: str, recor
             update_sites(layer, sites)
             layer.name = name
             layer.metadata[KEY].update(record)
+            if layer.metadata[KEY].pop(BEHIND_IMAGE, False):
+                layer.visible = True
             return layer
     return add_sites(viewer, sites, kind="truth", pixel_size=FINE, name=name, record={**record, "part": part})
+
+
+def hide_specimen(viewer: ViewerModel) -> None:
+    """Hide the layers of the built specimen behind a simulated image, which has other atoms; Build shows them again."""
+    from napari_stemlearn.widgets.layers import KEY, about, our_layers
+
+    for layer in our_layers(viewer, "truth"):
+        if about(layer).get("step") == "structure" and layer.visible:
+            layer.visible = False
+            layer.metadata[KEY][BEHIND_IMAGE] = True
 
 
 def report_of(specimen: Specimen) -> str:

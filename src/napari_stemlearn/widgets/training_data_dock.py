@@ -32,7 +32,7 @@ from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.rows import labelled_row
 from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
-from napari_stemlearn.widgets.simulate_dock import structure_of
+from napari_stemlearn.widgets.specimen_button import SpecimenButton, structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
 from napari_stemlearn.widgets.train_dock import open_in_train
 
@@ -72,7 +72,7 @@ class TrainingDataDock(Dock):
         self.specimens.addItems(["", "chosen here"])
         self.specimen = SpecimenChooser("“Structures”")
         self.unlike = Sentences()
-        self.take_button = QPushButton("Take it from the Structure dock")
+        self.take_button = SpecimenButton(napari_viewer, "Take it from the Structure dock")
         self.form = SettingsForm(
             GenerateSettings, hidden=("generator",), kept=("name", "generator", "structures"), with_presets=True
         )
@@ -205,7 +205,7 @@ class TrainingDataDock(Dock):
         """Take over the specimen of the Structure dock of this viewer, or of the layers that it made."""
         structure = structure_of(self.viewer)
         if structure is None:
-            self.form.say("There is no specimen yet: open the Structure dock and press Build.", bad=True)
+            self.take_button.refresh()
             return
         self._change(structures=[MixtureSettings(structure=structure).record()])
         self.form.say(f"The specimen is now that of the Structure dock ({structure.crystal}).")
