@@ -367,6 +367,34 @@ def test_a_wrong_pixel_size_is_changed_and_what_was_found_stays_on_its_pixels(do
     assert "search again" in dock.results.resized.text()
 
 
+def test_words_and_results_of_one_image_are_not_read_as_those_of_another(dock, viewer, qtbot):
+    image = add_stack(viewer, lattice_stack()[0])
+    other = add_stack(viewer, lattice_stack(seed=3)[0], "other")
+    dock.image.choose(image)
+    dock.model.choose("log")
+    answer_with(dock, [("found", found(0, [0.9], "column")), ("end", False)])
+    run(qtbot, dock)
+    assert "Done in" in dock.state.text()
+    assert dock.results.of_another.isHidden()
+    dock.image.choose(other)
+    assert not dock.state.text()
+    assert dock.results.of_another.text() == "Of another image than the one chosen above:"
+    assert dock.results.heading.text() == "1 site of stack"
+    answer_with(dock, [("failed", "No pixel of this image is a number.", "")])
+    run(qtbot, dock)
+    assert not dock.results.of_another.isHidden()
+    dock.image.choose(image)
+    assert dock.error.isHidden()
+    assert dock.results.of_another.isHidden()
+    # the words of a search that runs stay, whatever is chosen next
+    dock.process.search, go_on = waiting_search(stopped=False)
+    dock.find_button.button.click()
+    dock.image.choose(other)
+    assert dock.state.text()
+    go_on.set()
+    qtbot.waitUntil(lambda: dock.worker is None, timeout=WAIT)
+
+
 def test_layers_that_go_away_do_no_harm(dock, viewer, qtbot):
     image = add_stack(viewer, lattice_stack()[0])
     dock.model.choose("log")

@@ -152,7 +152,7 @@ class FindDock(Dock):
             widget.hide()
 
     def _connect(self) -> None:
-        self.image.chosen.connect(lambda _layer: self._image_changed())
+        self.image.chosen.connect(lambda _layer: self._other_image())
         self.image.calibrated.connect(self._image_changed)
         self.image.listed.connect(self.refresh)
         self.model.changed.connect(self.refresh)
@@ -165,8 +165,15 @@ class FindDock(Dock):
 
     # -- what is chosen
 
+    def _other_image(self) -> None:
+        if self.worker is None:
+            # what was said of the search before is of the image before
+            self.state.say()
+            self.error.say(None)
+        self._image_changed()
+
     def _image_changed(self) -> None:
-        layer = self.image.layer()
+        layer = self.results.chosen = self.image.layer()
         self.pixel_size.ask_for(layer)
         frames = frames_of(layer)
         self.frames.setVisible(frames > 1)

@@ -35,6 +35,7 @@ FILTER_MS = 20
 LONGEST_NAME = 28
 """Letters of an image's name that fit into a narrow dock."""
 OUTDATED = "The image has changed since: search again."
+OF_ANOTHER = "Of another image than the one chosen above:"
 BY_HAND = (
     "Edited by hand: thresholds no longer act, and Export writes what the layer shows. "
     "Search again for a new layer with thresholds."
@@ -53,7 +54,10 @@ class FoundPanel(QWidget):
     def __init__(self, model_in_python: Callable[[str], str], parent: QWidget | None = None):
         super().__init__(parent)
         self.found: SearchResults | None = None
+        self.chosen: Any = None
+        """The image that is chosen for the next search."""
         self._model_in_python = model_in_python
+        self.of_another = Sentences()
         self.heading = heading("")
         self.heading.setWordWrap(True)
         self.old = ErrorLabel()
@@ -85,7 +89,7 @@ class FoundPanel(QWidget):
         inner = QVBoxLayout(self)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(6)
-        for widget in (separator(), self.heading, self.old, self.resized, self.by_hand):
+        for widget in (separator(), self.of_another, self.heading, self.old, self.resized, self.by_hand):
             inner.addWidget(widget)
         for widget in (self.table, self.notes, ProjectRow()):
             inner.addWidget(widget)
@@ -136,6 +140,7 @@ class FoundPanel(QWidget):
         old, edited = found is not None and found.outdated, found is not None and found.edited
         self.export_button.setEnabled(found is not None and found.is_shown and not found.locked and not old)
         self.export_button.setToolTip(OUTDATED if old else "")
+        self.of_another.say(OF_ANOTHER if found is not None and found.image != self.chosen else None)
         self.old.say(OUTDATED if old else None)
         self.resized.say(found.resized if found is not None and not old else None)
         self.by_hand.say(BY_HAND if edited and not old else None)
