@@ -42,6 +42,8 @@ class LayerChooser(CalmComboBox):
     follows
         Asked when another layer is selected in the viewer; where it is true, that layer is chosen. None stays with the
         chosen layer.
+    prefers
+        Gives the one of the layers that stands there until a layer is chosen; by default the first that is no preview.
     """
 
     chosen = Signal(object)
@@ -55,12 +57,15 @@ class LayerChooser(CalmComboBox):
         *,
         empty_text: str = "",
         follows: Callable[[Any], bool] | None = None,
+        prefers: Callable[[list[Any]], Any] | None = None,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
         self._viewer = viewer
         self._accepts = accepts
         self._follows = follows
+        self._prefers = prefers
+        self._is_choice = False
         self._layers: list[Layer] = []
         self._last: Layer | None = None
         self.setPlaceholderText(empty_text)
@@ -72,7 +77,7 @@ class LayerChooser(CalmComboBox):
             event.connect(self._on_list)
         if follows is not None:
             viewer.layers.selection.events.active.connect(self._on_active)
-        self.activated.connect(lambda _index: self._tell())
+        self.activated.connect(lambda _index: self._take())
         self.refresh()
 
     def layer(self) -> Any:
@@ -84,6 +89,17 @@ class LayerChooser(CalmComboBox):
         """Choose a layer; nothing happens where it is not in the list."""
         if layer in self._layers:
             self.setCurrentIndex(self._layers.index(layer))
+            self._take()
+
+    def let_go(self) -> None:
+        """Forget that a layer was chosen, where there is one that is preferred."""
+        self._is_choice = False
+        self.prefer()
+
+    def prefer(self) -> None:
+        """Show the layer that is preferred now, unless one was chosen."""
+        if self._prefers is not None and not self._is_choice and self._layers:
+            self.setCurrentIndex(self._layers.index(self._prefers(self._layers)))
             self._tell()
 
     def refresh(self) -> None:
@@ -98,14 +114,21 @@ class LayerChooser(CalmComboBox):
             layer.events.name.connect(self._on_name)
             for event in (layer.events.scale, layer.events.units):
                 event.connect(self._on_calibration)
-        if present in now:
+        self._is_choice &= present in now
+        if present in now and (self._is_choice or self._prefers is None):
             self.setCurrentIndex(now.index(present))
+        elif now and self._prefers is not None:
+            self.setCurrentIndex(now.index(self._prefers(now)))
         else:
             self.setCurrentIndex(next((index for index, layer in enumerate(now) if kind_of(layer) != "preview"), -1))
         self.blockSignals(False)
         self.setEnabled(bool(now))
         self._tell()
         self.listed.emit()
+
+    def _take(self) -> None:
+        self._is_choice = True
+        self._tell()
 
     def _tell(self) -> None:
         layer = self.layer()

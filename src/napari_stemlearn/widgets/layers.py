@@ -624,6 +624,11 @@ def _first_class(sites: pd.DataFrame) -> str:
     return str(sites["class"].iloc[0]) if len(sites) else "atom"
 
 
+def class_feature(layer: Points) -> str | None:
+    """Name of the feature that holds the classes of points; None where they have none and count as ``atom``."""
+    return next((name for name in ("class", "species", "label", "Class") if name in layer.features), None)
+
+
 def sites_from_layer(
     layer: Points,
     image_layer: Layer | None = None,
@@ -670,7 +675,7 @@ def sites_from_layer(
         shown = np.asarray(layer.shown, dtype=bool)
         data, features = data[shown], features[shown].reset_index(drop=True)
     if "class" not in features:
-        other = next((name for name in ("species", "label", "Class") if name in features), None)
+        other = class_feature(layer)
         features = features.assign(**{"class": features[other] if other else "atom"})
     if len(data) == 0:
         extra = {name: [] for name in features.columns if name not in ("class", "score", "origin")}

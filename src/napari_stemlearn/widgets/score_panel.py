@@ -41,6 +41,7 @@ from napari_stemlearn.widgets.layers import (
     update_sites,
 )
 from napari_stemlearn.widgets.project import shared_project
+from napari_stemlearn.widgets.score_choice import labels_to_score, meant_labels, nothing_in_common
 from napari_stemlearn.widgets.score_table import ScoreTable
 from napari_stemlearn.widgets.words import soft
 
@@ -96,7 +97,10 @@ class ScorePanel(QWidget):
             viewer, lambda v: our_layers(v, "predicted") + other_points(v), empty_text="nothing found yet"
         )
         self.truth = LayerChooser(
-            viewer, lambda v: our_layers(v, ("hand", "truth")) + other_points(v), empty_text="no labels yet"
+            viewer,
+            labels_to_score,
+            empty_text="no labels yet",
+            prefers=lambda labels: meant_labels(viewer, self.found.layer(), labels),
         )
         self.tolerance = QDoubleSpinBox()
         self.tolerance.setRange(0.05, 10.0)
@@ -143,7 +147,7 @@ class ScorePanel(QWidget):
         )
         self._writing.failed.connect(lambda sentence, _detail: self.error.say(sentence))
         self.watch.replaced.connect(lambda _image: self.soon())
-        self.found.chosen.connect(lambda _layer: self._watch())
+        self.found.chosen.connect(lambda _layer: self._found_chosen())
         self.truth.chosen.connect(lambda _layer: self._watch())
         self.tolerance.valueChanged.connect(lambda _value: self.soon())
         self.border.valueChanged.connect(lambda _value: self.soon())
@@ -187,6 +191,16 @@ class ScorePanel(QWidget):
         for layer in self._watched:
             layer.events.set_data.connect(self._layer_changed)
         self.soon()
+
+    def _found_chosen(self) -> None:
+        layers = self.found.layer(), self.truth.layer()
+        sources = [source_of(self.viewer, layer) for layer in layers if layer is not None]
+        if len(sources) == 2 and None not in sources and sources[0] != sources[1]:
+            # labels of another image that were chosen before say nothing of these sites
+            self.truth.let_go()
+        else:
+            self.truth.prefer()
+        self._watch()
 
     def _layer_changed(self, _event: Any = None) -> None:
         if isalive(self):
@@ -234,6 +248,8 @@ class ScorePanel(QWidget):
     def score_now(self) -> None:
         """Score what is chosen, in a thread."""
         self._late.stop()
+        # a search notes its classes when it has filled its layer
+        self.truth.prefer()
         reason = self.why_not()
         if reason:
             self._clear(reason)
@@ -304,7 +320,8 @@ class ScorePanel(QWidget):
         self.table.show()
         frames = self.scores.matches.frames
         counted = f"Counted: {len(frames)} frame{'' if len(frames) == 1 else 's'}." if self._is_stack() else None
-        self.notes.say(counted, *map(soft, (*self.question.notes, *self.scores.matches.notes)))
+        stranger = nothing_in_common(self.found.layer(), self.truth.layer())
+        self.notes.say(stranger, counted, *map(soft, (*self.question.notes, *self.scores.matches.notes)))
         self._switch(None)
         layer = self._matches_layer()
         if layer is not None:
