@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
-    QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -40,6 +38,7 @@ from napari_stemlearn.widgets.layers import (
     source_of,
     update_sites,
 )
+from napari_stemlearn.widgets.number_boxes import NumberBox, WholeNumberBox
 from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.score_choice import labels_to_score, meant_labels, nothing_in_common
 from napari_stemlearn.widgets.score_table import ScoreTable
@@ -102,15 +101,13 @@ class ScorePanel(QWidget):
             empty_text="no labels yet",
             prefers=lambda labels: meant_labels(viewer, self.found.layer(), labels),
         )
-        self.tolerance = QDoubleSpinBox()
+        self.tolerance = NumberBox("Å", "angstrom")
         self.tolerance.setRange(0.05, 10.0)
         self.tolerance.setSingleStep(0.1)
         self.tolerance.setValue(0.6)
-        self.tolerance.setSuffix(" Å")
         self.tolerance.setToolTip("A found site and a label farther apart than this are two different sites")
-        self.border = QSpinBox()
+        self.border = WholeNumberBox("px")
         self.border.setRange(AS_SEARCHED, 1000)
-        self.border.setSuffix(" px")
         self.border.setSpecialValueText("as searched")
         self.border.setValue(AS_SEARCHED)
         for box in (self.tolerance, self.border):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QCheckBox, QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
 
 from napari_stemlearn.finding.candidates import Candidates
 from napari_stemlearn.widgets.class_chooser import swatch
 from napari_stemlearn.widgets.class_colours import colours_of
 from napari_stemlearn.widgets.labels import DimLabel
+from napari_stemlearn.widgets.number_boxes import NumberBox
 
 STEPS = 200
 NAME_WIDTH = 92
@@ -30,7 +31,7 @@ class ThresholdTable(QWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.rows: dict[str, tuple[QCheckBox, QSlider, QDoubleSpinBox, QLabel, QLabel]] = {}
+        self.rows: dict[str, tuple[QCheckBox, QSlider, NumberBox, QLabel, QLabel]] = {}
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(4)
@@ -76,10 +77,10 @@ class ThresholdTable(QWidget):
         slider = QSlider(Qt.Orientation.Horizontal)
         slider.setStyleSheet(_SLIDER)
         slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        number = QDoubleSpinBox()
+        number = NumberBox()
         number.setDecimals(2)
         number.setSingleStep(0.01)
-        number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        number.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         # the theme asks for wider boxes than a number below 1 needs
         number.setStyleSheet("min-width: 36px; max-width: 36px; padding: 1px 2px;")
         low = candidates.lowest[name]
