@@ -43,6 +43,7 @@ from napari_stemlearn.widgets.specimen_button import structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
 from napari_stemlearn.widgets.stack_chooser import StackChooser
 from napari_stemlearn.widgets.translation_previews import TranslationPreviews
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -145,6 +146,11 @@ class CycleGANDock(Dock):
         self._writer.done.connect(self._written)
         self._writer.failed.connect(self._not_written)
         self._connect()
+        keep_typed(napari_viewer, "CycleGAN", form=self.form)
+        layer = self.experiment.layer()
+        if layer is not None and self.form.raw()["name"] == slug(layer.name):
+            # the generator was called after its images
+            self._name = slug(layer.name)
         self._form_changed()
         self._source_changed()
         run = self.panel.attach_to_active()

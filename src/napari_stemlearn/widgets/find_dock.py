@@ -35,6 +35,7 @@ from napari_stemlearn.widgets.search_history import SearchHistory
 from napari_stemlearn.widgets.search_options import SearchOptions
 from napari_stemlearn.widgets.search_process import SearchProcess, guarded
 from napari_stemlearn.widgets.search_results import results_of
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -103,6 +104,7 @@ class FindDock(Dock):
         # whatever is called then knows no dock
         self.destroyed.connect(lambda _object=None: (process.close(), history.leave()))
         self._connect()
+        keep_typed(napari_viewer, "Find", options=self.options)
         self._image_changed()
         self._show_earlier()
 

@@ -119,6 +119,14 @@ class SettingsForm(QWidget):
         self._check()
         self.changed.emit()
 
+    def raw(self) -> dict[str, Any]:
+        """The values as they stand, unchecked."""
+        return self.body.raw()
+
+    def set_raw(self, value: dict[str, Any]) -> None:
+        """Show values that `raw` gave."""
+        self.set_value(value)
+
     def set_preset(self, name: str) -> None:
         """Show a named preset; fields that are kept stay."""
         record, values = self.model.preset(name).record(), self.body.raw()

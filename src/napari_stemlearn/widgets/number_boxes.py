@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QLocale
+from qtpy.QtCore import QLocale, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import QAbstractSpinBox, QDoubleSpinBox, QSpinBox, QWidget
 
@@ -22,10 +22,21 @@ class NumberBox(QDoubleSpinBox):
         That of the number, as settings name it. Where it is a length, others may be typed.
     """
 
+    changed = Signal()
+
     def __init__(self, symbol: str = "", unit: str = "", parent: QWidget | None = None):
         super().__init__(parent)
         self._unit = unit
         _prepare(self, symbol)
+        self.valueChanged.connect(lambda _value: self.changed.emit())
+
+    def raw(self) -> float:
+        """The number."""
+        return self.value()
+
+    def set_raw(self, value: float) -> None:
+        """Show a number."""
+        self.setValue(value)
 
     def valueFromText(self, text: str) -> float:
         number = _number_in(self, text, self._unit)
@@ -48,9 +59,20 @@ class WholeNumberBox(QSpinBox):
         Stands behind the number.
     """
 
+    changed = Signal()
+
     def __init__(self, symbol: str = "", parent: QWidget | None = None):
         super().__init__(parent)
         _prepare(self, symbol)
+        self.valueChanged.connect(lambda _value: self.changed.emit())
+
+    def raw(self) -> int:
+        """The number."""
+        return self.value()
+
+    def set_raw(self, value: int) -> None:
+        """Show a number."""
+        self.setValue(value)
 
     def valueFromText(self, text: str) -> int:
         number = self._whole(text)

@@ -42,6 +42,7 @@ from napari_stemlearn.widgets.number_boxes import NumberBox, WholeNumberBox
 from napari_stemlearn.widgets.project import shared_project
 from napari_stemlearn.widgets.score_choice import labels_to_score, meant_labels, nothing_in_common
 from napari_stemlearn.widgets.score_table import ScoreTable
+from napari_stemlearn.widgets.typed_values import keep_typed
 from napari_stemlearn.widgets.words import soft
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ class ScorePanel(QWidget):
         self.border.valueChanged.connect(lambda _value: self.soon())
         self.show_button.clicked.connect(self.show_matches)
         self.export_button.clicked.connect(self.export)
+        keep_typed(viewer, "Score", tolerance=self.tolerance, border=self.border)
         self._watch()
 
     def _lay_out(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -32,7 +34,9 @@ class SearchOptions(Section):
         self.form.changed.connect(self.changed)
         self.maps_box = QCheckBox("Show probability maps")
         self.maps_box.setToolTip("One image layer a class with the network's score of every pixel")
+        self.maps_box.toggled.connect(lambda _on: self.changed.emit())
         self.device = DeviceEditor()
+        self.device.changed.connect(self.changed)
         row = QHBoxLayout()
         row.addWidget(QLabel("Device"))
         row.addWidget(self.device, 1)
@@ -40,6 +44,24 @@ class SearchOptions(Section):
         layout.addWidget(self.maps_box)
         layout.addLayout(row)
         return widget
+
+    def raw(self) -> dict[str, Any] | None:
+        """All options as they stand, unchecked; None where they were not looked at yet."""
+        if self.form is None or self.device is None:
+            return None
+        return {"settings": self.form.raw(), "device": self.device.raw(), "maps": self.with_maps()}
+
+    def set_raw(self, value: dict[str, Any] | None) -> None:
+        """Show options that `raw` gave, unfolded: they act."""
+        if value is None:
+            return
+        self.open()
+        assert self.form is not None
+        assert self.device is not None
+        assert self.maps_box is not None
+        self.form.set_raw(value["settings"])
+        self.device.set_raw(value["device"])
+        self.maps_box.setChecked(value["maps"])
 
     @property
     def allowed(self) -> bool:

@@ -23,6 +23,7 @@ from napari_stemlearn.widgets.labels import ErrorLabel
 from napari_stemlearn.widgets.preview_process import PreviewImage, PreviewProcess
 from napari_stemlearn.widgets.project import ProjectRow
 from napari_stemlearn.widgets.specimen_button import SpecimenButton, structure_of
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,6 +118,7 @@ class SimulateDock(Dock):
         self.panel.ended.connect(self._ended)
         self.panel.watched.connect(lambda _run: self.open_button.hide())
         self.open_button.clicked.connect(self.open_set)
+        keep_typed(napari_viewer, "Simulate", form=self.form, index=self.index)
         self._check()
         self.panel.attach_to_active()
 

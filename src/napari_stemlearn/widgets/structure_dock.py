@@ -13,6 +13,7 @@ from napari_stemlearn.widgets.dock import Dock, dock_news
 from napari_stemlearn.widgets.editors import NumberEditor
 from napari_stemlearn.widgets.form import SettingsForm
 from napari_stemlearn.widgets.labels import ErrorLabel
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,7 @@ class StructureDock(Dock):
         self.form.changed.connect(dock_news().changed)
         self.seed.changed.connect(self._check)
         self.build_button.clicked.connect(self.build)
+        keep_typed(napari_viewer, "Structure", form=self.form, seed=self.seed)
         self._check()
 
     # -- settings

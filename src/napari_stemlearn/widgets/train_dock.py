@@ -40,6 +40,7 @@ from napari_stemlearn.widgets.query_row import QueryRow
 from napari_stemlearn.widgets.rows import lay_out_chooser
 from napari_stemlearn.widgets.run_settings import take_settings
 from napari_stemlearn.widgets.section import Section
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -273,6 +274,7 @@ class TrainDock(Dock):
         self.panel.ended.connect(self._ended)
         self.use_button.clicked.connect(self.use_model)
         self.adopt_button.clicked.connect(self.adopt)
+        keep_typed(napari_viewer, "Train", form=self.form)
         self._check()
         self.panel.settings_wanted.connect(self._take_wanted)
         run = self.panel.attach_to_active()

@@ -35,6 +35,7 @@ from napari_stemlearn.widgets.section import Section
 from napari_stemlearn.widgets.specimen_button import SpecimenButton, structure_of
 from napari_stemlearn.widgets.specimen_chooser import SpecimenChooser
 from napari_stemlearn.widgets.train_dock import open_in_train
+from napari_stemlearn.widgets.typed_values import keep_typed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -117,7 +118,9 @@ class TrainingDataDock(Dock):
         self._hand.done.connect(self._hand_over)
         self._hand.failed.connect(lambda sentence, detail: self.refused.say(sentence, detail))
         self._connect()
+        keep_typed(napari_viewer, "Training data", form=self.form)
         self._form_changed()
+        self._know_name()
         run = self.panel.attach_to_active()
         if run is not None:
             self.take_settings_of(run)
@@ -213,8 +216,11 @@ class TrainingDataDock(Dock):
     def take_settings_of(self, run: Run) -> None:
         """Show what a run was asked to make; what cannot be read is said."""
         take_settings(self.form, run)
+        self._know_name()
+
+    def _know_name(self) -> None:
         if self.generator.card.get("name") == self.form.body.raw().get("name"):
-            # it was called after its generator
+            # the set was called after its generator
             self._name = str(self.generator.card["name"])
 
     def _take_wanted(self, run: Run) -> None:
