@@ -124,6 +124,24 @@ def test_keys_act_on_selected_labels_that_are_shown_and_say_how_many(in_two_fram
     assert dock.session.labels.sites["class"].tolist() == ["vacancy2", "vacancy2"]
 
 
+def test_labels_that_got_a_class_by_key_stay_selected_for_the_next_key(at_work):
+    dock, layer = at_work, at_work.session.layer
+    for place in (24, 40, 56):
+        click(dock, place, place)
+    layer.selected_data = {0, 2}
+    press(dock, "2")
+    assert set(layer.selected_data) == {0, 2}
+    press(dock, "3")
+    third = dock.classes.classes[2]
+    assert dock.session.labels.sites["class"].tolist() == [third, "vacancy1", third]
+    assert set(layer.selected_data) == {0, 2}
+    # a point of napari's own tool gets the chosen class, whatever is selected
+    assert layer.feature_defaults["class"].iloc[0] == third
+    press(dock, "Delete")
+    assert dock.session.labels.sites["class"].tolist() == ["vacancy1"]
+    assert not layer.selected_data
+
+
 def test_another_frame_and_labelling_that_goes_on_leave_nothing_selected(in_two_frames):
     dock, layer = in_two_frames, in_two_frames.session.layer
     layer.mode = "select"

@@ -362,6 +362,9 @@ class LabelSession:
         """Choose a class; labels that are selected and shown get it."""
         chosen = self._selected()
         count = self.labels.set_class(chosen, name)
+        if chosen:
+            # the next key acts on them too; labels that are shown anew are not selected
+            self.layer.selected_data = set(chosen)
         self.choose_class(name)
         now = f" {count} label{' is' if count == 1 else 's are'} {soft(name)} now." if chosen else ""
         self.message(f"Labelling {soft(name)}.{now}")
