@@ -15,6 +15,7 @@ from napari_stemlearn.micrograph import check_pixel_size
 from napari_stemlearn.widgets.editors import CalmComboBox
 from napari_stemlearn.widgets.labels import DimLabel, ErrorLabel
 from napari_stemlearn.widgets.layers import calibrate, kind_of, pixel_size_of
+from napari_stemlearn.widgets.typed_numbers import two_readings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -266,6 +267,9 @@ class PixelSizeRow(QWidget):
         """Check the number in the line and hand it on."""
         take = self._take
         if take is None:
+            return
+        if doubtful := two_readings(self.line.text()):
+            self.error.say(doubtful)
             return
         try:
             value = check_pixel_size(typed_length(self.line.text()), self._name)
