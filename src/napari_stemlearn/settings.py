@@ -78,6 +78,20 @@ def meaning_of_empty(field: FieldInfo) -> str:
     return str(extra.get("empty") or "none")
 
 
+def axes_of(field: FieldInfo) -> tuple[str, ...]:
+    """Names of the numbers of a field that holds two or three: y and x of a plane, u, v and w of a zone axis."""
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        members = get_args(annotation) if get_origin(annotation) is tuple else ()
+        if members and all(member in (int, float) for member in members):
+            return {2: ("y", "x"), 3: ("u", "v", "w")}.get(len(members), ())
+    return ()
+
+
+def example_of(field: FieldInfo) -> str:
+    """A value of a field as it is typed, or an empty text."""
+    return str(field.examples[0]) if field.examples else ""
+
+
 def is_advanced(field: FieldInfo) -> bool:
     """Whether the form folds the field away."""
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -137,7 +151,8 @@ class Settings(BaseModel, metaclass=_OneSentence):
             minimum, maximum = bounds_of(field)
             if minimum is None and maximum is None:
                 continue
-            for entry in _entries(value):
+            axes = axes_of(field)
+            for place, entry in enumerate(_entries(value)):
                 low, high = entry.extent() if isinstance(entry, Distribution) else (entry, entry)
                 below = minimum is not None and low < minimum
                 above = maximum is not None and high > maximum
@@ -147,7 +162,8 @@ class Settings(BaseModel, metaclass=_OneSentence):
                     above = maximum is not None and entry.values[0] > maximum
                 if below or above or not np.isfinite([low, high]).all():
                     allowed = range_text(minimum, maximum, unit_of(field))
-                    raise ValueError(f"{name} is {value}; allowed: {allowed}")
+                    which = f"{name} ({axes[place]}) is {entry:.10g}" if axes else f"{name} is {value}"
+                    raise ValueError(f"{which}; allowed: {allowed}")
 
     @classmethod
     def preset(cls, name: str = "default", /, **changes: Any) -> Self:

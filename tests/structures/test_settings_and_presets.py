@@ -18,7 +18,7 @@ from napari_stemlearn.structures.settings import DefectSettings
         ({"crystal": "WSe3"}, "There is no crystal preset 'WSe3'; choose one of the "),
         ({"zone_axis": [0, 0, 0]}, "zone axis [0 0 0] is no direction"),
         ({"zone_axis": [1, 0]}, "zone_axis"),
-        ({"field_of_view": [0, 100]}, "field_of_view is (0.0, 100.0); allowed: 1 to 100000 angstrom"),
+        ({"field_of_view": [0, 100]}, "field_of_view (y) is 0; allowed: 1 to 100000 angstrom"),
         ({"thickness": -1}, "thickness is -1.0; allowed: 0.5 to 10000 angstrom"),
         ({"displacement": "normal(0.1)"}, "normal(...) takes two numbers"),
         ({"defects": [{"kind": "vacancy1", "probability": 1.2}]}, "probability is 1.2; allowed: 0 to 1"),

@@ -58,9 +58,11 @@ class Everything(Settings):
     colour: Colour = Colour.RED
     loss: Literal["dice", "focal"] = "dice"
     size: tuple[int, int] = quantity((256, 128), "pixels", "Shape.", minimum=2)
+    axis: tuple[int, int, int] | None = Field(None, description="Zone axis.")
     limit: float | None = quantity(None, "angstrom", "Limit.", minimum=0)
     names: tuple[str, ...] = ("Se2", "W")
     weights: dict[str, float] = Field(default_factory=lambda: {"W": 1.5})
+    mixture: dict[str, dict[str, Drawn]] = Field(default_factory=dict, examples=["metal: {Mo: 0.3}"])
     gain: float = quantity(1.0, "1", "Gain.", minimum=0, advanced=True)
     probe: Probe = Probe()
     scan: Probe | None = None
@@ -195,7 +197,11 @@ def test_a_problem_below_a_closed_section_marks_its_title(qtbot, form):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"size": ["0,5x", "3"]}, "Size is not a whole number."),
+        ({"size": ["0,5x", "3"]}, "Size (y) is not a whole number."),
+        ({"size": ["3", ""]}, "Size (x): a number is needed here."),
+        ({"size": ["3", "1"]}, "Size (x) is 1; allowed: at least 2 pixels."),
+        ({"axis": ["1", "0", "up"]}, "Axis (w) is not a whole number."),
+        ({"mixture": {"metal": None}}, "Mixture is not of the form metal: {Mo: 0.3}."),
         ({"steps": ""}, "Steps: a number is needed here."),
         ({"dose": "five"}, "Dose is neither a number nor a distribution."),
         ({"dose": "10,000"}, "Dose can be read as 10.000 or as 10000: leave the comma out."),
@@ -236,7 +242,7 @@ def test_numbers_are_typed_with_a_decimal_comma_or_a_unit(qtbot, form):
     assert form.value().size == (64, 32)
     for line in (y, x):
         type_into(qtbot, line, "wide")
-    assert body._rows[0].errors["size"].text() == "'wide' is not a whole number."
+    assert body._rows[0].errors["size"].text() == "y, x: 'wide' is not a whole number."
     form.reset()
     line = body.editors["gain"].line
     type_into(qtbot, line, "0,5")
@@ -375,3 +381,33 @@ def test_the_tab_key_goes_from_above_to_below_also_to_what_was_opened_last(form)
         (body.more.header, body.editors["gain"].line),
     ):
         assert stops.index(earlier) < stops.index(later)
+
+
+def test_of_several_numbers_one_fault_is_told_with_its_name(qtbot, form):
+    errors = form.body._rows[0].errors
+    axis = form.body.editors["axis"].lines
+    assert [line.placeholderText() for line in axis] == ["u", "v", "w"]
+    u = axis[0]
+    type_into(qtbot, u, "abc")
+    assert errors["axis"].text() == "u: 'abc' is not a whole number."
+    # the two that are empty are framed too, without a sentence of their own
+    assert ["border" in line.styleSheet() for line in form.body.editors["axis"].lines] == [True, True, True]
+    type_into(qtbot, u, "1")
+    assert errors["axis"].text() == "v, w: A number is needed here."
+    form.reset()
+    y, x = form.body.editors["size"].lines
+    type_into(qtbot, x, "1")
+    assert errors["size"].text() == "Size (x) is 1; allowed: at least 2 pixels."
+    assert ["border" in line.styleSheet() for line in (y, x)] == [False, True]
+
+
+@pytest.mark.parametrize("text", ["metal", "metal: Mo", "Mo: 0.3", "metal: [", "None"])
+def test_what_is_no_mapping_is_answered_with_one_as_it_is_typed(qtbot, form, text):
+    line = form.body.editors["mixture"].line
+    assert line.placeholderText() == "metal: {Mo: 0.3}"
+    type_into(qtbot, line, text)
+    label = form.body._rows[0].errors["mixture"]
+    assert label.text() == "This is not of the form metal: {Mo: 0.3}."
+    type_into(qtbot, line, "metal: {Mo: 0.3}")
+    assert form.value().mixture == {"metal": {"Mo": 0.3}}
+    assert label.isHidden()

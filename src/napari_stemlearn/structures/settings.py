@@ -160,6 +160,7 @@ class StructureSettings(Settings):
     alloy: dict[str, dict[str, Drawn]] = Field(
         default_factory=dict,
         description="Mixing fractions: sublattice, then element, such as {metal: {Mo: 0.3}}.",
+        examples=["metal: {Mo: 0.3}"],
     )
     defects: tuple[DefectSettings, ...] = Field(
         default=(DefectSettings.checked({"kind": "vacancy1", "probability": 0.02}),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import types
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_stemlearn.distributions import Distribution
-from napari_stemlearn.settings import bounds_of, meaning_of_empty, unit_of
+from napari_stemlearn.settings import axes_of, bounds_of, example_of, meaning_of_empty, unit_of
 from napari_stemlearn.widgets.typed_numbers import plain_number
 from napari_stemlearn.widgets.words import label_of, number_text
 
@@ -203,17 +203,26 @@ class NumberEditor(Editor):
 
 
 class NumbersEditor(Editor):
-    """A fixed number of numbers side by side, such as y and x."""
+    """Some numbers side by side, such as y and x; names of more than two stand in lines that are empty."""
 
     def __init__(
-        self, count: int, *, whole: bool, optional: bool, bounds: tuple[float | None, float | None], unit: str = ""
+        self,
+        names: Sequence[str],
+        *,
+        whole: bool,
+        optional: bool,
+        bounds: tuple[float | None, float | None],
+        unit: str = "",
     ):
         super().__init__()
         self._optional = optional
-        self.lines = [NumberLine(whole=whole, bounds=bounds, unit=unit) for _ in range(count)]
+        self.lines = [NumberLine(whole=whole, bounds=bounds, unit=unit) for _ in names]
         children: list[QWidget] = []
-        for name, line in zip(("y", "x") if count == 2 else [""] * count, self.lines, strict=True):
-            if name:
+        for name, line in zip(names, self.lines, strict=True):
+            if len(names) > 2:
+                # a narrow dock has no room for words between three numbers
+                line.setPlaceholderText(name)
+            elif name:
                 children.append(QLabel(name))
             children.append(line)
             line.textEdited.connect(lambda _text: self.changed.emit())
@@ -257,10 +266,10 @@ class TextEditor(Editor):
 class YamlEditor(TextEditor):
     """Lists and mappings in one line: ``1, 2, 3`` or ``{Se: 0.01}``."""
 
-    def __init__(self, *, sequence: bool, optional: bool = False):
+    def __init__(self, *, sequence: bool, optional: bool = False, example: str = ""):
         super().__init__(optional=optional)
         self._sequence = sequence
-        self.line.setPlaceholderText("none" if optional else "a, b, …" if sequence else "name: value, …")
+        self.line.setPlaceholderText("none" if optional else example or ("a, b, …" if sequence else "name: value, …"))
 
     def raw(self) -> Any:
         text = self.line.text().strip()
@@ -411,9 +420,11 @@ def leaf_editor(name: str, field: FieldInfo, model: type) -> Editor:
     if cls is NumbersEditor:
         members = _numbers(annotation)
         whole = all(member is int for member in members)
-        return NumbersEditor(len(members), whole=whole, optional=optional, bounds=bounds, unit=unit)
+        names = axes_of(field) or [""] * len(members)
+        return NumbersEditor(names, whole=whole, optional=optional, bounds=bounds, unit=unit)
     if cls is YamlEditor:
-        return YamlEditor(sequence=get_origin(annotation) in (list, tuple, set, frozenset), optional=optional)
+        sequence = get_origin(annotation) in (list, tuple, set, frozenset)
+        return YamlEditor(sequence=sequence, optional=optional, example=example_of(field))
     if cls in (TextEditor, PathEditor):
         return cls(optional=optional)  # type: ignore[call-arg]
     return cls()

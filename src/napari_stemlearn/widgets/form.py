@@ -181,7 +181,7 @@ class SettingsForm(QWidget):
         try:
             self._value = self.model.model_validate(self.body.raw())
         except ValidationError as error:
-            problems = problems_of(error)
+            problems = problems_of(error, self.model)
             self._problem = in_short(self.model, *problems[0])
             self.body.show_problems(problems)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, Signal
@@ -27,7 +26,7 @@ from napari_stemlearn.widgets.nested_models import entry_model, is_nested, membe
 from napari_stemlearn.widgets.preset_matching import matching_preset
 from napari_stemlearn.widgets.rows import BUTTON_WIDTH, GAP, NARROWEST_LABEL, label_width, labelled_row
 from napari_stemlearn.widgets.section import Section
-from napari_stemlearn.widgets.setting_problems import Place, head_of
+from napari_stemlearn.widgets.setting_problems import Place, at_field, head_of
 from napari_stemlearn.widgets.tab_order import tab_after, tab_before
 from napari_stemlearn.widgets.words import red_of, unit_symbol
 
@@ -245,10 +244,7 @@ class ModelEditor(Editor):
         self.error.say(" ".join(own))
         shown = {name: error for rows in self._rows for name, error in rows.errors.items()}
         for name, label in shown.items():
-            title = field_label(name, self.model.model_fields[name])
-            sentences = [re.sub(rf"^{name}\b", title, sentence) for _place, sentence in at.get(name, [])]
-            # y and x can have the same fault
-            label.say(" ".join(dict.fromkeys(sentences)))
+            label.say(at_field(name, self.model.model_fields[name], at.get(name, [])))
             editor = self.editors[name]
             editor.mark(name in at, red_of(self))
             places = {place[0] for place, _sentence in at.get(name, ()) if place}
