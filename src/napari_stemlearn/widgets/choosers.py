@@ -45,6 +45,8 @@ class LayerChooser(CalmComboBox):
         chosen layer.
     prefers
         Gives the one of the layers that stands there until a layer is chosen; by default the first that is no preview.
+    tip
+        What is chosen here, for the tool tip; the whole name of the layer stands beneath it.
     """
 
     chosen = Signal(object)
@@ -59,6 +61,7 @@ class LayerChooser(CalmComboBox):
         empty_text: str = "",
         follows: Callable[[Any], bool] | None = None,
         prefers: Callable[[list[Any]], Any] | None = None,
+        tip: str = "",
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
@@ -67,6 +70,7 @@ class LayerChooser(CalmComboBox):
         self._follows = follows
         self._prefers = prefers
         self._is_choice = False
+        self._tip = tip
         self._layers: list[Layer] = []
         self._last: Layer | None = None
         self.setPlaceholderText(empty_text)
@@ -133,7 +137,7 @@ class LayerChooser(CalmComboBox):
 
     def _tell(self) -> None:
         layer = self.layer()
-        self.setToolTip(layer.name if layer is not None else "")
+        self.setToolTip("\n".join(filter(None, (self._tip, layer.name if layer is not None else ""))))
         if layer != self._last:
             self._last = layer
             self.chosen.emit(layer)
@@ -155,6 +159,7 @@ class LayerChooser(CalmComboBox):
         if isalive(self):
             for index, layer in enumerate(self._layers):
                 self.setItemText(index, layer.name)
+            self._tell()
 
 
 MISSING_SIZE = "This image has no pixel size. How wide is a pixel?"
@@ -188,6 +193,7 @@ class PixelSizeRow(QWidget):
         self.question.setWordWrap(True)
         self.line = QLineEdit()
         self.line.setPlaceholderText("0.2")
+        self.line.setToolTip("In angstrom, or with another unit of length: 20 pm")
         self.line.setMaximumWidth(90)
         self.unit = QLabel("Å")
         self.button = QPushButton("Use")
@@ -294,9 +300,11 @@ class ReasonedButton(QWidget):
 
     clicked = Signal()
 
-    def __init__(self, text: str, *, main: bool = False, parent: QWidget | None = None):
+    def __init__(self, text: str, *, main: bool = False, tip: str = "", parent: QWidget | None = None):
         super().__init__(parent)
+        self._tip = tip
         self.button = QPushButton(text)
+        self.button.setToolTip(tip)
         if main:
             self.button.setMinimumHeight(32)
             self.button.setStyleSheet("font-weight: bold;")
@@ -316,7 +324,7 @@ class ReasonedButton(QWidget):
     def allow(self, reason: str | None) -> None:
         """Switch the button on, or off with the reason."""
         self.button.setEnabled(not reason)
-        self.button.setToolTip(reason or "")
+        self.button.setToolTip(reason or self._tip)
         self.reason.setText(reason or "")
         self.reason.setVisible(bool(reason))
 

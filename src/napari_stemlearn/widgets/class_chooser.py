@@ -110,6 +110,7 @@ class ClassChooser(QWidget):
         for column in range(COLUMNS):
             self._grid.setColumnStretch(column, 1)
         self.line = QLineEdit()
+        self.line.setToolTip("Name of a class that is not in the list")
         self.line.setPlaceholderText("another class")
         self.line.setMaxLength(40)
         self.add_button = QToolButton()

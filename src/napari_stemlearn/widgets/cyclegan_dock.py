@@ -133,6 +133,9 @@ class CycleGANDock(Dock):
         self.panel.results.addWidget(self.summary)
         self.panel.results.addLayout(row)
         self.panel.results.addWidget(self.kept)
+        self.panel.start_button.setToolTip(
+            "Train the generator in a process of its own, which can be stopped and resumed"
+        )
         self.column.addWidget(self.panel)
         self.column.addWidget(self.legend)
         self.column.addWidget(self.zoom_button)

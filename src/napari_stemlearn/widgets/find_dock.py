@@ -80,6 +80,7 @@ class FindDock(Dock):
             napari_viewer,
             image_layers,
             empty_text="open an image first",
+            tip="The image or stack that is searched",
             follows=lambda layer: self.worker is None and kind_of(layer) != "preview",
         )
         self.pixel_size = PixelSizeRow(napari_viewer)
@@ -88,7 +89,7 @@ class FindDock(Dock):
         self.all_frames = QRadioButton("all frames")
         self.frames = QWidget()
         self.options = SearchOptions()
-        self.find_button = ReasonedButton("Find", main=True)
+        self.find_button = ReasonedButton("Find", main=True, tip="Mark the sites of the image in a layer of points")
         self.bar = QProgressBar()
         self.stop_button = QPushButton("Stop")
         self.state = Sentences()

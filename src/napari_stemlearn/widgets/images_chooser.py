@@ -55,8 +55,7 @@ class ImagesChooser(QWidget):
         self.viewer = viewer
         self._watched: Any = None
         self._problem: str | None = self.nothing
-        self.layers = LayerChooser(viewer, self.offered, empty_text=self.empty)
-        self.layers.setToolTip(self.tip)
+        self.layers = LayerChooser(viewer, self.offered, empty_text=self.empty, tip=self.tip)
         self.chosen_files = ElidedLabel(mode=Qt.TextElideMode.ElideMiddle)
         self.button = MenuButton("Take files or a folder in place of a layer")
         self.button.setFixedWidth(BUTTON_WIDTH)

@@ -86,10 +86,15 @@ class LabelDock(Dock):
         self._paused: str | None = None
         self.watch = ImageWatch(napari_viewer, self)
         self.project = ProjectRow()
-        self.image = LayerChooser(napari_viewer, image_layers, empty_text="open an image first")
+        self.image = LayerChooser(
+            napari_viewer, image_layers, empty_text="open an image first", tip="The image or stack that is labelled"
+        )
         self.pixel_size = PixelSizeRow(napari_viewer)
         self.sets = CalmComboBox()
-        self.start_button = ReasonedButton("Start labelling", main=True)
+        self.sets.setToolTip("The sets of labels of this image, each in a file of its own")
+        self.start_button = ReasonedButton(
+            "Start labelling", main=True, tip="Show the labels in a layer, where a click adds one"
+        )
         self.error = ErrorLabel()
         self.work = QWidget()
         self.classes = ClassChooser()

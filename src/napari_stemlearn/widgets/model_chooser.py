@@ -53,6 +53,7 @@ class ModelChooser(QWidget):
         self._project = project
         self.entries: list[ModelEntry] = []
         self.box = CalmComboBox()
+        self.box.setToolTip("What marks the sites: a trained network, or a finder of bright spots that learnt nothing")
         self.words = Sentences()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

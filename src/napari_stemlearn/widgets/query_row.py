@@ -52,6 +52,7 @@ class QueryRow(QWidget):
         self._problem: str | None = None
         self.line = QLineEdit()
         self.line.setPlaceholderText("all images")
+        self.line.setToolTip(f"For example: {EXAMPLE}")
         self.line.setMinimumWidth(48)
         self.note = DimLabel()
         self.error = ErrorLabel()

@@ -72,8 +72,11 @@ class ReviewPanel(QWidget):
         self.queue: pd.DataFrame | None = None
         self.place = -1
         self._marker: Any = None
-        self.source = LayerChooser(viewer, self._sources, empty_text="none of this image yet")
+        self.source = LayerChooser(
+            viewer, self._sources, empty_text="none of this image yet", tip="The found sites that are looked through"
+        )
         self.order = CalmComboBox()
+        self.order.setToolTip("Which of them comes first")
         self.order.addItems([name[0].upper() + name[1:] for name in ORDERS])
         self.hidden_too = QCheckBox("also those below their threshold")
         self.hidden_too.setToolTip(

@@ -94,13 +94,17 @@ class ScorePanel(QWidget):
         self._image_scored: Any = None
         self._matches: dict[str, Any] = {}
         self.found = LayerChooser(
-            viewer, lambda v: our_layers(v, "predicted") + other_points(v), empty_text="nothing found yet"
+            viewer,
+            lambda v: our_layers(v, "predicted") + other_points(v),
+            empty_text="nothing found yet",
+            tip="The sites that are scored",
         )
         self.truth = LayerChooser(
             viewer,
             labels_to_score,
             empty_text="no labels yet",
             prefers=lambda labels: meant_labels(viewer, self.found.layer(), labels),
+            tip="The labels or true sites that they are compared with",
         )
         self.tolerance = NumberBox("Å", "angstrom")
         self.tolerance.setRange(0.05, 10.0)

@@ -36,6 +36,7 @@ class SearchOptions(Section):
         self.maps_box.setToolTip("One image layer a class with the network's score of every pixel")
         self.maps_box.toggled.connect(lambda _on: self.changed.emit())
         self.device = DeviceEditor()
+        self.device.setToolTip("Where the network runs; auto takes a GPU where there is one")
         self.device.changed.connect(self.changed)
         row = QHBoxLayout()
         row.addWidget(QLabel("Device"))

@@ -64,6 +64,7 @@ class SimulateDock(Dock):
         self.index.setMaximumWidth(70)
         row.addWidget(self.index)
         self.preview_button = QPushButton("Preview")
+        self.preview_button.setToolTip("Simulate one image and show it with its true sites; nothing is written")
         row.addWidget(self.preview_button, 1)
         self.stop_button = QPushButton("Stop")
         self.stop_button.setToolTip("Stop simulating this image; settings that ask for less are faster")
@@ -89,6 +90,9 @@ class SimulateDock(Dock):
             empty_text="Make a set writes images and their sites to the project folder; it can be stopped and resumed.",
             with_curves=False,
             preview_text="Show the newest image as a layer",
+        )
+        self.panel.start_button.setToolTip(
+            "Simulate all images in a process of its own, and write them with their sites"
         )
         self.column.addWidget(self.panel)
         self.open_button = QPushButton("Open the set in the viewer")

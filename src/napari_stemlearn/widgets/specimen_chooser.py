@@ -44,6 +44,7 @@ class SpecimenChooser(QWidget):
         self._value: list[dict[str, Any]] = []
         self._problem: str | None = None
         self.crystal = CrystalEditor(with_sentence=False)
+        self.crystal.setToolTip("The crystal that is simulated, with the defects that are usual in it")
         self.facts = Sentences()
         self.error = ErrorLabel()
         lay_out_chooser(self, "Crystal", [self.crystal], beneath=[self.facts, self.error])

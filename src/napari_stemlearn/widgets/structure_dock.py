@@ -47,6 +47,7 @@ class StructureDock(Dock):
         self.seed.setMaximumWidth(90)
         row.addWidget(self.seed)
         self.build_button = QPushButton("Build")
+        self.build_button.setToolTip("Make the specimen and show its columns and its defects in two layers")
         row.addWidget(self.build_button, 1)
         self.copy_button = CopyButton(self.lines)
         row.addWidget(self.copy_button)

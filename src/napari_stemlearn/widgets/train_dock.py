@@ -258,6 +258,9 @@ class TrainDock(Dock):
             with_settings=True,
             empty_text="Training runs in a process of its own: it goes on when this dock or napari is closed.",
         )
+        self.panel.start_button.setToolTip(
+            "Train the network in a process of its own, which can be stopped and resumed"
+        )
         self.column.addWidget(self.panel)
         self.use_button = QPushButton("Use this model in Find")
         self.use_button.hide()

@@ -71,6 +71,7 @@ class TrainingDataDock(Dock):
         self.generator = GeneratorChooser()
         self.specimens = CalmComboBox()
         self.specimens.addItems(["", "chosen here"])
+        self.specimens.setToolTip("Which crystals are simulated: those that the generator learnt from, or others")
         self.specimen = SpecimenChooser("“Structures”")
         self.unlike = Sentences()
         self.take_button = SpecimenButton(napari_viewer, "Take it from the Structure dock")
@@ -97,6 +98,7 @@ class TrainingDataDock(Dock):
             with_curves=False,
             preview_text="Show the newest image as a layer",
         )
+        self.panel.start_button.setToolTip("Simulate the images in a process of its own, and keep them as a data set")
         self.column.addWidget(self.panel)
         self.result = self._make_result()
         self.column.addWidget(self.result)
