@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from experiments import PIXEL_SIZE, experiment_of
 
+from napari_stemlearn.finding.bragg_spots import Spots, bragg_spots
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.lattice_alignment import align_lattice, alignments
-from napari_stemlearn.learning.likeness import Spots, bragg_spots
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings

@@ -7,11 +7,12 @@ import pytest
 from scipy import ndimage
 
 from data_folder import data_folder
+from napari_stemlearn.finding.bragg_spots import bragg_spots
 from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.imaging.settings import ImagingSettings
 from napari_stemlearn.imaging.simulate import simulate
 from napari_stemlearn.learning.experiment import Experiment
-from napari_stemlearn.learning.likeness import bragg_spots, likeness, likeness_to_crystals, reference_images
+from napari_stemlearn.learning.likeness import likeness, likeness_to_crystals, reference_images
 from napari_stemlearn.learning.settings import MixtureSettings
 from napari_stemlearn.structures.build import build
 from napari_stemlearn.structures.settings import StructureSettings

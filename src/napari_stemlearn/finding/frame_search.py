@@ -19,6 +19,7 @@ from napari_stemlearn.finding.image_refinement import refine_positions, set_back
 from napari_stemlearn.finding.peaks import keep_apart, local_maxima, patch_radius, spot_centres
 from napari_stemlearn.finding.rivals import strongest_of_rivals
 from napari_stemlearn.finding.score_maps import ScoreMaps
+from napari_stemlearn.finding.site_contrast import marks_all_columns, site_contrast, unseen_note
 from napari_stemlearn.sites import inside, make_sites
 
 TILES_BETWEEN_RELEASES = 4
@@ -123,9 +124,13 @@ def _sites_of(
             notes = (
                 f"Frame {frame}: {refused} of {len(fits)} Gaussian fits were refused; these sites stay unrefined.",
             )
+    if finder.card is not None and marks_all_columns(finder.card):
+        extra["contrast"] = site_contrast(reader, y, x, pixel_size)
     sites = make_sites(y, x, label, pixel_size=pixel_size, frame=frame, score=score, origin="predicted", extra=extra)
     if finder.border > 0:
         sites = sites[inside(sites, finder.micrograph.shape, finder.border)]
+    if "contrast" in extra:
+        notes += unseen_note(sites["contrast"].to_numpy(), frame)
     return sites.reset_index(drop=True), notes
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_stemlearn.errors import MicrographError
+from napari_stemlearn.finding.cautions import cautions
 from napari_stemlearn.finding.classical_names import CLASSICAL
 from napari_stemlearn.finding.finder import Finder, make_finder
+from napari_stemlearn.finding.first_look import first_look
 from napari_stemlearn.finding.found import Found, FrameFound, joined
 from napari_stemlearn.finding.frame_reader import open_frame
 from napari_stemlearn.finding.frame_search import Stopped, search_frame
@@ -168,6 +170,7 @@ def _search(
     for frame in chosen:
         if not 0 <= frame < micrograph.n_frames:
             raise MicrographError(f"'{micrograph.name}' has no frame {frame}; it has 0 to {micrograph.n_frames - 1}.")
+    looked = False
     for count, frame in enumerate(chosen):
         if should_stop is not None and should_stop():
             raise Stopped
@@ -181,7 +184,13 @@ def _search(
             yield FrameFound(frame, none, notes=(note,), border=finder.border)
             continue
         in_all = None if on_progress is None else _in_all(on_progress, count, len(chosen))
-        yield search_frame(finder, reader, frame, on_progress=in_all, should_stop=should_stop, with_maps=with_maps)
+        part = search_frame(finder, reader, frame, on_progress=in_all, should_stop=should_stop, with_maps=with_maps)
+        if not looked:
+            # the frames of a stack show one specimen at one pixel size
+            doubts = cautions(micrograph, finder.settings, finder.name, finder.card, part.border)
+            doubts += first_look(reader, finder.pixel_size, finder.settings, finder.card)
+            part, looked = replace(part, notes=part.notes + doubts), True
+        yield part
 
 
 def _in_all(on_progress: Callable[[int, int], None], before: int, count: int) -> Callable[[int, int], None]:

@@ -11,15 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn.finding.bragg_spots import FEWEST, Spots, bragg_spots
 from napari_stemlearn.learning.experiment import Experiment
-from napari_stemlearn.learning.likeness import (
-    FEWEST,
-    SIDE,
-    Spots,
-    best_alignment,
-    bragg_spots,
-    reference_images,
-)
+from napari_stemlearn.learning.likeness import SIDE, best_alignment, reference_images
 from napari_stemlearn.learning.settings import MixtureSettings
 
 FloatArray = NDArray[np.float64]
