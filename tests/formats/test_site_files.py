@@ -144,6 +144,24 @@ def test_a_table_is_untouched_until_somebody_changes_it(sites, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "head",
+    ["# by me\ny,x,class\n", "# by me, twice\n\n  # and again\ny,x,class\n", "# by me\n# y,x,class\n", "#y,x,class\n"],
+)
+def test_comments_before_the_names_of_columns_are_skipped(tmp_path, head):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{head}1.5,2,W\n3,4,#1\n", encoding="utf-8")
+    table = read_sites(path)
+    assert table["class"].tolist() == ["W", "#1"]
+    assert table["y"].tolist() == [1.5, 3.0]
+
+
+def test_a_column_of_numbers_may_be_called_by_its_sign(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("#,y,x\n1,5,6\n2,7,8\n", encoding="utf-8")
+    assert read_sites(path)["x"].tolist() == [6, 8]
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("y,x,y_angstrom,x_angstrom\n100,100,20,40\n200,200,40,80\n", "row 1 has x = 100 pixels and x_angstrom = 40"),
@@ -336,9 +354,13 @@ def test_angstrom_alone_needs_a_pixel_size(tmp_path):
         ("y,x,frame\n1,2,-1\n", "frame column must hold whole numbers"),
         ("y,x,origin\n1,2,guess\n", "origin 'guess' is unknown; allowed: truth, hand"),
         ("y,x,class\n1,2,W\n3,4,\n", "row 2 has no class"),
-        ("y,x,class\n1,2,W\n10,5,20,5,W\n", "row 2 has 5 fields, but there are 3 columns; numbers must have a decimal"),
+        (
+            "y,x,class\n1,2,W\n10,5,20,5,W\n",
+            "row 2 has 5 fields, but there are 3 columns in the first line, 'y,x,class'; numbers must have a decimal",
+        ),
+        ("labelled by me\ny,x\n1.5,2.5\n", "row 1 has 2 fields, but there is 1 column in the first line, 'labelled"),
         ("y,x\n10,5,20\n", "row 1 has 3 fields, but there are 2 columns"),
-        ("y;x\n1;2;3\n", "row 1 has 3 fields, but there are 2 columns."),
+        ("y;x\n1;2;3\n", "row 1 has 3 fields, but there are 2 columns in the first line, 'y;x'."),
         ('y,x\n1,2\n"3,5",4\n', "row 2 has y = '3,5', which is no position"),
         ("y;x\n1.5;2\n3,5;4\n", "row 2 has y = '3,5', which is no position"),
         ("y;x\n1.024,5;2\n", "row 1 has y = '1.024,5', which is no position"),

@@ -53,6 +53,9 @@ def find(
     title: Annotated[
         str | None, typer.Option("--title", help="Which image of files that hold several: its number or title.")
     ] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", help="Frames to search, such as 0,2-5; default: all.")
+    ] = None,
     settings: SettingsOption = None,
     assignments: Annotated[list[str] | None, set_option("border=5 or refine=image")] = None,
     preset: Annotated[str, typer.Option("--preset", help=PRESET_HELP + "default, careful, everything.")] = "default",
@@ -65,6 +68,7 @@ def find(
     import tempfile
 
     from napari_stemlearn.cli import INTERRUPTED
+    from napari_stemlearn.cli.frame_numbers import frame_numbers
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.cli.settings_options import chosen_settings
     from napari_stemlearn.cli.watching import stop_on_interrupt, watch
@@ -93,6 +97,7 @@ def find(
         maps=maps,
         folders=tuple(map(str, folder or ())),
         overwrite=overwrite,
+        frames=frame_numbers(frames) if frames is not None else None,
     )
     asked: list[bool] = []
     with tempfile.TemporaryDirectory() as scratch, stop_on_interrupt(lambda: asked.append(True)):

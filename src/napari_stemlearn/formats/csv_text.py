@@ -19,6 +19,9 @@ _HEAD_BYTES = 2**16
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+")
 _SEPARATOR_LINE = re.compile(r"\s*\"?sep=([^\n])\"?[,;\t ]*(?:\n|$)", re.IGNORECASE)
+_COMMENTS = re.compile(r"(?:[^\S\n]*(?:#[^\n]*)?\n)*[^\S\n]*#[^\n]*(?:\n|$)")
+_NUMBER_FIRST = re.compile(r"\s*\"?[+-]?\.?\d")
+_NAME_COMMENTED = re.compile(r"#\s*\"?[A-Za-z]")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -32,7 +35,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, str]:
     SitesError
         If its rows do not fit its first line; names the row.
     """
-    text, told = _without_separator_line(_read_text(path))
+    text, told = _without_separator_line(_without_comments(_read_text(path)))
     if not text.strip():
         raise FormatError(f"{path.name} is empty.")
     separator = told or _separator(text.lstrip().splitlines()[0])
@@ -58,7 +61,9 @@ def read_names(path: Path) -> list[str]:
         If it cannot be read.
     """
     with path.open("rb") as stream:
-        head, told = _without_separator_line(_decoded(stream.read(_HEAD_BYTES), path.name, whole=False))
+        head, told = _without_separator_line(
+            _without_comments(_decoded(stream.read(_HEAD_BYTES), path.name, whole=False))
+        )
     line = next((line.strip() for line in head.splitlines() if line.strip()), "")
     return next(csv.reader([line], delimiter=told or _separator(line)), [])
 
@@ -115,6 +120,21 @@ def _is_with_commas(column: pd.Series) -> bool:
     return any("," in entry for entry in entries) and all(
         _COMMA_NUMBER.fullmatch(entry) or _WHOLE_NUMBER.fullmatch(entry) for entry in entries
     )
+
+
+def _without_comments(text: str) -> str:
+    """The text without lines at its beginning that start with ``#``.
+
+    Where numbers follow at once, the last of them names the columns, as numpy writes it (``# y,x``).
+    """
+    comments = _COMMENTS.match(text)
+    if comments is None:
+        return text
+    rest = text[comments.end() :]
+    if not _NUMBER_FIRST.match(rest):
+        return rest
+    head = comments[0].strip().splitlines()[-1].lstrip()
+    return f"{head[1:].lstrip()}\n{rest}" if _NAME_COMMENTED.match(head) else text
 
 
 def _without_separator_line(text: str) -> tuple[str, str | None]:
@@ -179,5 +199,13 @@ def _check_lengths(rows: list[list[str]], separator: str, name: str) -> None:
     length = len(rows[0])
     for number, row in enumerate(rows[1:], 1):
         if any(field.strip() for field in row[length:]):
-            hint = "; numbers must have a decimal point" if separator == "," else ""
-            raise SitesError(f"{name}: row {number} has {len(row)} fields, but there are {length} columns{hint}.")
+            whole = sum(bool(_WHOLE_NUMBER.fullmatch(field.strip())) for field in row)
+            # a decimal comma makes two whole numbers of one
+            halves = separator == "," and whole >= 2 * (len(row) - length)
+            hint = "; numbers must have a decimal point" if halves else ""
+            head = separator.join(rows[0]).strip()
+            names = head if len(head) <= 60 else f"{head[:59]}…"
+            columns = "is 1 column" if length == 1 else f"are {length} columns"
+            raise SitesError(
+                f"{name}: row {number} has {len(row)} fields, but there {columns} in the first line, '{names}'{hint}."
+            )

@@ -37,6 +37,8 @@ def micrograph_files(paths: Sequence[str | Path]) -> list[Path]:
         except OSError as error:
             raise FormatError(f"{path} cannot be read: {reason(error)}.") from error
         if not inside:
+            if any(is_score_map(file) for file in path.iterdir()):
+                raise FormatError(f"There are only score maps of an earlier search in {path}; give the micrographs.")
             kinds = ", ".join(ending[1:] for ending in EXTENSIONS)
             raise FormatError(f"There are no micrographs in {path}; they end in {kinds}.")
         found += inside

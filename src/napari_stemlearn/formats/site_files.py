@@ -44,6 +44,14 @@ _IMAGEJ_NAMES = {"Area", "Mean", "StdDev", "IntDen", "RawIntDen", "XM", "YM", "B
 _LOST_LETTERS = "[\0\r\ud800-\udfff]"
 """Returns become new lines, a zero is no text, and half a letter cannot be written."""
 
+EXTRA_UNITS = {
+    "position_error_angstrom": "angstrom",
+    "sigma_angstrom": "angstrom",
+    "amplitude": "grey levels of the image",
+    "contrast": "standard deviations of the frame",
+}
+"""Units of columns that only some searches write."""
+
 _NUMBER_COLUMNS = ("frame", "y", "x", "y_angstrom", "x_angstrom", "score")
 
 
@@ -167,6 +175,7 @@ def write_sites(
     quoting = csv.QUOTE_NONNUMERIC if blank else csv.QUOTE_MINIMAL
     content = table[[*COLUMNS, *extra]].to_csv(index=False, lineterminator="\n", quoting=quoting).encode()
     sidecar = SitesSidecar(
+        units={**SitesSidecar().units, **{name: unit for name, unit in EXTRA_UNITS.items() if name in extra}},
         pixel_size_angstrom=pixel_size,
         classes=list(dict.fromkeys([*(classes or []), *known])),
         extra={column: _kind_of_column(table[column]) for column in extra},

@@ -15,6 +15,7 @@ from napari_stemlearn.errors import (
     JobError,
     MicrographError,
     MissingPixelSizeError,
+    SettingsError,
     SeveralImagesError,
     SitesError,
     StemlearnError,
@@ -51,6 +52,8 @@ class Request:
         Further folders of models to look for `model` in.
     overwrite
         Whether tables and images that are not as a search wrote them may be replaced.
+    frames
+        Frames of each stack to search, from 0; None for all.
     """
 
     images: tuple[str, ...]
@@ -61,6 +64,7 @@ class Request:
     maps: bool = False
     folders: tuple[str, ...] = ()
     overwrite: bool = False
+    frames: tuple[int, ...] | None = None
 
 
 def find_in_files(
@@ -82,7 +86,10 @@ def find_in_files(
     """
     try:
         paths = {"images": inputs["images"], "folders": inputs.get("folders", ())}
-        request = Request(**{**inputs, **{name: tuple(map(str, given)) for name, given in paths.items()}})
+        listed: dict[str, Any] = {name: tuple(map(str, given)) for name, given in paths.items()}
+        if inputs.get("frames") is not None:
+            listed["frames"] = tuple(map(int, inputs["frames"]))
+        request = Request(**{**inputs, **listed})
     except (TypeError, KeyError) as error:
         raise JobError(f"A search needs images and model as inputs: {error}.") from error
     result = Path(folder) / "result"
@@ -121,6 +128,8 @@ def search_files(
         before the search begins; what breaks later is told with what was written until then.
     ModelError
         If the model is unknown or broken.
+    SettingsError
+        If an image lacks one of the frames.
     SitesError
         If images of different pixel sizes are to share one table, or a table is there that no search wrote.
     """
@@ -130,7 +139,7 @@ def search_files(
     if outputs.one_table and len(names) > 1 and not same_pixel_size(min(sizes), max(sizes)):
         raise SitesError(
             f"The images have pixel sizes from {min(sizes):.4g} to {max(sizes):.4g} angstrom, which one table cannot "
-            "hold; give a folder, which gets one table for each."
+            "hold; give a folder, which gets one table for each, or give one --pixel-size for all."
         )
     model, device = _loaded(request)
     outputs.prepare(_map_classes(model, settings) if request.maps else (), overwrite=request.overwrite)
@@ -144,7 +153,9 @@ def search_files(
             if stopped:
                 break
             micrograph = _read(path, request)
-            found, fault = yield from _search(micrograph, name, model, settings, request.maps, should_stop)
+            found, fault = yield from _search(
+                micrograph, name, model, settings, request.maps, should_stop, request.frames
+            )
             for note in found.notes:
                 notes.append(f"{name}: {note}" if len(names) > 1 else note)
                 yield Log(message=notes[-1])
@@ -176,6 +187,7 @@ def _search(
     settings: FindSettings,
     with_maps: bool,
     should_stop: Callable[[], bool],
+    frames: tuple[int, ...] | None,
 ) -> Generator[Event, None, tuple[Found, Exception | None]]:
     """Search one micrograph in a thread, so that its tiles can be reported while it works."""
     from napari_stemlearn.finding import find_kept
@@ -189,6 +201,7 @@ def _search(
                 micrograph,
                 model,
                 settings,
+                frames=frames,
                 on_progress=lambda done, total: reports.put(("tiles", (done, total))),
                 should_stop=lambda: left.is_set() or should_stop(),
                 with_maps=with_maps,
@@ -250,10 +263,14 @@ def _checked_all(request: Request) -> list[float]:
     sizes: list[float] = []
     unreadable: dict[str, StemlearnError] = {}
     unfit: list[StemlearnError] = []
+    unscaled: list[str] = []
     for path in request.images:
         try:
             sizes.append(_checked(path, request))
-        except (MissingPixelSizeError, SeveralImagesError) as error:
+        except MissingPixelSizeError as error:
+            unscaled.append(Path(path).name)
+            unfit.append(error)
+        except SeveralImagesError as error:
             unfit.append(error)
         except (FormatError, MicrographError) as error:
             if Path(path).exists():
@@ -269,6 +286,11 @@ def _checked_all(request: Request) -> list[float]:
             f"{len(unreadable)} of {len(request.images)} images cannot be read: {', '.join(unreadable)}; move them "
             f"away, or name the files to be searched (the first one: {reason})."
         ) from first
+    if len(unscaled) > 1 and not unreadable and isinstance(unfit[0], MissingPixelSizeError):
+        raise MissingPixelSizeError(
+            f"{len(unscaled)} of {len(request.images)} images do not tell their pixel size: {', '.join(unscaled)}; "
+            "name the files to be searched, or give it in angstrom."
+        )
     if unreadable or unfit:
         raise (*unreadable.values(), *unfit)[0]
     return sizes
@@ -277,7 +299,11 @@ def _checked_all(request: Request) -> list[float]:
 def _checked(path: str, request: Request) -> float:
     """Pixel size of an image that can be read."""
     try:
-        return _read(path, request, lazy=True).require_pixel_size()
+        micrograph = _read(path, request, lazy=True)
+        if request.frames and max(request.frames) >= micrograph.n_frames:
+            last = micrograph.n_frames - 1
+            raise SettingsError(f"{Path(path).name} has no frame {max(request.frames)}; it has 0 to {last}.")
+        return micrograph.require_pixel_size()
     except MissingPixelSizeError as error:
         name = Path(path).name
         raise MissingPixelSizeError(f"{name} does not tell its pixel size; give it in angstrom.") from error
