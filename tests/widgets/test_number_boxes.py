@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from napari.components import ViewerModel
+from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable
 from qtpy.QtCore import QLocale, Qt
 
-from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable
 from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.score_panel import ScorePanel
 
