@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import own_folders, predictions
+from hands import predictions
 from napari.components import ViewerModel
 from searches import answer_with, found, run
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
@@ -28,16 +28,6 @@ MOVES = [
     ("affine", AFFINE),
     ("units", ("pixel", "nm", "nm")),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture

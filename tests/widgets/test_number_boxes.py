@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 from napari.components import ViewerModel
-from napari_stemlearn.widgets.candidates import Candidates, ThresholdTable
 from qtpy.QtCore import QLocale, Qt
 
+from napari_stemlearn.finding.candidates import Candidates
 from napari_stemlearn.widgets.image_watch import ImageWatch
 from napari_stemlearn.widgets.score_panel import ScorePanel
+from napari_stemlearn.widgets.threshold_table import ThresholdTable
 
 
 @pytest.fixture(params=["C", "de_DE", "fr_CH", "ar_EG"])

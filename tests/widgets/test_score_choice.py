@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hands import own_folders
-from napari.components import ViewerModel
 from sites_and_images import PIXEL_SIZE, add_stack, lattice_stack
 
 from napari_stemlearn.sites import make_sites
@@ -16,16 +14,6 @@ from napari_stemlearn.widgets.layers import add_sites
 from napari_stemlearn.widgets.score_choice import NOTHING_IN_COMMON, nothing_in_common
 from napari_stemlearn.widgets.structure_dock import show_specimen
 from napari_stemlearn.widgets.written_sites import note
-
-
-@pytest.fixture(autouse=True)
-def _folders(monkeypatch, tmp_path):
-    own_folders(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture
