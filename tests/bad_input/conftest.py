@@ -66,6 +66,9 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """An image that can be searched."""
+    """An image that can be searched: columns in noise."""
     image = np.random.default_rng(0).normal(100, 10, (40, 48)).astype(np.float32)
+    y, x = np.mgrid[:40, :48]
+    waves = np.cos(2 * np.pi * y / 10) + np.cos(2 * np.pi * x / 10)
+    image += (100 * np.exp(2 * waves - 4)).astype(np.float32)
     return write_tiff(tmp_path / "good.tif", Micrograph(image, 0.2, "good"))

@@ -23,7 +23,7 @@ def language(request):
 @pytest.fixture
 def panel(language, qtbot):
     viewer = ViewerModel()
-    panel = ScorePanel(viewer, lambda _layer: None, ImageWatch(viewer))
+    panel = ScorePanel(viewer, ImageWatch(viewer))
     qtbot.addWidget(panel)
     return panel
 
