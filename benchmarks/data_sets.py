@@ -126,7 +126,7 @@ def query(folder: Path) -> dict[str, float]:
     imaging = ImagingSettings.preset("varied", pixel_size=PIXEL_SIZE)
     recipe = recipe_of(GenerateSettings(shape=(SIDE, SIDE), imaging=imaging, device="cpu"))
     real: list[Entry] = [make_image(recipe, index) for index in range(4)]
-    made = create_data_set(folder / "many.stemset", shape=(SIDE, SIDE), pixel_size=PIXEL_SIZE)
+    made = create_data_set(folder / "many.stemset", shape=(SIDE, SIDE), pixel_size=PIXEL_SIZE, synthetic=True)
     rng = np.random.default_rng(0)
     start = time.process_time()
     for begin in range(0, ROWS, 500):

@@ -49,7 +49,7 @@ def pixels(seed: int) -> np.ndarray:
 
 @pytest.fixture
 def data_set(tmp_path: Path) -> DataSet:
-    made = create_data_set(tmp_path / "small.stemset", shape=SHAPE, pixel_size=0.2, number=2)
+    made = create_data_set(tmp_path / "small.stemset", shape=SHAPE, pixel_size=0.2, synthetic=True, number=2)
     for seed in range(3):
         made.add(
             pixels(seed),
@@ -190,7 +190,7 @@ def test_who_opened_the_set_before_it_grew_takes_nothing_from_it(data_set: DataS
 
 def test_nothing_is_written_into_another_set_that_came_in_its_place(data_set: DataSet) -> None:
     shutil.rmtree(data_set.path)
-    new = create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2)
+    new = create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2, synthetic=True)
     new.add(pixels(1), some_sites(1))
     for wrong in (lambda: data_set.add(pixels(2), some_sites(2), index=0), lambda: data_set.grow(9), data_set.mend):
         with pytest.raises(FormatError, match="replaced by another one"):
@@ -358,16 +358,16 @@ def test_places_that_cannot_take_a_set(data_set: DataSet, tmp_path: Path) -> Non
     with pytest.raises(FormatError, match="does not exist"):
         open_data_set(tmp_path / "nowhere.stemset")
     with pytest.raises(FormatError, match="is there already"):
-        create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2)
+        create_data_set(data_set.path, shape=SHAPE, pixel_size=0.2, synthetic=True)
     with pytest.raises(FormatError, match=r"must end in \.stemset"):
-        create_data_set(tmp_path / "set", shape=SHAPE, pixel_size=0.2)
+        create_data_set(tmp_path / "set", shape=SHAPE, pixel_size=0.2, synthetic=True)
     with pytest.raises(MicrographError, match="would have 0 by 50 pixels; at least 2 by 2 are needed"):
-        create_data_set(tmp_path / "bad.stemset", shape=(0, 50), pixel_size=0.2)
+        create_data_set(tmp_path / "bad.stemset", shape=(0, 50), pixel_size=0.2, synthetic=True)
     with pytest.raises(MicrographError, match="pixel size"):
-        create_data_set(tmp_path / "bad.stemset", shape=SHAPE, pixel_size=0)
+        create_data_set(tmp_path / "bad.stemset", shape=SHAPE, pixel_size=0, synthetic=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(FormatError, match="cannot be made"):
-        create_data_set(tmp_path / "file" / "x.stemset", shape=SHAPE, pixel_size=0.2)
+        create_data_set(tmp_path / "file" / "x.stemset", shape=SHAPE, pixel_size=0.2, synthetic=True)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "small.stemset"]
 
 

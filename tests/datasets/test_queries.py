@@ -18,7 +18,11 @@ DOSES = [1e3, 5e3, 1e4, 2e4, 1e5]
 @pytest.fixture(scope="module")
 def data_set(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     made = create_data_set(
-        tmp_path_factory.mktemp("sets") / "small.stemset", shape=(16, 16), pixel_size=0.2, number=len(DOSES)
+        tmp_path_factory.mktemp("sets") / "small.stemset",
+        shape=(16, 16),
+        pixel_size=0.2,
+        number=len(DOSES),
+        synthetic=True,
     )
     for index, dose in enumerate(DOSES):
         kinds = ["column"] * 3 + ["defect"] * index
@@ -66,7 +70,7 @@ def test_what_a_query_selects(data_set: DataSet, query: str, images: list[int]) 
 
 
 def test_a_parameter_that_is_now_a_number_and_now_a_word(tmp_path: Path) -> None:
-    made = create_data_set(tmp_path / "mixed.stemset", shape=(4, 4), pixel_size=0.2)
+    made = create_data_set(tmp_path / "mixed.stemset", shape=(4, 4), pixel_size=0.2, synthetic=True)
     sites = make_sites([1.0], [1.0], "W", pixel_size=0.2)
     for value in (5, "5", "auto", 5.5, True, None):
         made.add(np.eye(4), sites, {"m": value})

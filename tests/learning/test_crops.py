@@ -184,7 +184,7 @@ def test_stored_crops_keep_contrast_on_a_high_pedestal(tmp_path):
 @pytest.fixture
 def data_set(stored, tmp_path):
     """The frames of the stored set, and one that is brighter, as a data set."""
-    made = create_data_set(tmp_path / "made.stemset", shape=(120, 130), pixel_size=0.1)
+    made = create_data_set(tmp_path / "made.stemset", shape=(120, 130), pixel_size=0.1, synthetic=True)
     for index, frame in enumerate([*read_set(stored), read_set(stored)[0]]):
         image = np.asarray(frame.micrograph.data) + 5.0 * (index == 2)
         made.add(image, frame.sites, {"dose": float(index)})

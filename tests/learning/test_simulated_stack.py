@@ -61,7 +61,7 @@ def opened(*paths: Path, pixel_size: float = 0.2, crop: int = 32, count: int = 4
 
 def stack_as_data_set(stack: Path, path: Path) -> Path:
     micrograph, sites = read_micrograph(stack), read_sites(stack.with_name(f"{stack.stem}_sites.csv"))
-    data_set = create_data_set(path, shape=micrograph.shape, pixel_size=0.2)
+    data_set = create_data_set(path, shape=micrograph.shape, pixel_size=0.2, synthetic=True)
     for frame in range(micrograph.n_frames):
         data_set.add(micrograph.frame(frame), sites[sites["frame"] == frame].assign(frame=0))
     data_set.close()

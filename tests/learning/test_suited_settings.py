@@ -20,7 +20,7 @@ from untrained_generator import untrained_generator
 
 
 def make_set(path, defects=("antisite", "vacancy1"), shape=(90, 70), **details):
-    data_set = create_data_set(path, shape=shape, pixel_size=0.15, name="a set", **details)
+    data_set = create_data_set(path, shape=shape, pixel_size=0.15, name="a set", synthetic=True, **details)
     for dose, name in enumerate(defects):
         sites = make_sites([5.0], [5.0], name, pixel_size=0.15).assign(kind="defect")
         data_set.add(np.full(shape, 1.0), sites, {"dose": float(dose)})

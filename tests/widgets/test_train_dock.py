@@ -110,7 +110,7 @@ def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path)
     run = create("generate", GenerateSettings.preset("tiny"), runs_folder=dock.panel.project.runs)
     paths = [run.result_folder / "of a run.stemset", dock.panel.project.data_sets / "kept.stemset"]
     for path in paths:
-        data_set = create_data_set(path, shape=(40, 40), pixel_size=0.2)
+        data_set = create_data_set(path, shape=(40, 40), pixel_size=0.2, synthetic=True)
         for dose in (1.0, 2.0):
             data_set.add(np.ones((40, 40)), make_sites([5.0], [5.0], "W", pixel_size=0.2), {"dose": dose})
         data_set.close()
@@ -118,7 +118,7 @@ def test_data_sets_of_the_project_are_offered_and_queried(qtbot, dock, tmp_path)
     texts = [dock.source.box.itemText(i) for i in range(dock.source.box.count())]
     assert texts == [SIMULATED, "of a run", "kept", OTHER]
     again = create("generate", GenerateSettings.preset("tiny"), runs_folder=dock.panel.project.runs, label="again")
-    create_data_set(again.result_folder / "of a run.stemset", shape=(40, 40), pixel_size=0.2)
+    create_data_set(again.result_folder / "of a run.stemset", shape=(40, 40), pixel_size=0.2, synthetic=True)
     listed(qtbot, dock.source)
     texts = {dock.source.box.itemText(i) for i in range(dock.source.box.count())}
     assert {f"of a run ({found.name})" for found in (run, again)} < texts

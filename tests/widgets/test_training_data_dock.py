@@ -344,7 +344,7 @@ def test_a_few_images_of_a_large_set_are_shown(viewer, tmp_path):
     from napari_stemlearn.datasets.creation import create_data_set
     from napari_stemlearn.sites import make_sites
 
-    data_set = create_data_set(tmp_path / "large.stemset", shape=(20, 24), pixel_size=0.2)
+    data_set = create_data_set(tmp_path / "large.stemset", shape=(20, 24), pixel_size=0.2, synthetic=True)
     sites = make_sites([3.0, 4.0], [5.0, 6.0], "W", pixel_size=0.2).assign(kind=["column", "defect"])
     for number in range(SHOWN_IMAGES + 4):
         data_set.add(np.full((20, 24), float(number)), sites, {"number": number})

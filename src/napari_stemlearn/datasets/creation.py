@@ -23,12 +23,12 @@ def create_data_set(
     *,
     shape: tuple[int, int],
     pixel_size: float,
+    synthetic: bool,
     name: str = "",
     number: int = 0,
     settings: Mapping[str, Any] | None = None,
     generator: Mapping[str, Any] | None = None,
     marks: Mapping[str, bool] | None = None,
-    synthetic: bool = True,
 ) -> DataSet:
     """Make an empty data set.
 
@@ -40,6 +40,9 @@ def create_data_set(
         Shape (y, x) of every image in pixels.
     pixel_size
         Of every image in angstrom.
+    synthetic
+        True for images that were computed: all of them will say so. False for images that were measured. A set holds
+        one of the two.
     name
         For people; by default the folder's.
     number
@@ -50,8 +53,6 @@ def create_data_set(
         Which generator translates the images (``name``), and what else is known about it; None for none.
     marks
         Which marks the pixels carry: ``watermark``, ``visible_mark``.
-    synthetic
-        False only for images that were measured.
 
     Returns
     -------

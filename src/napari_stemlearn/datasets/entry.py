@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from napari_stemlearn.datasets.image_table import Row
 from napari_stemlearn.datasets.site_packing import pack_sites
 from napari_stemlearn.errors import SitesError
+from napari_stemlearn.formats.plain_values import plain
 from napari_stemlearn.nested_names import flattened
 
 
@@ -32,7 +34,15 @@ class Entry:
     row: Row
 
     @classmethod
-    def of(cls, image: NDArray[Any], sites: pd.DataFrame, parameters: Mapping[str, Any], *, pixel_size: float) -> Entry:
+    def of(
+        cls,
+        image: NDArray[Any],
+        sites: pd.DataFrame,
+        parameters: Mapping[str, Any],
+        *,
+        pixel_size: float,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Entry:
         """Make an entry.
 
         Parameters
@@ -45,6 +55,8 @@ class Entry:
             By name; mappings inside are joined by dots.
         pixel_size
             In angstrom.
+        provenance
+            What the image says of itself beyond what its set says of all images.
 
         Raises
         ------
@@ -65,5 +77,6 @@ class Entry:
         counts: dict[str, dict[str, int]] = {}
         for (kind, name), n in sites.groupby([kinds, sites["class"]]).size().items():
             counts.setdefault(str(kind), {})[str(name)] = int(n)
-        row = Row(flattened(parameters), counts, pack_sites(sites, pixel_size))
+        said = json.dumps(plain(provenance)) if provenance else ""
+        row = Row(flattened(parameters), counts, pack_sites(sites, pixel_size), said)
         return cls(np.ascontiguousarray(image, dtype=np.float32), row)

@@ -1,19 +1,21 @@
 """The table of a data set: one row an image with all its parameters, in one SQLite file.
 
 ``images`` has a column for each parameter, ``counts`` a row for each class in an image, ``sites`` the packed labels,
-``parameters`` what each parameter holds. An image is there when its row is: all rows of an image come in one
+``parameters`` what each parameter holds. ``provenance``, once an image has any, holds what images said of themselves
+before they were stored, as JSON. An image is there when its row is: all rows of an image come in one
 transaction.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any, get_args
 from urllib.parse import quote_from_bytes
@@ -41,6 +43,10 @@ CREATE INDEX counts_of_class ON counts (class, image, n);
 CREATE TABLE sites (image INTEGER PRIMARY KEY, block BLOB NOT NULL);
 """
 
+# made when it is first needed: sets of simulations and those of earlier versions have none
+_PROVENANCE = "CREATE TABLE IF NOT EXISTS provenance (image INTEGER PRIMARY KEY, record TEXT NOT NULL)"
+_HAS_PROVENANCE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'provenance'"
+
 # leaps from one class to the next, where DISTINCT would read every row
 _CLASSES = """
 WITH RECURSIVE known(class) AS (
@@ -62,11 +68,14 @@ class Row:
         Number of sites by kind (``column``, ``defect``) and class.
     sites
         The packed site table.
+    provenance
+        What the image said of itself before it was stored, as JSON; empty for nothing.
     """
 
     parameters: Mapping[str, Any]
     counts: Mapping[str, Mapping[str, int]]
     sites: bytes
+    provenance: str = ""
 
 
 class ImageTable:
@@ -145,6 +154,25 @@ class ImageTable:
         """The packed labels of one image."""
         return bytes(self._one("SELECT block FROM sites WHERE image = ?", (int(image),))[0])
 
+    def provenance(self, image: int) -> dict[str, Any]:
+        """What one image said of itself before it was stored; empty for nothing.
+
+        Raises
+        ------
+        FormatError
+            If it cannot be read.
+        """
+        if not self._rows(_HAS_PROVENANCE):
+            return {}
+        rows = self._rows("SELECT record FROM provenance WHERE image = ?", (int(image),))
+        try:
+            record = json.loads(rows[0][0]) if rows else {}
+        except (ValueError, TypeError):
+            record = None
+        if not isinstance(record, dict):
+            raise FormatError(f"The provenance of image {image} of {self.path.parent} is damaged.")
+        return record
+
     def totals(self) -> dict[str, dict[str, int]]:
         """Number of sites in the whole set by kind and class."""
         totals: dict[str, dict[str, int]] = {}
@@ -181,7 +209,7 @@ class ImageTable:
         FormatError
             If one is there already, or has parameters that cannot be stored.
         """
-        rows = {image: Row(_storable(row.parameters), row.counts, row.sites) for image, row in rows.items()}
+        rows = {image: replace(row, parameters=_storable(row.parameters)) for image, row in rows.items()}
         self._make_columns(connection, rows.values())
         for image, row in rows.items():
             # what has no value is left out: there may be no column for it yet
@@ -201,11 +229,21 @@ class ImageTable:
                 ],
             )
             connection.execute("INSERT INTO sites (image, block) VALUES (?, ?)", (int(image), row.sites))
+        said = [(int(image), row.provenance) for image, row in rows.items() if row.provenance]
+        if said:
+            connection.execute(_PROVENANCE)
+            connection.executemany("INSERT INTO provenance (image, record) VALUES (?, ?)", said)
 
     def delete(self, connection: sqlite3.Connection, images: Iterable[int]) -> None:
         """Forget images within `writing`, so that they can be made again."""
         rows = [(int(image),) for image in images]
-        for name in ("images", "counts", "sites"):
+        held = [
+            "images",
+            "counts",
+            "sites",
+            *(["provenance"] if connection.execute(_HAS_PROVENANCE).fetchone() else []),
+        ]
+        for name in held:
             connection.executemany(f"DELETE FROM {name} WHERE image = ?", rows)
 
     def _make_columns(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
@@ -307,8 +345,6 @@ def _words(path: Path, what: str, error: sqlite3.Error) -> str:
 
 def _storable(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Values as SQLite takes them; anything but numbers, words and truth values becomes JSON."""
-    import json
-
     done: dict[str, Any] = {}
     folded: set[str] = set()
     for name, value in parameters.items():

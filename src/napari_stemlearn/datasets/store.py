@@ -1,6 +1,6 @@
 """Labelled micrographs by the thousand: pixels in a zarr array, parameters and labels in an SQLite table.
 
-A data set is a folder ``NAME.stemset`` with ``dataset.json`` (what it is, that it is synthetic, settings, versions),
+A data set is a folder ``NAME.stemset`` with ``dataset.json`` (what it is, whether it is synthetic, settings, versions),
 ``images.zarr`` (one chunk an image) and ``table.sqlite``. An image is part of the set once its row is in the table,
 which is written after its pixels; what a crash leaves half written is made again.
 """
@@ -27,7 +27,7 @@ from napari_stemlearn.errors import FormatError, MicrographError
 from napari_stemlearn.events import Done
 from napari_stemlearn.file_errors import reason
 from napari_stemlearn.formats.data_set_names import CARD
-from napari_stemlearn.marking import synthetic_provenance
+from napari_stemlearn.marking import is_synthetic, synthetic_provenance
 from napari_stemlearn.micrograph import Micrograph, same_pixel_size
 
 if TYPE_CHECKING:
@@ -138,19 +138,28 @@ class DataSet:
     def image(self, index: int) -> Micrograph:
         """One image, with all that is known about it in its provenance.
 
+        What it said of itself before it was stored (source, acquisition, generator) is there too; ``synthetic``,
+        ``data_set`` and ``image`` are those of the set, and ``drawn`` is what it had with the parameters of the set.
+
         Raises
         ------
         FormatError
             If there is no such image, or its file is missing or damaged.
         """
-        provenance: dict[str, Any] = {"data_set": self.name, "image": int(index)}
-        provenance |= {"drawn": self.table.parameters(index), "versions": self.card["versions"]}
+        return Micrograph(self.pixels(index), self.pixel_size, f"{self.name} {index:05d}", self._provenance(index))
+
+    def _provenance(self, index: int) -> dict[str, Any]:
+        """What the set says of all its images, and what this one said before it was stored."""
+        own = self.table.provenance(index)
+        before = own.get("drawn")
+        drawn = {**(before if isinstance(before, dict) else {}), **self.table.parameters(index)}
+        here: dict[str, Any] = {"data_set": self.name, "image": int(index), "drawn": drawn}
+        said = {**here, "versions": self.card["versions"]}
         if self.card["synthetic"]:
             generator = (self.card["generator"] or {}).get("name", "")
-            provenance = synthetic_provenance(generator, **self.card["marks"], **provenance)
-        else:
-            provenance["synthetic"] = False
-        return Micrograph(self.pixels(index), self.pixel_size, f"{self.name} {index:05d}", provenance)
+            said = synthetic_provenance(generator, **self.card["marks"], **said)
+        # the image itself knows better by what it was made, the set where it is now
+        return {**said, **own, **here, "synthetic": bool(self.card["synthetic"])}
 
     def sites(self, index: int) -> pd.DataFrame:
         """Site table of one image: all columns and all defects; ``kind`` tells which.
@@ -179,7 +188,8 @@ class DataSet:
         Parameters
         ----------
         image
-            Shape (y, x) as the set has it.
+            Shape (y, x) as the set has it. The provenance of a `Micrograph` is stored with it; an array says nothing of
+            itself, and counts as what the set holds.
         sites
             All columns and all defects; ``kind`` tells which.
         parameters
@@ -195,14 +205,17 @@ class DataSet:
         Raises
         ------
         FormatError, MicrographError
-            If it cannot be written, is there already, is a stack, or has another shape or pixel size.
+            If it cannot be written, is there already, is a stack, or has another shape or pixel size; if it
+            is synthetic and the set is not, or has a provenance that does not say so while the set is synthetic.
         SitesError
             If a site is of another frame than 0, or lacks its class or kind.
         """
+        own: Mapping[str, Any] = {}
         if isinstance(image, Micrograph):
             self._check_belongs(image)
+            own = image.provenance
         pixels = image.frame(0) if isinstance(image, Micrograph) else np.asarray(image)
-        entry = Entry.of(pixels, sites, parameters or {}, pixel_size=self.pixel_size)
+        entry = Entry.of(pixels, sites, parameters or {}, pixel_size=self.pixel_size, provenance=own)
         with self._writing() as connection:
             if index is None:
                 # no other writer takes the same one before this one is in the table
@@ -214,13 +227,26 @@ class DataSet:
         """Refuse what cannot be an image of this set."""
         if image.n_frames > 1:
             raise MicrographError(
-                f"'{image.name}' is a stack of {image.n_frames} frames; add its frames to {self.path} one by one."
+                f"'{image.name}' is a stack of {image.n_frames} frames; add its frames to {self.path} one by one, "
+                "each as a Micrograph with its provenance."
             )
         size = image.pixel_size
         if size is not None and not same_pixel_size(size, self.pixel_size):
             raise MicrographError(
                 f"The pixel size of '{image.name}' is {size:g} angstrom; images of {self.path} have "
                 f"{self.pixel_size:g} angstrom, so resample it first."
+            )
+        made = is_synthetic(image.provenance)
+        if made and not self.card["synthetic"]:
+            raise MicrographError(
+                f"'{image.name}' is synthetic, and {self.path} holds measured images alone; "
+                "add it to a set that is made with synthetic=True."
+            )
+        if image.provenance and not made and self.card["synthetic"]:
+            raise MicrographError(
+                f"'{image.name}' does not say that it is synthetic, and {self.path} holds synthetic images alone; "
+                "add a measured image to a set that is made with synthetic=False, and put 'synthetic': True into the "
+                "provenance of a computed one."
             )
 
     def add_entries(self, entries: Mapping[int, Entry]) -> None:

@@ -192,6 +192,7 @@ def _begun(settings: GenerateSettings, recipe: Recipe, path: Path, resume: bool)
             path,
             shape=settings.shape,
             pixel_size=recipe.imaging.pixel_size,
+            synthetic=True,
             name=settings.name,
             number=settings.number,
             settings=record,
