@@ -114,10 +114,10 @@ def test_a_measurement_as_the_page_stores_it(tmp_path: Path) -> None:
     data_set.add(measured, labels, {"session": "Monday"})
     (file,) = data_set.export(tmp_path / "files")
     again = read_micrograph(file)
-    assert {**measured.provenance, **again.provenance}.keys() == again.provenance.keys()
+    assert measured.provenance.keys() <= again.provenance.keys()
     assert again.provenance["source"] == measured.provenance["source"]
     assert again.provenance["source_file"] == "ptnc_021.tif"
-    assert not read_provenance(file).marks or not read_provenance(file).synthetic
+    assert not read_provenance(file).synthetic
     np.testing.assert_array_equal(again.data, measured.data.astype(np.float32))
 
 
