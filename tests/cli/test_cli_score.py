@@ -111,6 +111,29 @@ def test_what_cannot_match_is_told(stemlearn) -> None:  # type: ignore[no-untype
     assert "no site is left" not in stemlearn("score", "found.csv", "foreign.csv", "--border", 5).stderr
 
 
+@pytest.mark.usefixtures("tables")
+def test_sites_outside_the_image_are_told(stemlearn, refused, tmp_path: Path, micrograph: Micrograph) -> None:  # type: ignore[no-untyped-def]
+    pd.DataFrame({"y": [10.0, 70.0, 80.0], "x": [12.0, 3.0, 4.0], "class": "vacancy1"}).to_csv("crop.csv", index=False)
+    told = (
+        "2 of 3 true sites lie outside the 64 by 60 pixels of the image; are y and x swapped, or are the labels of "
+        "another image?"
+    )
+    base = ["score", "found.csv", "crop.csv"]
+    for more in ([], ["--border", 3], ["--json"]):
+        assert told in stemlearn(*base, *more).stderr
+    assert told in json.loads(stemlearn(*base, "--json").stdout)["notes"]
+    assert "outside the" not in stemlearn("score", "found.csv", "foreign.csv").stderr
+    # what knows the shape goes in this order: given, the image, the record of either table
+    assert "1 of 3 true sites lies outside the 75 by 60 pixels" in stemlearn(*base, "--shape", "75,60").stderr
+    assert "not 'big'" in refused(*base, "--shape", "big")
+    write_tiff(tmp_path / "image.tif", Micrograph(micrograph.data[:50], PIXEL))
+    told_by_image = stemlearn(*base, "--image", "image.tif").stderr
+    assert "outside the 50 by 60 pixels of the image" in told_by_image
+    assert "2 of 5 found sites lie outside the 50 by 60 pixels" in told_by_image
+    sidecar_path("found.csv").unlink()
+    assert "outside the" not in stemlearn(*base, "--pixel-size", PIXEL).stderr
+
+
 @pytest.fixture
 def searched(tmp_path: Path, micrograph: Micrograph) -> dict[str, object]:
     """A found table as a search writes it, of which the rim was left out; true columns and defects of the image."""
@@ -317,6 +340,27 @@ def test_pixel_size_is_never_guessed(stemlearn, refused, tmp_path: Path) -> None
         assert "pixel size" in refused("score", "found.csv", "truth.csv", "--pixel-size", bad)
     for bad in ("0", "-1", "nan"):
         assert "tolerance" in refused("score", "found2.csv", "truth.csv", "--tolerance", bad)
+
+
+def test_a_pixel_size_that_the_tables_contradict_is_told(stemlearn, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pd.DataFrame({"y": Y, "x": X, "class": "vacancy1"}).to_csv("plain.csv", index=False)
+    for name, size in (("fine.csv", 0.2), ("coarse.csv", 0.3)):
+        write_sites(tmp_path / name, make_sites(Y, X, "vacancy1", pixel_size=size))
+
+    def told(found: str, truth: str, size: float) -> str:
+        result = stemlearn("score", found, truth, "--pixel-size", size)
+        assert result.exit_code == 0
+        assert f"at {size:.4g} angstrom per pixel" in result.stderr
+        return "".join(line for line in result.stderr.splitlines() if line.startswith("Warning"))
+
+    used = "0.4 is used, as given with --pixel-size."
+    assert told("fine.csv", "plain.csv", 0.4) == f"Warning: fine.csv says 0.2 angstrom per pixel; {used}"
+    assert told("plain.csv", "coarse.csv", 0.4) == f"Warning: coarse.csv says 0.3 angstrom per pixel; {used}"
+    both = f"Warning: fine.csv says 0.2 angstrom per pixel, coarse.csv 0.3; {used}"
+    assert told("fine.csv", "coarse.csv", 0.4) == both
+    assert told("fine.csv", "coarse.csv", 0.2).endswith("coarse.csv 0.3; 0.2 is used, as given with --pixel-size.")
+    # rounded, or nothing to compare with
+    assert told("fine.csv", "plain.csv", 0.2005) == told("plain.csv", "plain.csv", 0.4) == ""
 
 
 def test_nothing_found_is_a_score_too(stemlearn, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -54,6 +54,25 @@ def test_classes_that_are_given_go_before_those_that_are_labelled(two_classes):
     assert (few.of()["fp"], few.matches.left_out_found) == (0, {"vacancy2": 3})
 
 
+def test_sites_outside_the_image_are_said():
+    found = make_sites([10, -0.5, 31.5], [10, 63.5, 5], "vacancy1", pixel_size=PIXEL, score=0.9, origin="predicted")
+    labels = make_sites([10, 50, 60], [10, 20, 30], "vacancy1", pixel_size=PIXEL)
+    swapped = "are y and x swapped, or are the labels of another image?"
+    true_ones = f"2 of 3 true sites lie outside the 32 by 64 pixels of the image; {swapped}"
+    for border in (0, 3):
+        # sites at the outer edge of the outermost pixels are inside
+        assert score(found, labels, 0.6, PIXEL, shape=(32, 64), border=border).matches.notes == (true_ones,)
+    assert score(found, labels, 0.6, PIXEL).matches.notes == ()
+    beyond = found.assign(y=found["y"] - 0.1)
+    assert score(beyond, labels, 0.6, PIXEL, shape=(70, 64)).matches.notes == (
+        "1 of 3 found sites lies outside the 70 by 64 pixels of the image; are y and x swapped, or are the sites of "
+        "another image?",
+    )
+    # frames that are not scored are not complained about
+    other = concat_sites([labels[:1], labels[1:].assign(frame=1)])
+    assert score(found, other, 0.6, PIXEL, shape=(32, 64), frames=[0]).matches.notes == ()
+
+
 def test_names_that_differ_are_seen_on_both_sides(two_classes):
     found, labels = two_classes
     strangers = score(found, labels.assign(**{"class": "V_Se"}), 0.6, PIXEL)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from napari_stemlearn.formats.site_files import SitesSidecar
     from napari_stemlearn.scoring import Matches
 
+SAME_PIXEL_SIZE = 5e-3
+"""Part by which the pixel sizes of two tables may differ without a word; no distance changes much by it."""
+
 
 def score(
     found: Annotated[Path, typer.Argument(help="CSV of found sites.", metavar="FOUND.csv", callback=expand_home)],
@@ -63,7 +66,7 @@ def score(
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option("--shape", help="Height and width of a frame in pixels, for the border.", metavar="Y,X"),
+        typer.Option("--shape", help="Height and width of a frame in pixels.", metavar="Y,X"),
     ] = None,
     image: Annotated[
         Path | None,
@@ -91,7 +94,6 @@ def score(
     from napari_stemlearn.cli.printing import note, print_json, print_table
     from napari_stemlearn.cli.scored_images import check_images, of_image, record_of_image, tell_other_images
     from napari_stemlearn.cli.scored_search import searched_border, tell_never_found
-    from napari_stemlearn.formats import read_sidecar
     from napari_stemlearn.formats.recorded_sites import record_of
     from napari_stemlearn.formats.site_files import read_with_sidecar
 
@@ -99,9 +101,8 @@ def score(
     _check_targets((out, figure), (found, truth))
     if out is not None and not overwrite:
         _check_sites_in_the_way(out)
-    truth_sidecar = read_sidecar(truth)
     found_sites, found_sidecar = read_with_sidecar(found, pixel_size=pixel_size, origin="predicted")
-    scale = _pixel_size(pixel_size, found, found_sites, found_sidecar, truth, truth_sidecar)
+    scale = _pixel_size(pixel_size, found, truth)
     # a table that does not say that it is exact holds labels
     truth_sites, truth_sidecar = read_with_sidecar(truth, pixel_size=scale, origin="hand")
     found_sites = of_image(found_sites, found, image)
@@ -123,6 +124,8 @@ def score(
         )
     elif border > 0:
         frame_shape = _shape(shape, image, found_sidecar, truth_sidecar)
+    if frame_shape is None:
+        frame_shape = _known_shape(shape, image, search.get("shape"), truth_sidecar)
     rule: dict[str, Any] = {
         **search,
         **labels,
@@ -184,42 +187,40 @@ def score(
         print_table(list(drawn.table.columns), drawn.table.itertuples(index=False, name=None))
 
 
-def _pixel_size(
-    given: float | None,
-    found: Path,
-    found_sites: pd.DataFrame,
-    found_sidecar: SitesSidecar | None,
-    truth: Path,
-    truth_sidecar: SitesSidecar | None,
-) -> float:
-    """The pixel size given, else of the found sites, else of the true ones; in angstrom."""
+def _pixel_size(given: float | None, found: Path, truth: Path) -> float:
+    """The pixel size given, else of the found sites, else of the true ones; in angstrom. Says where they differ."""
     from napari_stemlearn.cli.printing import note
     from napari_stemlearn.errors import SitesError
-    from napari_stemlearn.formats.site_files import read_with_sidecar
-    from napari_stemlearn.micrograph import check_pixel_size
-    from napari_stemlearn.sites import implied_pixel_size
+    from napari_stemlearn.micrograph import check_pixel_size, same_pixel_size
 
     if given is not None:
-        return check_pixel_size(given, found.name)
-    of_found = found_sidecar.pixel_size_angstrom if found_sidecar else None
-    of_found = of_found or implied_pixel_size(found_sites)
-    of_truth = truth_sidecar.pixel_size_angstrom if truth_sidecar else None
-    import contextlib
-
-    # positions in angstrom alone cannot be read before the pixel size is known
-    with contextlib.suppress(SitesError):
-        truth_sites, current = read_with_sidecar(truth, origin="truth")
-        of_truth = (current.pixel_size_angstrom if current else None) or implied_pixel_size(truth_sites)
-    if of_found is None and of_truth is None:
+        given = check_pixel_size(given, found.name)
+    told = {path.name: size for path in (found, truth) if (size := _told_pixel_size(path)) is not None}
+    if given is None and not told:
         raise SitesError(
             f"Neither {found.name} nor {truth.name} tells the pixel size; give it with --pixel-size in angstrom."
         )
-    if of_found and of_truth and abs(of_found / of_truth - 1) > 0.005:
-        note(
-            f"Warning: {found.name} says {of_found:.4g} angstrom per pixel, {truth.name} {of_truth:.4g}; "
-            f"{of_found:.4g} is used."
-        )
-    return float(of_found or of_truth or 0)
+    scale = next(iter(told.values())) if given is None else given
+    if not all(same_pixel_size(size, scale, within=SAME_PIXEL_SIZE) for size in told.values()):
+        (first, size), *others = told.items()
+        words = ", ".join([f"{first} says {size:.4g} angstrom per pixel", *(f"{name} {s:.4g}" for name, s in others)])
+        note(f"Warning: {words}; {scale:.4g} is used{'' if given is None else ', as given with --pixel-size'}.")
+    return scale
+
+
+def _told_pixel_size(path: Path) -> float | None:
+    """Pixel size in angstrom that a table and its sidecar say; None where they say none."""
+    from napari_stemlearn.errors import SitesError
+    from napari_stemlearn.formats.site_files import read_sidecar, read_with_sidecar
+    from napari_stemlearn.sites import implied_pixel_size
+
+    try:
+        sites, sidecar = read_with_sidecar(path)
+    except SitesError:
+        # positions in angstrom alone cannot be read before the pixel size is known
+        sidecar = read_sidecar(path)
+        return sidecar.pixel_size_angstrom if sidecar else None
+    return (sidecar.pixel_size_angstrom if sidecar else None) or implied_pixel_size(sites)
 
 
 def _class_map(entries: list[str], option: str, form: str) -> dict[str, str]:
@@ -354,6 +355,25 @@ def _check_ignored(
     for name in ignore:
         if name not in known:
             raise SitesError(f"--ignore names '{name}', but the true classes are {', '.join(sorted(known)) or 'none'}.")
+
+
+def _known_shape(
+    text: str | None, image: Path | None, searched: tuple[int, int] | None, truth_sidecar: SitesSidecar | None
+) -> tuple[int, int] | None:
+    """Shape of a frame where nothing needs it: given, or of the image, or of a sidecar; None where nothing says it."""
+    import contextlib
+
+    from napari_stemlearn.errors import StemlearnError
+    from napari_stemlearn.formats.recorded_sites import record_of
+    from napari_stemlearn.scoring.searched import shape_of_record
+
+    if text is not None:
+        return _shape(text, None, None, None)
+    # the image can be given by its name alone, and its file can hold several
+    if image is not None and image.exists():
+        with contextlib.suppress(StemlearnError):
+            return _shape(None, image, None, None)
+    return searched or shape_of_record(record_of(truth_sidecar))
 
 
 def _shape(

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from napari_stemlearn.errors import SitesError
 from napari_stemlearn.scoring.assignment import Pairs, assign, assign_edges, candidate_pairs
 from napari_stemlearn.scoring.counted import Counted, what_counts
+from napari_stemlearn.scoring.outside import outside_notes
 from napari_stemlearn.scoring.rule import RuleOptions, ScoringRule
 from napari_stemlearn.scoring.searched import RecordedSites, SearchedSites, with_labels, with_search
 from napari_stemlearn.sites import implied_pixel_size, inside
@@ -54,7 +55,7 @@ class Matches:
     left_out, left_out_found
         How many true and how many found sites of the scored frames each class has that was not scored.
     notes
-        Full sentences on frames and classes that were left out.
+        Full sentences on frames and classes that were left out, and on sites outside the image.
     """
 
     found: pd.DataFrame
@@ -283,7 +284,7 @@ class Matcher:
             rule=self.rule.record(),
             left_out=self.counted.left_out,
             left_out_found=self.counted.left_out_found,
-            notes=self.counted.notes,
+            notes=(*self.counted.notes, *outside_notes(self.found, self.truth, self.rule.shape)),
         )
 
     def _mistaken(self, spare_found: NDArray[np.bool_], spare_truth: NDArray[np.bool_]) -> pd.DataFrame:

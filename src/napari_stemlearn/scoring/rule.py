@@ -45,7 +45,7 @@ class ScoringRule:
     class_map, truth_class_map
         New names for found and for true classes; several may become one.
     shape
-        Shape (y, x) of a frame in pixels; needed with a border.
+        Shape (y, x) of a frame in pixels; needed with a border, and to tell sites that lie outside the image.
     ignore
         True classes that are undecided: found sites left over that match one of them count neither way.
     classes
