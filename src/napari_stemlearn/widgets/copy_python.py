@@ -22,7 +22,7 @@ class CopyButton(QPushButton):
         self._lines = lines
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(lambda: self.setText(self.TEXT))
+        self._timer.timeout.connect(self._offer)
         self.setToolTip("Copy the lines of Python that do the same")
         self.clicked.connect(self.copy)
 
@@ -39,6 +39,9 @@ class CopyButton(QPushButton):
                 clipboard.setText(text)
             self.setText("Copied ✓")
         self._timer.start(1500)
+
+    def _offer(self) -> None:
+        self.setText(self.TEXT)
 
 
 def changes(settings: Settings) -> tuple[str, dict[str, Any]]:

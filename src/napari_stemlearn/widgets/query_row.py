@@ -63,7 +63,7 @@ class QueryRow(QWidget):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE)
-        self._timer.timeout.connect(lambda: self._background.start(count, self.path, self.where))
+        self._timer.timeout.connect(self._count)
         self.line.textEdited.connect(self._edited)
         self._say(None)
 
@@ -104,6 +104,9 @@ class QueryRow(QWidget):
     def _edited(self) -> None:
         self.refresh()
         self.changed.emit()
+
+    def _count(self) -> None:
+        self._background.start(count, self.path, self.where)
 
     def _counted(self, found: Counted) -> None:
         self.found = found
