@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_stemlearn.errors import MicrographError
 from napari_stemlearn.formats import read_micrograph
 from napari_stemlearn.learning.grey_levels import GreyLevels, grey_levels_of
+from napari_stemlearn.learning.single_precision import keeps_contrast
 from napari_stemlearn.micrograph import SAME_TO_LEARN_FROM, Micrograph, same_pixel_size
 
 SAMPLED_PIXELS = 1_000_000
@@ -189,7 +190,7 @@ def _strips(shape: tuple[int, int], every: int) -> Iterator[slice]:
         yield slice(start, min(start + rows, height))
 
 
-def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArray[np.float32]:
+def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArray[np.generic]:
     """Check a frame strip by strip; returns each `step`-th pixel of each `step`-th row that was looked at."""
     name = _name(micrograph, index)
     frame = micrograph.data[index] if micrograph.is_stack else micrograph.data
@@ -206,12 +207,14 @@ def _checked(micrograph: Micrograph, index: int, step: int, every: int) -> NDArr
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
         first = -rows.start % step if every == 1 else 0
-        sampled.append(strip[first::step, ::step].astype(np.float32).ravel())
+        sampled.append(np.array(strip[first::step, ::step]).ravel())
     if bad:
         raise _not_finite(bad, name)
     if low == high:
         raise MicrographError(f"'{name}' has one grey level ({low:g}) everywhere: there is nothing to learn.")
-    return np.concatenate(sampled)
+    pixels = np.concatenate(sampled)
+    single = pixels.astype(np.float32)
+    return single if keeps_contrast(pixels, single) else pixels
 
 
 def _count_bad(pixels: NDArray[np.generic], name: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_stemlearn.learning.single_precision import LOST_CONTRAST
+
 
 @dataclass(frozen=True)
 class GreyLevels:
@@ -22,10 +24,14 @@ class GreyLevels:
     high: float
 
     def scaled(self, images: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Grey levels to the network's."""
-        scaled: NDArray[np.float32] = (
-            (images.astype(np.float32) - self.low) * np.float32(2 / (self.high - self.low)) - 1
-        ).astype(np.float32)
+        """Grey levels to the network's, with a contrast that is weak beside them as well."""
+        # decided by the levels alone, so that all images of a stack go the same way
+        step = np.spacing(np.float32(max(abs(self.low), abs(self.high))))
+        rounded = np.can_cast(images.dtype, np.float32) or not step > LOST_CONTRAST * (self.high - self.low)
+        levels: NDArray[np.floating] = images.astype(np.float32 if rounded else np.float64)
+        scaled: NDArray[np.float32] = ((levels - self.low) * np.float32(2 / (self.high - self.low)) - 1).astype(
+            np.float32
+        )
         return scaled
 
     def restored(self, images: NDArray[np.floating]) -> NDArray[np.float32]:

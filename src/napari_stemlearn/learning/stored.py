@@ -20,15 +20,13 @@ from napari_stemlearn.formats.site_files import read_sites
 from napari_stemlearn.learning.crops import HELD_OUT, THRESHOLDS, TRAINING, Crop, acquired_side
 from napari_stemlearn.learning.failures import TrainingError
 from napari_stemlearn.learning.settings import MixtureSettings, SegmentationSettings
+from napari_stemlearn.learning.single_precision import in_single_precision
 from napari_stemlearn.learning.truth_classes import empty_classes, unknown_name
 from napari_stemlearn.micrograph import Micrograph
 from napari_stemlearn.models.resampling import resample, scale_positions
 
 SITES_ENDING = "_sites.csv"
 """NAME.tif belongs to NAME_sites.csv."""
-
-LOST_CONTRAST = 1e-3
-"""Part of the standard deviation of an image that rounding to single precision may cost."""
 
 
 class Sites(NamedTuple):
@@ -258,17 +256,6 @@ def labelled_by(micrograph: Micrograph, sites: pd.DataFrame, name: str) -> list[
             "image and sites do not belong together."
         )
     return [StoredFrame(micrograph, index, sites[sites["frame"] == index]) for index in range(micrograph.n_frames)]
-
-
-def in_single_precision(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Grey levels as float32; the lowest is taken off where the contrast would not survive beside it."""
-    single = np.array(values, dtype=np.float32)
-    if np.can_cast(values.dtype, np.float32) or not np.isfinite(single).all():
-        return single
-    wide = values.astype(np.float64)
-    if np.abs(single - wide).max() <= LOST_CONTRAST * wide.std():
-        return single
-    return (wide - wide.min()).astype(np.float32)
 
 
 def random_window(
