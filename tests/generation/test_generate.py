@@ -327,6 +327,16 @@ def test_simulations_that_the_generator_does_not_know_are_warned_of(tmp_path: Pa
     assert "outside the grey levels that the generator learnt from" in warnings[0].message
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_set_warns_once_of_what_the_model_does_not_hold_for(tmp_path: Path, workers: int) -> None:
+    thick = TINY.changed(structures=[{"structure": {"crystal": "Au", "thickness": 200.0}}], number=3, workers=workers)
+    events = list(write_generated_set(thick, tmp_path / "thick.stemset"))
+    warnings = [event for event in events if isinstance(event, Log) and event.level == "warning"]
+    assert len(warnings) == 1
+    assert warnings[0].message.startswith("Image 0: The brightest pixel gets ")
+    assert "make the specimen thinner" in warnings[0].message
+
+
 def test_the_visible_mark_is_drawn(tmp_path: Path) -> None:
     settings = TINY.changed(number=1)
     list(write_generated_set(settings, tmp_path / "plain.stemset"))

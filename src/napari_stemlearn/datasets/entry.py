@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,13 @@ class Entry:
         Shape (y, x), float32.
     row
         What the table keeps.
+    notes
+        A full sentence by name for whoever makes the set, such as those of `LabelledMicrograph`; not stored.
     """
 
     pixels: NDArray[np.float32]
     row: Row
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(

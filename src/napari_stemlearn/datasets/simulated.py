@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -116,16 +116,30 @@ def _filled(
                 break
             labelled, seeds = simulate_one(settings, index, device=str(device))
             rows[index] = _write_one(folder, index, labelled, seeds)
-            for name in sorted(labelled.notes.keys() - told):
-                # once for a set: with one image of it, others are alike
-                told.add(name)
-                yield Log(message=f"Image {index}: {labelled.notes[name]}", level="warning")
+            yield from told_once(index, labelled.notes, told)
             yield preview("image", small_part(labelled.micrograph.frame(0)), index, settings.imaging.pixel_size)
         yield Progress(done=index + 1, total=settings.number, stage="images")
     kept = [rows[index] for index in sorted(rows)]
     _write_table(folder, kept)
     counts = {name: sum(row[f"n_{name}"] for row in kept) for name in ("columns", "defects")}
     yield Done(result={"folder": str(folder), "images": len(kept), **counts}, stopped=stopped)
+
+
+def told_once(index: int, notes: Mapping[str, str], told: set[str]) -> Iterator[Log]:
+    """Warn of what an image of a set leaves out, once for the set: with one image of it, others are alike.
+
+    Parameters
+    ----------
+    index
+        Of the image.
+    notes
+        Full sentences by name, as of `LabelledMicrograph`.
+    told
+        Names of what was said already; grows.
+    """
+    for name in sorted(notes.keys() - told):
+        told.add(name)
+        yield Log(message=f"Image {index}: {notes[name]}", level="warning")
 
 
 def simulate_one(

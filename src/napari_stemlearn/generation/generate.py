@@ -15,7 +15,7 @@ from napari_stemlearn.datasets.creation import create_data_set
 from napari_stemlearn.datasets.entry import Entry
 from napari_stemlearn.datasets.one_writer import only_writer
 from napari_stemlearn.datasets.places import data_set_folder, is_data_set
-from napari_stemlearn.datasets.simulated import small_part
+from napari_stemlearn.datasets.simulated import small_part, told_once
 from napari_stemlearn.datasets.store import DataSet, open_data_set
 from napari_stemlearn.errors import FormatError, SettingsError
 from napari_stemlearn.events import Done, Event, Log, Progress, Started, preview
@@ -140,11 +140,13 @@ def _stored(data_set: DataSet, images: Iterator[tuple[int, Entry]], done: int, t
     size = 0
     written = shown = -1e9
     warned = False
+    told: set[str] = set()
     try:
         for index, entry in images:
             held[index] = entry
             size += entry.pixels.nbytes
             now = time.monotonic()
+            yield from told_once(index, entry.notes, told)
             beyond = float(entry.row.parameters.get("translation.beyond_known_levels", 0.0))
             if beyond > MUCH_BEYOND and not warned:
                 warned = True

@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +198,7 @@ def make_image(recipe: Recipe, index: int) -> Entry:
             # what nobody can see is no label
             y, x = sites[["y", "x"]].to_numpy(dtype=float).T
             sites = sites[~beneath_visible_mark(y, x, imaging.shape)].reset_index(drop=True)
-    return Entry.of(pixels, sites, parameters, pixel_size=imaging.pixel_size)
+    return replace(Entry.of(pixels, sites, parameters, pixel_size=imaging.pixel_size), notes=labelled.notes)
 
 
 def plain_values(settings: Settings) -> dict[str, Any]:
