@@ -42,8 +42,7 @@ pictures: setup ## the pictures of the documentation, from the real docks
 	$(SCREEN) $(PYTHON) docs/make_pictures.py
 
 models: setup ## train the shipped models again (hours on a CPU, minutes on a GPU)
-	$(PYTHON) -m napari_stemlearn.learning src/napari_stemlearn/models/recipes/first/tmd-defects.yaml --out runs/tmd-defects-first
-	$(PYTHON) -m napari_stemlearn.learning tmd-defects --set start_from=runs/tmd-defects-first/result --set kept_of_start=0 --out runs/tmd-defects
+	$(PYTHON) -m napari_stemlearn.learning tmd-defects --out runs/tmd-defects
 	$(PYTHON) tools/ship_model.py runs/tmd-defects/result
 	$(PYTHON) -m napari_stemlearn.learning columns --out runs/columns
 	$(PYTHON) tools/ship_model.py runs/columns/result
