@@ -103,8 +103,8 @@ def score(
         _check_sites_in_the_way(out)
     found_sites, found_sidecar = read_with_sidecar(found, pixel_size=pixel_size, origin="predicted")
     scale = _pixel_size(pixel_size, found, truth)
-    # a table that does not say that it is exact holds labels
-    truth_sites, truth_sidecar = read_with_sidecar(truth, pixel_size=scale, origin="hand")
+    # a table that does not say that labels are by hand is taken at its word: what it does not hold is not there
+    truth_sites, truth_sidecar = read_with_sidecar(truth, pixel_size=scale, origin="truth")
     found_sites = of_image(found_sites, found, image)
     truth_sites = of_image(truth_sites, truth, image)
     if image is None:
