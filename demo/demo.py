@@ -99,9 +99,9 @@ def show(results: list[dict[str, Any]], picture: Path, stay: bool) -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
+    from napari_stemlearn.scoring import match_table
     from napari_stemlearn.widgets.find_dock import FindDock
     from napari_stemlearn.widgets.layers import add_image, add_sites
-    from napari_stemlearn.widgets.score_panel import match_table
 
     micrograph, sites, scores = results[0]["_layers"]
     viewer = napari.Viewer(title="napari-stemlearn demo", show=True)
