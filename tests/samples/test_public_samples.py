@@ -214,10 +214,13 @@ def test_simulated_day_in_napari(monkeypatch, npe2pm):
     from napari.components import ViewerModel
 
     import napari_stemlearn.samples.day as module
+    from napari_stemlearn import samples
     from napari_stemlearn.widgets.layers import kind_of, sites_from_layer
 
     small = module.simulated_day(frames=2, size=96)
-    monkeypatch.setattr(module, "simulated_day", lambda: small)
+    # the package keeps what was asked of it once
+    for place in (module, samples):
+        monkeypatch.setattr(place, "simulated_day", lambda: small)
     viewer = ViewerModel()
     manifest = Path(module.__file__).parents[1] / "napari.yaml"
     with npe2pm.tmp_plugin(manifest=str(manifest)):
