@@ -16,12 +16,25 @@ def frame_numbers(text: str) -> tuple[int, ...]:
     SettingsError
         If it is no such text.
     """
-    chosen: set[int] = set()
+    ranges = frame_ranges(text)
+    if not all(last < MOST for _first, last in ranges):
+        raise SettingsError(f"--frames takes rising numbers below {MOST} such as 0,2-5, not '{text}'.")
+    return tuple(sorted({frame for first, last in ranges for frame in range(first, last + 1)}))
+
+
+def frame_ranges(text: str) -> list[tuple[int, int]]:
+    """First and last number of each part of a text such as ``0,2-5``, in its order.
+
+    Raises
+    ------
+    SettingsError
+        If it is no such text.
+    """
+    ranges = []
     for part in text.split(","):
         first, separator, last = part.strip().partition("-")
-        if not first.isdecimal() or (separator and not last.isdecimal()):
+        good = first.isdecimal() and (last.isdecimal() if separator else True)
+        if not good or int(last or first) < int(first):
             raise SettingsError(f"--frames takes numbers from 0 such as 0,2-5, not '{text}'.")
-        if not int(first) <= int(last or first) < MOST:
-            raise SettingsError(f"--frames takes rising numbers below {MOST} such as 0,2-5, not '{text}'.")
-        chosen.update(range(int(first), int(last or first) + 1))
-    return tuple(sorted(chosen))
+        ranges.append((int(first), int(last or first)))
+    return ranges

@@ -292,16 +292,12 @@ def _tell_unlabelled(matches: Matches) -> None:
 
 def _frames(text: str, found: pd.DataFrame, truth: pd.DataFrame) -> list[int]:
     """Frame numbers from ``0,2-5``, of which at least one has sites."""
+    from napari_stemlearn.cli.frame_numbers import frame_ranges
     from napari_stemlearn.errors import SitesError
 
     last_frame = max((int(sites["frame"].max()) for sites in (found, truth) if len(sites)), default=0)
-    chosen: list[int] = []
-    for part in text.split(","):
-        first, separator, last = part.strip().partition("-")
-        if not first.isdigit() or (separator and not last.isdigit()) or int(last or first) < int(first):
-            raise SitesError(f"--frames takes numbers from 0 such as 0,2-5, not '{text}'.")
-        # frames beyond the last one with a site add nothing
-        chosen += range(int(first), min(int(last or first), last_frame) + 1)
+    # frames beyond the last one with a site add nothing
+    chosen = [frame for first, last in frame_ranges(text) for frame in range(first, min(last, last_frame) + 1)]
     there = {*found["frame"], *truth["frame"]}
     if there and not there & set(chosen):
         raise SitesError(f"No site lies in the frames {text}; the tables have sites in frames up to {last_frame}.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from napari_stemlearn.scoring.published_names import PUBLISHED_NAMES
+from napari_stemlearn.scoring.searched import search_of_record
 from napari_stemlearn.widgets.layers import about, class_feature, other_points, our_layers, source_of
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ def _looked_for(found: Any) -> set[str]:
     record = about(found)
     provenance = record.get("provenance")
     known = {**(provenance if isinstance(provenance, dict) else {}), **record}
-    thresholds = known.get("thresholds")
-    return _classes_in(found) | set(thresholds if isinstance(thresholds, dict) else ())
+    return _classes_in(found) | set(search_of_record(known).get("searched_classes") or ())
 
 
 def _classes_in(layer: Any) -> set[str]:
